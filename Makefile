@@ -1,0 +1,60 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+# pip's own settings for wheels on a local disk; uv wants them told.
+UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
+
+.PHONY: help run train test check format clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.serving ## Serve on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
+	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m runtime
+
+train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
+	$(BIN)/python -m training fetch $(if $(SOURCE),--source $(SOURCE))
+	$(BIN)/python -m training prepare
+	$(BIN)/python -m training fit
+	$(BIN)/python -m training evaluate
+	$(BIN)/python -m export build
+
+test: check ## Set up, check and run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Lint, types, architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove the environment and caches (var/ stays)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Each set of dependencies is installed once, and again when pyproject.toml changes; the larger ones include the smaller.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what serving needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.export: EXTRA = export
+$(VENV)/.dev: EXTRA = dev
+$(VENV)/.export $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what $(EXTRA) needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(UV_INSTALL) --editable '.[$(EXTRA)]'
+	@touch $@ $(VENV)/.serving

@@ -1,0 +1,1 @@
+"""From checkpoint to bundle: ONNX graph, INT8, gates, golden cases."""

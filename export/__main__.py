@@ -1,0 +1,148 @@
+"""`python -m export`: checkpoint to bundle, and the choice of the input size."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from runtime.bundle import BundleError
+
+DATA = Path("var/data/processed")
+
+
+class _PlainErrors(click.Group):
+    """What we raise on purpose is for people: one line, no stack."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        from export.gates import GateError
+        from export.write import WriteError
+        from training.checkpoint import CheckpointError
+        from training.dataset import DatasetError
+        from training.network import WeightsError
+
+        try:
+            return super().invoke(ctx)
+        except (BundleError, CheckpointError, DatasetError, GateError, WeightsError, WriteError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_PlainErrors, context_settings={"show_default": True})
+def main() -> None:
+    """Turn a checkpoint into a bundle that the runtime serves.
+
+    \b
+    python -m export build                      the bundle of the latest training
+    python -m export sweep                      accuracy and latency at several input sizes
+    """
+
+
+@main.command()
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=Path("var/training/best_model.pt"),
+    help="What `python -m training fit` wrote.",
+)
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, help="The dataset that it was trained on.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/bundles"), help="Folder of all bundles.")
+@click.option("--version", help="Name of the bundle's folder; the date and the checkpoint's hash if not given.")
+@click.option(
+    "--min-accuracy", type=click.FloatRange(0, 1), default=0.93, help="Refuse a bundle below this validation accuracy."
+)
+@click.option(
+    "--answer-precision",
+    type=click.FloatRange(0.5, 1),
+    default=0.99,
+    help="Answers less sure than it takes for this precision on the validation photos are called uncertain.",
+)
+@click.option("--fp32/--no-fp32", default=True, help="Carry the FP32 reference (45 MB) in the bundle.")
+def build(
+    checkpoint: Path,
+    data: Path,
+    out: Path,
+    version: str | None,
+    min_accuracy: float,
+    answer_precision: float,
+    fp32: bool,
+) -> None:
+    """Export, quantise, prove and write one bundle.
+
+    A gate that fails stops it: nothing is written, and the message says by how much.
+    """
+    from export.build import build as build_bundle
+    from export.gates import Limits
+    from training.checkpoint import Checkpoint
+    from training.dataset import Dataset
+
+    loaded = Checkpoint.load(checkpoint)
+    bundle = build_bundle(
+        loaded,
+        Dataset.open(data),
+        out / (version or _version(checkpoint)),
+        limits=Limits(min_accuracy, answer_precision),
+        with_fp32=fp32,
+        say=click.echo,
+    )
+    metrics = bundle.manifest.metrics
+    for gate in bundle.manifest.gates:
+        click.echo(f"  {gate.name:14} {gate.value:.6f}  {gate.rule} {gate.limit:g}")
+    click.echo(
+        f"INT8: accuracy {metrics.int8.accuracy:.4f}, F1 {metrics.int8.f1:.4f}; sure of {metrics.answered:.0%} of the "
+        f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
+    )
+    size_mb = bundle.model.stat().st_size / 1e6
+    click.echo(f"made {bundle.path} (model {size_mb:.1f} MB)\nnext: make run BUNDLE={bundle.path}")
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, help="A prepared dataset.")
+@click.option("--sizes", default="224,192,160,128,96", help="Sides of the square input in px, multiples of 32.")
+@click.option("--folds", type=click.IntRange(min=2), default=5)
+@click.option("--epochs", type=click.IntRange(min=1), default=5, envvar="EPOCHS", show_envvar=True)
+@click.option("--seed", type=int, default=42)
+@click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("var/sweep"), help="Figures, plot and checkpoints."
+)
+def sweep(data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: str, out: Path) -> None:
+    """Cross-validate several input sizes, as FP32 and INT8, and time each.
+
+    Checkpoints are kept under OUT and used again. The size to ship is the smallest within half a point of the best.
+    """
+    from export.front import draw_front, table
+    from export.sweep import sweep as run_sweep
+    from runtime.bundle import to_json
+    from training.dataset import Dataset
+    from training.fit import Recipe
+
+    recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
+    result = run_sweep(Dataset.open(data), recipe, _sizes(sizes), folds, out / "checkpoints")
+    (out / "sweep.json").write_bytes(to_json(result))
+    draw_front(result, out / "front.png")
+    click.echo(table(result))
+    click.echo(f"made {out / 'sweep.json'} and {out / 'front.png'}")
+    click.echo(f"next: IMAGE_SIZE={result.chosen} python -m training fit, then python -m export build")
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or any(size % 32 or not 32 <= size <= 512 for size in sizes):
+        raise click.BadParameter(f"{text!r} is not a list of multiples of 32 from 32 to 512", param_hint="--sizes")
+    return sizes
+
+
+def _version(checkpoint: Path) -> str:
+    with checkpoint.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="python -m export"))

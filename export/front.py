@@ -1,0 +1,53 @@
+"""The sweep for people: a table and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from export.sweep import SweepResult
+
+INK, GREY, GREEN, YELLOW = "#22301c", "#8a9384", "#3f7d3a", "#e3a60b"
+
+
+def table(result: SweepResult) -> str:
+    """Accuracy, F1, agreement and latency of each size; the chosen one is marked."""
+    lines = [
+        f"{result.folds}-fold cross-validation, {result.epochs} epochs; latency of one photo in one thread",
+        "  size   FP32 acc.  INT8 acc.  INT8 F1  agreement   FP32 ms  INT8 ms",
+    ]
+    for size in result.sizes:
+        mark = "*" if size.image_size == result.chosen else " "
+        lines.append(
+            f"{mark} {size.image_size:4}   {size.fp32.accuracy:9.4f}  {size.int8.accuracy:9.4f}  {size.int8.f1:7.4f}"
+            f"  {size.agreement:9.4f}  {size.fp32_ms:8.2f}  {size.int8_ms:7.2f}"
+        )
+    return "\n".join([*lines, f"* {result.chosen} px is the smallest size within half a point of the best"])
+
+
+def draw_front(result: SweepResult, file: Path) -> None:
+    """Accuracy against latency, one line a precision, one point a size; the chosen point is filled yellow."""
+    figure = Figure(figsize=(7.2, 4.4), dpi=160, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    for name, colour in (("fp32", GREY), ("int8", GREEN)):
+        ms = [getattr(size, f"{name}_ms") for size in result.sizes]
+        accuracy = [getattr(size, name).accuracy * 100 for size in result.sizes]
+        axes.plot(ms, accuracy, "-o", color=colour, markerfacecolor="white", markersize=7, label=name.upper())
+        for x, y, size in zip(ms, accuracy, result.sizes, strict=True):
+            axes.annotate(f"{size.image_size}", (x, y), (0, 9), textcoords="offset points", ha="center", color=colour)
+            if name == "int8" and size.image_size == result.chosen:
+                axes.plot(x, y, "o", color=YELLOW, markeredgecolor=INK, markersize=11, zorder=3, label="default bundle")
+    axes.set_xscale("log")
+    ticks = [1, 2, 3, 5, 10, 20, 30, 50]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.margins(x=0.08, y=0.18)
+    axes.set_xlabel("milliseconds for one photo, one thread", color=INK)
+    axes.set_ylabel(f"accuracy, % ({result.folds}-fold)", color=INK)
+    axes.set_title("Accuracy and latency by input size (px)", loc="left", color=INK, fontweight="bold")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK)
+    axes.legend(frameon=False, labelcolor=INK, loc="lower right")
+    figure.savefig(file)

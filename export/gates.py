@@ -1,0 +1,72 @@
+"""What a bundle must prove before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from runtime.bundle import Gate
+from runtime.session import Session
+from training.checkpoint import Checkpoint
+from training.network import normalise
+from training.scores import Predictions, score
+
+PARITY_LIMIT = 1e-4  # probabilities of PyTorch and of the FP32 graph
+AGREEMENT_LIMIT = 0.99  # photos with the same label as INT8 and FP32
+ACCURACY_LOSS_LIMIT = 0.005
+GOLDEN_LIMIT = 0.1  # probabilities of INT8 and FP32 on the golden cases
+BATCH = 16
+
+
+class GateError(Exception):
+    """A model that must not be published; the message names each gate that it failed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the operator may set."""
+
+    min_accuracy: float = 0.93
+    answered_precision: float = 0.99
+
+
+def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: NDArray[np.uint8]) -> float:
+    """The largest difference of probabilities between PyTorch and the FP32 graph on `pixels` [N, H, W, 3], 0..1.
+
+    Each photo is asked for by itself and in batches: an exporter that bakes in the batch size is caught.
+    """
+    network = checkpoint.network()
+    worst = 0.0
+    for start in range(0, len(pixels), BATCH):
+        batch = np.ascontiguousarray(pixels[start : start + BATCH])
+        with torch.inference_mode():
+            expected = torch.softmax(network(normalise(torch.from_numpy(batch))) / temperature, dim=1).numpy()
+        alone = np.concatenate([fp32.infer(batch[i : i + 1]).probabilities for i in range(len(batch))])
+        together = fp32.infer(batch).probabilities
+        worst = max(worst, float(np.abs(expected - alone).max()), float(np.abs(expected - together).max()))
+    return worst
+
+
+def measure(*, parity: float, fp32: Predictions, int8: Predictions, golden: float, limits: Limits) -> list[Gate]:
+    """All gates with their figures; `parity` and `golden` are differences of probabilities, 0..1."""
+    accuracy = score(int8).accuracy
+    return [
+        Gate("parity", parity, PARITY_LIMIT, "at most"),
+        Gate("agreement", float((fp32.predicted == int8.predicted).mean()), AGREEMENT_LIMIT, "at least"),
+        Gate("accuracy_loss", score(fp32).accuracy - accuracy, ACCURACY_LOSS_LIMIT, "at most"),
+        Gate("accuracy", accuracy, limits.min_accuracy, "at least"),
+        Gate("golden", golden, GOLDEN_LIMIT, "at most"),
+    ]
+
+
+def require(gates: Sequence[Gate]) -> None:
+    """Raise GateError naming every gate that failed."""
+    failed = [
+        f"{gate.name} is {gate.value:.4g}, must be {gate.rule} {gate.limit:.4g}" for gate in gates if not gate.passed
+    ]
+    if failed:
+        raise GateError(f"the model did not pass: {'; '.join(failed)}; nothing was written")

@@ -1,0 +1,133 @@
+"""The accuracy/latency front: which input size is worth its time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from export.build import CALIBRATION_PHOTOS, spread
+from export.convert import convert, session_probabilities
+from runtime.bundle import FP32_MODEL, MODEL, Scores
+from runtime.image import ImageSpec
+from runtime.session import Session
+from training.crossvalidate import cross_validate, pooled
+from training.dataset import Dataset
+from training.fit import Recipe
+from training.pixels import load_pixels, truth
+from training.progress import progress
+from training.scores import Predictions, score
+
+SIZES = (224, 192, 160, 128, 96)
+TOLERANCE = 0.005  # of accuracy: the smallest size within this of the best is chosen
+TIMING_ROUNDS = 40
+
+
+class SizeFigures(msgspec.Struct, frozen=True):
+    """One input size, cross-validated: scores over all photos, each predicted by a network that has not seen it.
+
+    Latencies are medians in ms of one photo in one thread, pixels to probabilities.
+    """
+
+    image_size: int
+    fp32: Scores
+    int8: Scores
+    fold_accuracy: list[float]
+    agreement: float
+    fp32_ms: float
+    int8_ms: float
+
+
+class SweepResult(msgspec.Struct, frozen=True):
+    """All sizes, and the one to ship."""
+
+    dataset_sha256: str
+    folds: int
+    epochs: int
+    seed: int
+    sizes: list[SizeFigures]
+    chosen: int
+
+
+@dataclass(frozen=True)
+class _SizeResult:
+    """Held-out predictions fold by fold, and the last fold's models with one photo, for timing."""
+
+    fp32: list[Predictions]
+    int8: list[Predictions]
+    sessions: list[tuple[Session, Session, NDArray[np.uint8]]]
+
+
+def sweep(dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, cache: Path) -> SweepResult:
+    """Cross-validate `sizes` with `count` folds as FP32 and INT8, and time them side by side.
+
+    Checkpoints are kept in the folder `cache` and used again for the same dataset and recipe.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        measured = [
+            _cross_validate(dataset, replace(recipe, image_size=size), count, cache, Path(folder)) for size in sizes
+        ]
+        fp32_ms, int8_ms = _time_sessions([size.sessions for size in measured])
+    figures = [
+        SizeFigures(
+            image_size=size,
+            fp32=score(pooled(result.fp32)),
+            int8=score(pooled(result.int8)),
+            fold_accuracy=[score(part).accuracy for part in result.int8],
+            agreement=float((pooled(result.fp32).predicted == pooled(result.int8).predicted).mean()),
+            fp32_ms=fp32_ms[position],
+            int8_ms=int8_ms[position],
+        )
+        for position, (size, result) in enumerate(zip(sizes, measured, strict=True))
+    ]
+    return SweepResult(dataset.manifest.sha256, count, recipe.epochs, recipe.seed, figures, choose(figures).image_size)
+
+
+def choose(figures: Sequence[SizeFigures]) -> SizeFigures:
+    """The smallest size whose INT8 accuracy is within TOLERANCE of the best."""
+    best = max(figure.int8.accuracy for figure in figures)
+    good = [figure for figure in figures if figure.int8.accuracy >= best - TOLERANCE - 1e-9]
+    return min(good, key=lambda figure: figure.image_size)
+
+
+def _cross_validate(dataset: Dataset, recipe: Recipe, count: int, cache: Path, folder: Path) -> _SizeResult:
+    size = recipe.image_size
+    pixels, classes = load_pixels(dataset, size), truth(dataset)
+    paths = [photo.path for photo in dataset.photos()]
+    result = _SizeResult([], [], [])
+    for fold, checkpoint in cross_validate(dataset, recipe, count, cache=cache):
+        models = folder / f"{size}-{fold.number}"
+        models.mkdir()
+        convert(checkpoint, pixels[spread(fold.train, CALIBRATION_PHOTOS)], temperature=1.0, folder=models)
+        sessions = [
+            Session(models / name, ImageSpec(height=size, width=size), len(dataset.labels), threads=1)
+            for name in (FP32_MODEL, MODEL)
+        ]
+        for session, parts in zip(sessions, (result.fp32, result.int8), strict=True):
+            probabilities = session_probabilities(session, pixels[fold.held_out])
+            held_out = [paths[row] for row in fold.held_out]
+            parts.append(Predictions(dataset.labels, held_out, classes[fold.held_out], probabilities))
+        result.sessions[:] = [(sessions[0], sessions[1], pixels[:1].copy())]
+    return result
+
+
+def _time_sessions(sizes: list[list[tuple[Session, Session, NDArray[np.uint8]]]]) -> tuple[list[float], list[float]]:
+    """Medians in ms of every model, in turn, so that a slow moment of the machine meets all of them."""
+    contenders = [(session, photo) for ((fp32, int8, photo),) in sizes for session in (fp32, int8)]
+    samples: list[list[float]] = [[] for _ in contenders]
+    with progress("time", TIMING_ROUNDS) as advance:
+        for _ in range(TIMING_ROUNDS):
+            for (session, photo), times in zip(contenders, samples, strict=True):
+                began = time.perf_counter()
+                session.infer(photo)
+                times.append((time.perf_counter() - began) * 1000)
+            advance()
+    medians = [round(median(times[2:]), 3) for times in samples]
+    return medians[0::2], medians[1::2]

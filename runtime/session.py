@@ -1,0 +1,91 @@
+"""One model, loaded: uint8 pixels in, probabilities and class-activation maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from runtime import golden
+from runtime.bundle import Bundle, BundleError, GoldenCase
+from runtime.image import ImageSpec
+
+INPUT = "pixels"
+PROBABILITIES = "probabilities"
+ACTIVATION_MAP = "activation_map"
+
+
+class Inference(NamedTuple):
+    """What the model says of a batch of N photos.
+
+    `probabilities` [N, C] float32 are calibrated and sum to 1; `activation_map` [N, C, h, w] float32 is each class's
+    evidence by place (Zhou et al. 2016, https://arxiv.org/abs/1512.04150): its mean over the places is the logit.
+    """
+
+    probabilities: NDArray[np.float32]
+    activation_map: NDArray[np.float32]
+
+
+class Session:
+    """An ONNX model in onnxruntime, on the CPU. Safe to call from several threads."""
+
+    def __init__(self, model: Path, spec: ImageSpec, classes: int, *, threads: int) -> None:
+        """Load the file `model`; raises BundleError where it cannot be loaded or its signature is another one."""
+        try:
+            self._session = ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions share no base class but this
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"{model}: onnxruntime cannot load it ({reason}); export the bundle again") from error
+        _check_signature(self._session, model, spec, classes)
+
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """Classify `pixels` [N, height, width, 3], RGB, 0..255."""
+        return Inference(*self._session.run([PROBABILITIES, ACTIVATION_MAP], {INPUT: pixels}))
+
+
+def open_session(bundle: Bundle, *, threads: int) -> Session:
+    """Load the INT8 model of a verified bundle; raises BundleError."""
+    return Session(bundle.model, bundle.manifest.input, len(bundle.manifest.labels), threads=threads)
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Our settings of onnxruntime: `threads` for one inference, and no spinning, which burns cores while idle."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def golden_deviation(session: Session, cases: Sequence[GoldenCase], spec: ImageSpec) -> float:
+    """The largest difference between this session's probabilities and the recorded FP32 ones, 0..1.
+
+    Raises BundleError for a golden case that this release cannot draw.
+    """
+    return max(_deviation(session, case, spec) for case in cases)
+
+
+def _deviation(session: Session, case: GoldenCase, spec: ImageSpec) -> float:
+    try:
+        picture = golden.draw(case.pattern, case.seed, spec)
+    except KeyError as error:
+        raise BundleError(f"the golden pattern {error} is unknown to this release; update it") from error
+    answer = session.infer(picture[np.newaxis]).probabilities[0]
+    return float(np.abs(answer - np.array(case.probabilities, np.float32)).max())
+
+
+def _check_signature(session: ort.InferenceSession, model: Path, spec: ImageSpec, classes: int) -> None:
+    inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
+    expected = {INPUT: ("tensor(uint8)", [spec.height, spec.width, 3])}
+    if inputs != expected:
+        raise BundleError(f"{model}: its input is {inputs}, the manifest says {expected}; export the bundle again")
+    outputs = {node.name: node.shape[1] for node in session.get_outputs()}
+    if outputs != {PROBABILITIES: classes, ACTIVATION_MAP: classes}:
+        raise BundleError(
+            f"{model}: its outputs are {outputs}, the manifest has {classes} labels; export the bundle again"
+        )

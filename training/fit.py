@@ -1,0 +1,259 @@
+"""Fine-tuning: a linear probe on ImageNet's features first, then the upper layers with it.
+
+Probing before fine-tuning keeps the pretrained features intact while the new head is still wrong, which pays most on
+photos from other sources (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). The stem and the first stage know
+edges and colours, which 400 photos cannot teach better: they stay frozen.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Generator, Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.augment import augment
+from training.history import EpochFigures, best_epoch
+from training.network import build, normalise
+from training.precision import Precision, choose_precision
+from training.progress import Advance
+from training.scores import Predictions, score
+
+FROZEN = ("conv1", "bn1", "layer1")
+TRAINED = ("layer2", "layer3", "layer4", "fc")
+
+BATCH = 16  # 320 photos: 20 steps an epoch; larger batches take too few steps in five epochs
+LEARNING_RATE = 3e-4  # of the last stage, with AdamW
+HEAD_LEARNING_RATE = 1e-3  # low: the probe has put the head in place already
+DEPTH_DECAY = 0.6  # each stage further down learns slower by this factor (Howard and Ruder 2018, arXiv:1801.06146)
+SCRATCH_LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.05  # a few labels are wrong
+WARM_UP = 0.1  # of all steps
+PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What can be chosen about a training run; `image_size` is the side of the model's square input in px."""
+
+    image_size: int = 224
+    epochs: int = 5
+    seed: int = 42
+    weights: str = "imagenet"
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """Photos as pixels, [N, size, size, 3] and [M, size, size, 3], with their class indices, [N] and [M]."""
+
+    labels: list[str]
+    train: NDArray[np.uint8]
+    train_truth: NDArray[np.int64]
+    validation: NDArray[np.uint8]
+    validation_truth: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The weights of the best epoch and of the last, and the figures of all."""
+
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    history: list[EpochFigures]
+    precision: Precision
+
+
+def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
+    """Train a network on `photos`; `advance` is called once for each of `steps(...)` batches.
+
+    Equal recipes on equal photos give equal weights on the same machine. Raises WeightsError.
+    """
+    precision = recipe.precision or choose_precision()
+    torch.manual_seed(recipe.seed)
+    generator = Generator().manual_seed(recipe.seed)
+    network: Any = build(len(photos.labels), recipe.weights)
+    network.to(memory_format=torch.channels_last)
+    pretrained = recipe.weights != "none"
+    if pretrained:
+        _probe(network, photos)
+    trunk = _Trunk(network, frozen=pretrained)
+    optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
+    average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
+    history: list[EpochFigures] = []
+    states: list[dict[str, Tensor]] = []
+    for epoch in range(1, recipe.epochs + 1):
+        began = time.monotonic()
+        size = crop_size(recipe, epoch)
+        losses = []
+        trunk.train()
+        for indices in _batches(len(photos.train), generator):
+            pixels, truth = torch.from_numpy(photos.train[indices]), torch.from_numpy(photos.train_truth[indices])
+            batch = augment(normalise(pixels), size, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                logits = trunk(batch)
+            loss = F.cross_entropy(logits.float(), truth, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if epoch > 1 or recipe.epochs == 1:
+                average.update_parameters(network)
+            losses.append(loss.item())
+            advance(note=_note(epoch, recipe.epochs, losses[-1], history))
+        smoothed: Any = average.module if average.n_averaged else network
+        history.append(
+            EpochFigures(
+                epoch=epoch,
+                seconds=round(time.monotonic() - began, 2),
+                learning_rate=schedule.get_last_lr()[0],
+                train_loss=float(np.mean(losses)),
+                **_validate(smoothed, photos),
+            )
+        )
+        states.append({name: value.detach().clone().contiguous() for name, value in smoothed.state_dict().items()})
+    return Fitted(states[best_epoch(history) - 1], states[-1], history, precision)
+
+
+def crop_size(recipe: Recipe, epoch: int) -> int:
+    """The side in px of the training crops in one epoch, from 4/7 of the input to 6/7, a multiple of 32.
+
+    Crops enlarge what they show, so a network does best at test time on photos larger than its training crops
+    (Touvron et al. 2019, https://arxiv.org/abs/1906.06423); smaller crops are also faster.
+    """
+    share = 5 / 7
+    if recipe.epochs > 1:
+        share = {1: 4 / 7, recipe.epochs: 6 / 7}.get(epoch, share)
+    return max(32, round(recipe.image_size * share / 32) * 32)
+
+
+def steps(photos: TrainingPhotos, recipe: Recipe) -> int:
+    """How many batches a run takes."""
+    return recipe.epochs * math.ceil(len(photos.train) / BATCH)
+
+
+def predict_logits(network: nn.Module, pixels: NDArray[np.uint8], *, batch: int = 32) -> NDArray[np.float32]:
+    """Logits [N, C] of `pixels` [N, H, W, 3] in FP32; the network must be in evaluation mode."""
+    with torch.inference_mode():
+        parts = [
+            network(normalise(torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch])))).float().numpy()
+            for start in range(0, len(pixels), batch)
+        ]
+    return np.concatenate(parts)
+
+
+class _Trunk(nn.Module):
+    """The network as it is trained: the frozen part runs without gradients and with its batch norms folded away."""
+
+    def __init__(self, network: Any, *, frozen: bool) -> None:
+        super().__init__()
+        bottom = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
+        self._bottom = [_folded(network)] if frozen else [bottom]  # in a list: `train()` must not reach a frozen one
+        if not frozen:
+            self.bottom = bottom
+        self._frozen = frozen
+        self.stages = nn.Sequential(
+            network.layer2, network.layer3, network.layer4, network.avgpool, nn.Flatten(), network.fc
+        )
+
+    def forward(self, batch: Tensor) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            features = self._bottom[0](batch)
+        logits: Tensor = self.stages(features)
+        return logits
+
+
+def _folded(network: Any) -> nn.Module:
+    bottom: Any = copy.deepcopy(nn.ModuleDict({name: getattr(network, name) for name in FROZEN})).eval()
+    for block in bottom.layer1:
+        block.conv1, block.bn1 = fuse_conv_bn_eval(block.conv1, block.bn1), nn.Identity()
+        block.conv2, block.bn2 = fuse_conv_bn_eval(block.conv2, block.bn2), nn.Identity()
+    stem = fuse_conv_bn_eval(bottom.conv1, bottom.bn1)
+    folded: Any = nn.Sequential(stem, nn.ReLU(inplace=True), network.maxpool, bottom.layer1)
+    folded.to(memory_format=torch.channels_last)
+    return folded  # type: ignore[no-any-return]
+
+
+def _probe(network: Any, photos: TrainingPhotos) -> None:
+    """Put the head where a regularised logistic regression on the pretrained features has it."""
+    head, network.fc = network.fc, nn.Identity()
+    features = predict_logits(network.eval(), photos.train)
+    network.fc = head
+    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000).fit(features, photos.train_truth)
+    weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()
+    if len(photos.labels) == 2:  # scikit-learn has one row for two classes: the difference of their logits
+        weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+
+
+def _groups(network: Any, *, pretrained: bool) -> list[dict[str, Any]]:
+    if not pretrained:
+        return [{"params": list(network.parameters()), "lr": SCRATCH_LEARNING_RATE}]
+    for name in FROZEN:
+        getattr(network, name).requires_grad_(False)
+    stages = TRAINED[:-1]
+    rates = [LEARNING_RATE * DEPTH_DECAY ** (len(stages) - position) for position in range(len(stages))]
+    groups = zip(TRAINED, [*rates, HEAD_LEARNING_RATE], strict=True)
+    # The head first: its rate is the one that is reported.
+    return [{"params": list(getattr(network, name).parameters()), "lr": rate} for name, rate in reversed(list(groups))]
+
+
+def _warm_up_then_cosine(total: int) -> Any:
+    warm = WARM_UP * total
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+
+    return factor
+
+
+def _batches(count: int, generator: Generator) -> Iterator[NDArray[np.int64]]:
+    order = torch.randperm(count, generator=generator).numpy()
+    for start in range(0, count, BATCH):
+        batch = order[start : start + BATCH]
+        # Batch normalisation cannot learn from a single photo: let it see one twice.
+        yield batch if len(batch) > 1 else np.repeat(batch, 2)
+
+
+def _ema(photos: TrainingPhotos) -> Any:
+    """Weights are averaged exponentially over about one epoch, which steadies the last steps."""
+    decay = 1 - 1 / math.ceil(len(photos.train) / BATCH)
+    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+
+def _validate(network: nn.Module, photos: TrainingPhotos) -> dict[str, float]:
+    logits = torch.from_numpy(predict_logits(network.eval(), photos.validation))
+    probabilities = F.softmax(logits, dim=1).numpy()
+    paths = [""] * len(photos.validation)
+    scores = score(Predictions(photos.labels, paths, photos.validation_truth, probabilities))
+    return {
+        "validation_loss": scores.log_loss,
+        "validation_accuracy": scores.accuracy,
+        "validation_precision": scores.precision,
+        "validation_recall": scores.recall,
+        "validation_f1": scores.f1,
+    }
+
+
+def _note(epoch: int, epochs: int, loss: float, history: list[EpochFigures]) -> str:
+    note = f"epoch {epoch}/{epochs}, loss {loss:.3f}"
+    if history:
+        note += f", validation accuracy {history[-1].validation_accuracy:.3f}, F1 {history[-1].validation_f1:.3f}"
+    return note
