@@ -17,7 +17,7 @@ import training.fit
 import training.network
 from training.checkpoint import Checkpoint, git_commit
 from training.dataset import Dataset
-from training.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps
+from training.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps, stored_size
 from training.pixels import load_pixels, truth
 from training.progress import progress
 from training.scores import Predictions
@@ -48,12 +48,12 @@ def split_of(dataset: Dataset) -> Fold:
 
 def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
     """The pixels of one round."""
-    pixels, classes = load_pixels(dataset, image_size), truth(dataset)
+    classes = truth(dataset)
     return TrainingPhotos(
         labels=dataset.labels,
-        train=pixels[fold.train],
+        train=load_pixels(dataset, stored_size(image_size))[fold.train],
         train_truth=classes[fold.train],
-        validation=pixels[fold.held_out],
+        validation=load_pixels(dataset, image_size)[fold.held_out],
         validation_truth=classes[fold.held_out],
     )
 

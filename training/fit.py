@@ -41,6 +41,7 @@ SCRATCH_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 WARM_UP = 0.1  # of all steps
+SMALLEST_CROP = 128  # px a side
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
 
 
@@ -57,7 +58,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainingPhotos:
-    """Photos as pixels, [N, size, size, 3] and [M, size, size, 3], with their class indices, [N] and [M]."""
+    """Photos as pixels and class indices.
+
+    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
+    [M, size, size, 3] are decoded exactly as they are served.
+    """
 
     labels: list[str]
     train: NDArray[np.uint8]
@@ -128,16 +133,22 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     return Fitted(states[best_epoch(history) - 1], states[-1], history, precision)
 
 
+def stored_size(image_size: int) -> int:
+    """The side in px at which training photos are kept: crops of half their area are then enlarged only a little."""
+    return round(image_size * 1.15)
+
+
 def crop_size(recipe: Recipe, epoch: int) -> int:
     """The side in px of the training crops in one epoch, from 4/7 of the input to 6/7, a multiple of 32.
 
     Crops enlarge what they show, so a network does best at test time on photos larger than its training crops
-    (Touvron et al. 2019, https://arxiv.org/abs/1906.06423); smaller crops are also faster.
+    (Touvron et al. 2019, https://arxiv.org/abs/1906.06423); smaller crops are also faster. Below 128 px they lose
+    what tells the classes apart.
     """
     share = 5 / 7
     if recipe.epochs > 1:
         share = {1: 4 / 7, recipe.epochs: 6 / 7}.get(epoch, share)
-    return max(32, round(recipe.image_size * share / 32) * 32)
+    return max(min(recipe.image_size, SMALLEST_CROP), round(recipe.image_size * share / 32) * 32)
 
 
 def steps(photos: TrainingPhotos, recipe: Recipe) -> int:

@@ -37,6 +37,8 @@ class Predictions:
 def score(predictions: Predictions) -> Scores:
     """Accuracy, and precision, recall and F1 as means over the classes; log loss in nats; calibration error."""
     classes = np.arange(len(predictions.labels))
+    probabilities = predictions.probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
     precision, recall, f1, _ = precision_recall_fscore_support(
         predictions.truth, predictions.predicted, labels=classes, average="macro", zero_division=0
     )
@@ -45,7 +47,7 @@ def score(predictions: Predictions) -> Scores:
         precision=float(precision),
         recall=float(recall),
         f1=float(f1),
-        log_loss=float(log_loss(predictions.truth, predictions.probabilities.astype(np.float64), labels=classes)),
+        log_loss=float(log_loss(predictions.truth, probabilities, labels=classes)),
         calibration_error=calibration_error(predictions),
     )
 

@@ -1,0 +1,163 @@
+"""Raw photos to a dataset: verified, without duplicates, split, and described by one manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.image import ImageError, ImageSpec, decode, open_image
+from training.dataset import MANIFEST, SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
+from training.duplicates import group_near_duplicates, picture_hash
+from training.progress import progress
+from training.split import assign_folds
+
+SHORTEST_SIDE = 32  # px; anything smaller is an icon
+_LOOK = ImageSpec(height=256, width=256)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One photo that decoded to its end."""
+
+    path: str
+    label: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    hash: NDArray[np.uint8]
+
+
+def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, seed: int = 42) -> DatasetManifest:
+    """Make the dataset `processed` from the class folders in `raw`.
+
+    Photos that do not decode, are tiny, or stand there twice are left out and listed. The manifest is written last;
+    the same photos and seed give the same manifest. Raises DatasetError where what is left cannot be split.
+    """
+    labels = class_folders(raw)
+    files = [file for label in labels for file in _files(raw / label)]
+    seen: list[_Seen] = []
+    left_out: list[LeftOut] = []
+    with ThreadPoolExecutor() as pool, progress("verify", len(files)) as advance:
+        for result in pool.map(lambda file: _look_at(file, raw), files):
+            (seen if isinstance(result, _Seen) else left_out).append(result)  # type: ignore[arg-type]
+            advance()
+    seen = _without_copies(seen, left_out)
+    _require_photos(labels, seen, raw)
+    groups = group_near_duplicates([photo.hash for photo in seen])
+    parts = max(2, round(1 / validation_fraction))
+    folds = assign_folds([photo.label for photo in seen], groups, parts, seed)
+    photos = [
+        Photo(
+            path=photo.path,
+            label=photo.label,
+            sha256=photo.sha256,
+            size_bytes=photo.size_bytes,
+            width=photo.width,
+            height=photo.height,
+            group=group,
+            split="validation" if fold == 0 else "train",
+        )
+        for photo, group, fold in zip(seen, groups, folds.tolist(), strict=True)
+    ]
+    manifest = DatasetManifest(SCHEMA_VERSION, labels, seed, validation_fraction, photos, left_out)
+    _write(manifest, raw, processed)
+    return manifest
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the class folders in `folder`, sorted; raises DatasetError where there are fewer than two."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: is not a folder; run `python -m training fetch` first")
+    labels = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    if len(labels) < 2:
+        found = f"only the class folder {labels[0]!r}" if labels else "no class folders"
+        raise DatasetError(f"{folder}: {found}; put the photos of each class in a folder of its own, at least two")
+    return labels
+
+
+def near_duplicates(manifest: DatasetManifest) -> list[list[str]]:
+    """The paths of the photos that share a group, group by group."""
+    groups: dict[int, list[str]] = defaultdict(list)
+    for photo in manifest.photos:
+        groups[photo.group].append(photo.path)
+    return [paths for paths in groups.values() if len(paths) > 1]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
+def _look_at(file: Path, raw: Path) -> _Seen | LeftOut:
+    path = file.relative_to(raw).as_posix()
+    try:
+        data = file.read_bytes()
+        width, height = open_image(data).size
+        pixels = decode(data, _LOOK)
+    except (ImageError, OSError) as error:
+        return LeftOut(path, str(error))
+    if min(width, height) < SHORTEST_SIDE:
+        return LeftOut(path, f"tiny: {width} x {height} px, the shorter side must be at least {SHORTEST_SIDE}")
+    digest = hashlib.sha256(data).hexdigest()
+    return _Seen(path, file.parent.name, digest, len(data), width, height, picture_hash(Image.fromarray(pixels)))
+
+
+def _without_copies(seen: Sequence[_Seen], left_out: list[LeftOut]) -> list[_Seen]:
+    """One of each set of identical files; none where the copies stand under different classes."""
+    copies: dict[str, list[_Seen]] = defaultdict(list)
+    for photo in seen:
+        copies[photo.sha256].append(photo)
+    kept = []
+    for first, *others in copies.values():
+        labels = sorted({photo.label for photo in (first, *others)})
+        if len(labels) > 1:
+            reason = f"the same file stands under {' and '.join(labels)}; nobody can say which is right"
+            left_out.extend(LeftOut(photo.path, reason) for photo in (first, *others))
+        else:
+            kept.append(first)
+            left_out.extend(LeftOut(photo.path, f"the same file as {first.path}") for photo in others)
+    return kept
+
+
+def _require_photos(labels: Sequence[str], seen: Sequence[_Seen], raw: Path) -> None:
+    for label in labels:
+        if not any(photo.label == label for photo in seen):
+            raise DatasetError(f"{raw / label}: holds no usable photo; add photos or remove the folder")
+
+
+def _write(manifest: DatasetManifest, raw: Path, processed: Path) -> None:
+    """Photos first, manifest last: whoever finds a manifest finds what it names."""
+    file = processed / MANIFEST
+    file.unlink(missing_ok=True)
+    wanted = {photo.path for photo in manifest.photos}
+    for label in manifest.labels:
+        (processed / label).mkdir(parents=True, exist_ok=True)
+    for folder in [child for child in processed.iterdir() if child.is_dir()]:
+        for stale in [path for path in folder.iterdir() if f"{folder.name}/{path.name}" not in wanted]:
+            stale.unlink()
+        if folder.name not in manifest.labels:
+            folder.rmdir()
+    for photo in manifest.photos:
+        _place(raw / photo.path, processed / photo.path)
+    partial = file.with_suffix(".part")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    partial.replace(file)
+
+
+def _place(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
