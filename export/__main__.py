@@ -9,28 +9,12 @@ from pathlib import Path
 
 import click
 
-from runtime.bundle import BundleError
+from runtime.commands import Commands
 
 DATA = Path("var/data/processed")
 
 
-class _PlainErrors(click.Group):
-    """What we raise on purpose is for people: one line, no stack."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        from export.gates import GateError
-        from export.write import WriteError
-        from training.checkpoint import CheckpointError
-        from training.dataset import DatasetError
-        from training.network import WeightsError
-
-        try:
-            return super().invoke(ctx)
-        except (BundleError, CheckpointError, DatasetError, GateError, WeightsError, WriteError) as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_PlainErrors, context_settings={"show_default": True})
+@click.group(cls=Commands, context_settings={"show_default": True})
 def main() -> None:
     """Turn a checkpoint into a bundle that the runtime serves.
 

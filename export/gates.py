@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.bundle import Gate
+from runtime.commands import Refusal
 from runtime.session import Session
 from training.checkpoint import Checkpoint
 from training.network import normalise
@@ -22,7 +23,7 @@ GOLDEN_LIMIT = 0.1  # probabilities of INT8 and FP32 on the golden cases
 BATCH = 16
 
 
-class GateError(Exception):
+class GateError(Refusal):
     """A model that must not be published; the message names each gate that it failed."""
 
 

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.bundle import MANIFEST, FileEntry, Manifest, describe_file, to_json
+from runtime.commands import Refusal
 
 
-class WriteError(Exception):
+class WriteError(Refusal):
     """The bundle could not be written; nothing is left of the attempt."""
 
 

@@ -11,7 +11,8 @@ import click
 import uvicorn
 
 from runtime.api.app import create_app
-from runtime.bundle import Bundle, BundleError
+from runtime.bundle import Bundle
+from runtime.commands import Commands, Refusal
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
 from runtime.engine import Engine
@@ -23,7 +24,7 @@ from runtime.settings import Settings
 log = logging.getLogger("runtime")
 
 
-class _ServeByDefault(click.Group):
+class _ServeByDefault(Commands):
     """`python -m runtime --port 80` means `python -m runtime serve --port 80`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -109,7 +110,7 @@ def serve(
         max_pixels=max_megapixels * 1_000_000,
     )
     with _listen(host, port) as listener:
-        engine = _load(settings)
+        engine = Engine(Bundle.open(settings.bundle), settings)
         config = uvicorn.Config(
             create_app(engine, settings),
             lifespan="on",
@@ -127,12 +128,9 @@ def serve(
 def check(bundle: Path | None) -> None:
     """Verify a bundle, file by file, and load it; without BUNDLE the one in this package."""
     path = bundle or default_bundle()
-    try:
-        opened = Bundle.open(path)
-        session = open_session(opened, threads=available_cpus())
-        deviation = golden_deviation(session, opened.manifest.golden, opened.manifest.input)
-    except BundleError as error:
-        raise click.ClickException(str(error)) from error
+    opened = Bundle.open(path)
+    session = open_session(opened, threads=available_cpus())
+    deviation = golden_deviation(session, opened.manifest.golden, opened.manifest.input)
     manifest = opened.manifest
     scores = manifest.metrics.int8
     click.echo(
@@ -145,13 +143,6 @@ def check(bundle: Path | None) -> None:
     click.echo(f"golden cases: INT8 is within {deviation:.4f} of FP32 here; every file is intact")
 
 
-def _load(settings: Settings) -> Engine:
-    try:
-        return Engine(Bundle.open(settings.bundle), settings)
-    except BundleError as error:
-        raise click.ClickException(str(error)) from error
-
-
 def _listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is loaded: a busy one is the commonest mistake."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -162,7 +153,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        raise click.ClickException(
+        raise Refusal(
             f"cannot listen on {host} port {port} ({error.strerror}); choose another with PORT= or --port"
         ) from error
     return listener

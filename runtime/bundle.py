@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
+from runtime.commands import Refusal
 from runtime.image import ImageSpec
 
 SCHEMA_VERSION = 1
@@ -27,7 +28,7 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class BundleError(Exception):
+class BundleError(Refusal):
     """A bundle that must not be served; the message names the file and the remedy."""
 
 

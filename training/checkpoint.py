@@ -10,12 +10,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from runtime.commands import Refusal
 from training.network import ARCHITECTURE, build
 
 SCHEMA_VERSION = 1
 
 
-class CheckpointError(Exception):
+class CheckpointError(Refusal):
     """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 

@@ -118,13 +118,3 @@ def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -
     probabilities = softmax(predict_logits(checkpoint.network(), pixels), axis=1)
     paths = [photo.path for photo in dataset.photos()]
     return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], probabilities)
-
-
-def pooled(parts: list[Predictions]) -> Predictions:
-    """All folds' held-out predictions as one: each photo is predicted once, by a network that has not seen it."""
-    return Predictions(
-        parts[0].labels,
-        [path for part in parts for path in part.paths],
-        np.concatenate([part.truth for part in parts]),
-        np.concatenate([part.probabilities for part in parts]),
-    )

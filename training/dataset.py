@@ -9,13 +9,15 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
+from runtime.commands import Refusal
+
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 
 Split = Literal["train", "validation"]
 
 
-class DatasetError(Exception):
+class DatasetError(Refusal):
     """A dataset that cannot be trained on; the message names the folder or file and the remedy."""
 
 

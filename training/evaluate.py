@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.checkpoint import Checkpoint, CheckpointError
-from training.crossvalidate import cross_validate, pooled, predict, split_of
+from training.crossvalidate import cross_validate, predict, split_of
 from training.dataset import Dataset
 from training.fit import Recipe
 from training.history import read_history
 from training.report import write_report
-from training.scores import Predictions, score
+from training.scores import Predictions, pooled, score
 
 HISTORY = "history.json"
 

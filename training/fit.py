@@ -124,7 +124,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             EpochFigures(
                 epoch=epoch,
                 seconds=round(time.monotonic() - began, 2),
-                learning_rate=schedule.get_last_lr()[0],
+                learning_rate=float(schedule.get_last_lr()[0]),
                 train_loss=float(np.mean(losses)),
                 **_validate(smoothed, photos),
             )

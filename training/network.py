@@ -9,6 +9,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from runtime.commands import Refusal
 from training.vision import models
 
 ARCHITECTURE = "resnet18"
@@ -22,7 +23,7 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class WeightsError(Exception):
+class WeightsError(Refusal):
     """Initial weights that cannot be had or do not fit; the message says how to supply them."""
 
 

@@ -62,3 +62,13 @@ def calibration_error(predictions: Predictions, bins: int = 10) -> float:
         if (index == b).any()
     ]
     return float(sum(gaps))
+
+
+def pooled(parts: Sequence[Predictions]) -> Predictions:
+    """All folds' held-out predictions as one: each photo is predicted once, by a network that has not seen it."""
+    return Predictions(
+        parts[0].labels,
+        [path for part in parts for path in part.paths],
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+    )

@@ -25,8 +25,8 @@ def assign_folds(labels: Sequence[str], groups: Sequence[int], folds: int, seed:
     for label, distinct in sorted(members.items()):
         if len(distinct) < folds:
             raise DatasetError(
-                f"class {label!r} has {len(distinct)} different photos, a split in {folds} parts needs at least {folds}; "
-                "add photos"
+                f"class {label!r} has {len(distinct)} different photos, a split in {folds} parts needs at least "
+                f"{folds}; add photos"
             )
     assigned = np.zeros(len(labels), dtype=np.int64)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)

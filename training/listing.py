@@ -1,0 +1,153 @@
+"""What a source of photos holds: a recorded list, a folder's files, or a web server's listing of `<class>/…`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+import msgspec
+
+from runtime.commands import Refusal
+
+RECORDED = Path(__file__).with_name("greenr.json")
+LIST_NAME = "photos.json"
+_SAFE_PART = re.compile(r"[A-Za-z0-9_(][\w ().,+-]*")
+
+
+class FetchError(Refusal):
+    """Photos that cannot be fetched; the message names what and says what to do."""
+
+
+class ListedPhoto(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One photo of a source: `<class>/<name>`, and what it must be, where that is known."""
+
+    path: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    size_bytes: int | None = None
+
+
+class PhotoList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A list of photos, and where they are: `photos.json` beside class folders on a web server has the same form."""
+
+    photos: list[ListedPhoto]
+    base_url: str | None = None
+
+
+def read_list(file: Path) -> PhotoList:
+    """Read a list of photos; raises FetchError."""
+    try:
+        return _checked(msgspec.json.decode(file.read_bytes(), type=PhotoList), str(file))
+    except OSError as error:
+        raise FetchError(f"{file}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise FetchError(f"{file}: is not a list of photos ({error})") from error
+
+
+def list_folder(folder: Path) -> PhotoList:
+    """All files of the class folders in `folder`; raises FetchError."""
+    if not folder.is_dir():
+        raise FetchError(f"{folder}: is not a folder; --source takes a folder or a URL that holds <class>/<photo>")
+    children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    for child in children:
+        if not any(file.is_file() for file in child.iterdir()):
+            raise FetchError(f"{child}: is empty; put the photos of that class there or remove the folder")
+    files = [file for child in children for file in sorted(child.iterdir())]
+    photos = [
+        ListedPhoto(file.relative_to(folder).as_posix(), sha256_of(file), file.stat().st_size)
+        for file in files
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    return _checked(PhotoList(photos), str(folder))
+
+
+def list_url(base_url: str, client: httpx.Client) -> PhotoList:
+    """What a web server says it has under `base_url`: its `photos.json`, else its HTML listings of folders.
+
+    Raises FetchError where it says nothing.
+    """
+    base_url = base_url.rstrip("/") + "/"
+    recorded = _get(client, urljoin(base_url, LIST_NAME), may_be_missing=True)
+    if recorded is not None:
+        try:
+            return _checked(msgspec.json.decode(recorded.content, type=PhotoList), base_url + LIST_NAME)
+        except msgspec.DecodeError as error:
+            raise FetchError(f"{base_url}{LIST_NAME}: is not a list of photos ({error})") from error
+    classes = [name for name in _links(client, base_url) if name.endswith("/")]
+    names = {
+        name: [file for file in _links(client, urljoin(base_url, name)) if not file.endswith("/")] for name in classes
+    }
+    for name, files in names.items():
+        if not files:
+            raise FetchError(f"{base_url}{name}: lists no files; add photos or remove the folder")
+    photos = [ListedPhoto(unquote(name) + unquote(file)) for name, files in names.items() for file in files]
+    return _checked(PhotoList(photos), base_url)
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checked(photos: PhotoList, origin: str) -> PhotoList:
+    """Refuse paths that are not `<class>/<name>`, and fewer classes than a classifier needs."""
+    for photo in photos.photos:
+        parts = photo.path.split("/")
+        if len(parts) != 2 or not all(_SAFE_PART.fullmatch(part) for part in parts):
+            raise FetchError(f"{origin}: {photo.path!r} is not of the form <class>/<name>; rename it")
+    labels = sorted({photo.path.split("/")[0] for photo in photos.photos})
+    if len(labels) < 2:
+        found = f"only the class {labels[0]!r}" if labels else "no class folders with photos"
+        raise FetchError(f"{origin}: {found}; a classifier needs at least two folders <class>/ with photos")
+    return photos
+
+
+def _get(client: httpx.Client, url: str, *, may_be_missing: bool = False) -> httpx.Response | None:
+    try:
+        answer = client.get(url)
+    except httpx.HTTPError as error:
+        raise FetchError(f"{url}: {error or type(error).__name__}; check the address and the network") from error
+    if answer.status_code == httpx.codes.NOT_FOUND and may_be_missing:
+        return None
+    if answer.is_error:
+        raise FetchError(
+            f"{url}: the server answered {answer.status_code}; it must list its folders or hold a {LIST_NAME}, "
+            "or name a list with --list"
+        )
+    return answer
+
+
+def _links(client: httpx.Client, url: str) -> list[str]:
+    answer = _get(client, url)
+    parser = _Links()
+    parser.feed(answer.text if answer is not None else "")
+    base = urlsplit(url).path
+    names = []
+    for link in parser.found:
+        path = urlsplit(urljoin(url, link)).path
+        name = path.removeprefix(base)
+        if (
+            path.startswith(base)
+            and name
+            and not name.startswith(".")
+            and "/" not in name.rstrip("/")
+            and "?" not in link
+        ):
+            names.append(name)
+    return sorted(set(names))
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        href = dict(attrs).get("href")
+        if tag == "a" and href:
+            self.found.append(href)
