@@ -1,0 +1,129 @@
+"""The training loop against a plain one: FP32, every layer, every photo decoded anew in every epoch."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.machine import Machine, this_machine
+from training.crossvalidate import Fold, photos_of, split_of
+from training.dataset import Dataset
+from training.fit import Recipe, fit, steps
+from training.network import build
+from training.pixels import truth
+from training.progress import progress
+from training.vision import models
+
+PLAIN_BATCH = 32
+
+
+class TrainingResult(msgspec.Struct, frozen=True):
+    """Seconds of whole runs, photos on disk to trained network, and the accuracy they reached."""
+
+    machine: Machine
+    photos: int
+    image_size: int
+    epochs: int
+    precision: str
+    plain_s: list[float]
+    ours_s: list[float]
+    plain_accuracy: float
+    ours_accuracy: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    seconds: float
+    accuracy: float
+    precision: str = "fp32"
+
+
+def measure_training(dataset: Dataset, recipe: Recipe, *, repeat: int) -> TrainingResult:
+    """Run both loops `repeat` times in turn; ours begins without its pixel cache."""
+    plain, ours = [], []
+    for turn in range(1, repeat + 1):
+        plain.append(_plain(dataset, recipe, f"plain loop {turn}/{repeat}"))
+        ours.append(_ours(dataset, recipe, f"this repository {turn}/{repeat}"))
+    return TrainingResult(
+        machine=this_machine(),
+        photos=len(dataset.photos()),
+        image_size=recipe.image_size,
+        epochs=recipe.epochs,
+        precision=ours[0].precision,
+        plain_s=[run.seconds for run in plain],
+        ours_s=[run.seconds for run in ours],
+        plain_accuracy=plain[-1].accuracy,
+        ours_accuracy=ours[-1].accuracy,
+        ratio=sum(run.seconds for run in ours) / sum(run.seconds for run in plain),
+    )
+
+
+def _ours(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Dataset(Path(folder, "dataset"), dataset.manifest)
+        shutil.copytree(dataset.path, copy.path, ignore=shutil.ignore_patterns(".*"))
+        began = time.monotonic()
+        photos = photos_of(copy, split_of(copy), recipe.image_size)
+        with progress(what, steps(photos, recipe)) as advance:
+            fitted = fit(photos, recipe, advance)
+        seconds = time.monotonic() - began
+    return _Run(seconds, max(epoch.validation_accuracy for epoch in fitted.history), fitted.precision)
+
+
+def _plain(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
+    split, classes = split_of(dataset), truth(dataset)
+    augmented, plain = _transforms(recipe.image_size)
+    torch.manual_seed(recipe.seed)
+    batches_an_epoch = -(-len(split.train) // PLAIN_BATCH)
+    with progress(what, recipe.epochs * batches_an_epoch) as advance:
+        began = time.monotonic()
+        network: Any = build(len(dataset.labels), recipe.weights)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+        accuracy = 0.0
+        for _ in range(recipe.epochs):
+            network.train()
+            for rows in torch.from_numpy(split.train)[torch.randperm(len(split.train))].split(PLAIN_BATCH):
+                batch = _load(dataset, rows.tolist(), augmented)
+                loss = F.cross_entropy(network(batch), torch.from_numpy(classes[rows.numpy()]))
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                advance(note=f"loss {loss.item():.3f}")
+            accuracy = max(accuracy, _plain_accuracy(network, dataset, split, plain))
+        return _Run(time.monotonic() - began, accuracy)
+
+
+def _plain_accuracy(network: Any, dataset: Dataset, split: Fold, transform: Any) -> float:
+    network.eval()
+    classes = torch.from_numpy(truth(dataset)[split.held_out])
+    rows = torch.from_numpy(split.held_out).split(PLAIN_BATCH)
+    with torch.inference_mode():
+        logits = torch.cat([network(_load(dataset, part.tolist(), transform)) for part in rows])
+    return float((logits.argmax(dim=1) == classes).float().mean())
+
+
+def _load(dataset: Dataset, rows: list[int], transform: Any) -> Tensor:
+    photos = dataset.photos()
+    images = [Image.open(io.BytesIO(dataset.read(photos[row]))).convert("RGB") for row in rows]
+    return torch.stack([transform(image) for image in images])
+
+
+def _transforms(size: int) -> tuple[Any, Any]:
+    models()  # makes torchvision importable
+    from torchvision import transforms  # noqa: PLC0415
+
+    tail = [transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+    resize = transforms.Resize((size, size))
+    return transforms.Compose([resize, transforms.RandomHorizontalFlip(), *tail]), transforms.Compose([resize, *tail])
