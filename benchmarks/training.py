@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -94,9 +96,9 @@ def _plain(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
         accuracy = 0.0
         for _ in range(recipe.epochs):
             network.train()
-            for rows in torch.from_numpy(split.train)[torch.randperm(len(split.train))].split(PLAIN_BATCH):
-                batch = _load(dataset, rows.tolist(), augmented)
-                loss = F.cross_entropy(network(batch), torch.from_numpy(classes[rows.numpy()]))
+            for rows in _batches(split.train[torch.randperm(len(split.train)).numpy()]):
+                batch = _load(dataset, rows, augmented)
+                loss = F.cross_entropy(network(batch), torch.from_numpy(classes[rows]))
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -108,13 +110,16 @@ def _plain(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
 def _plain_accuracy(network: Any, dataset: Dataset, split: Fold, transform: Any) -> float:
     network.eval()
     classes = torch.from_numpy(truth(dataset)[split.held_out])
-    rows = torch.from_numpy(split.held_out).split(PLAIN_BATCH)
     with torch.inference_mode():
-        logits = torch.cat([network(_load(dataset, part.tolist(), transform)) for part in rows])
+        logits = torch.cat([network(_load(dataset, rows, transform)) for rows in _batches(split.held_out)])
     return float((logits.argmax(dim=1) == classes).float().mean())
 
 
-def _load(dataset: Dataset, rows: list[int], transform: Any) -> Tensor:
+def _batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + PLAIN_BATCH] for start in range(0, len(rows), PLAIN_BATCH)]
+
+
+def _load(dataset: Dataset, rows: NDArray[np.int64], transform: Any) -> Tensor:
     photos = dataset.photos()
     images = [Image.open(io.BytesIO(dataset.read(photos[row]))).convert("RGB") for row in rows]
     return torch.stack([transform(image) for image in images])

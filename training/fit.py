@@ -41,6 +41,8 @@ SCRATCH_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 WARM_UP = 0.1  # of all steps
+BATCH_NORM_MOMENTUM = 0.1  # PyTorch's own
+STATISTICS_BATCHES = 8  # 128 photos have thousands of places to take a mean over
 SMALLEST_CROP = 128  # px a side
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
 
@@ -60,12 +62,13 @@ class Recipe:
 class TrainingPhotos:
     """Photos as pixels and class indices.
 
-    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
-    [M, size, size, 3] are decoded exactly as they are served.
+    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `train_whole`
+    [N, size, size, 3] and `validation` [M, size, size, 3] are decoded exactly as they are served.
     """
 
     labels: list[str]
     train: NDArray[np.uint8]
+    train_whole: NDArray[np.uint8]
     train_truth: NDArray[np.int64]
     validation: NDArray[np.uint8]
     validation_truth: NDArray[np.int64]
@@ -120,6 +123,8 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             losses.append(loss.item())
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
         smoothed: Any = average.module if average.n_averaged else network
+        if pretrained:
+            _measure_batch_norms(smoothed, photos, generator)
         history.append(
             EpochFigures(
                 epoch=epoch,
@@ -247,6 +252,27 @@ def _ema(photos: TrainingPhotos) -> Any:
     """Weights are averaged exponentially over about one epoch, which steadies the last steps."""
     decay = 1 - 1 / math.ceil(len(photos.train) / BATCH)
     return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+
+def _measure_batch_norms(network: Any, photos: TrainingPhotos, generator: Generator) -> None:
+    """Take the batch norms' statistics from whole photos, as they are served, in place of the training crops'."""
+    norms = [
+        module
+        for stage in (network.layer2, network.layer3, network.layer4)
+        for module in stage.modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for indices in list(_batches(len(photos.train_whole), generator))[:STATISTICS_BATCHES]:
+            network(normalise(torch.from_numpy(photos.train_whole[indices])))
+    for norm in norms:
+        norm.momentum = BATCH_NORM_MOMENTUM
+    network.eval()
 
 
 def _validate(network: nn.Module, photos: TrainingPhotos) -> dict[str, float]:

@@ -1,0 +1,86 @@
+"""A real bundle in miniature: yellow photos are dandelions, the others grass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from runtime import bundle
+from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Scores, describe_file, to_json
+from runtime.golden import PATTERNS, draw
+from runtime.image import ImageSpec
+from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES, Session
+
+
+def write_model(file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8) -> None:
+    weight = np.zeros((classes, 3, 1, 1), np.float32)
+    weight[0] = np.array([0.04, 0.0, -0.04]).reshape(3, 1, 1)  # red without blue: yellow
+    weight[1] = np.array([-0.04, 0.02, 0.04]).reshape(3, 1, 1)
+    nodes = [
+        helper.make_node("Transpose", [INPUT], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["nchw"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["floats", "weight"], [ACTIVATION_MAP]),
+        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["logits"], keepdims=0),
+        helper.make_node("Softmax", ["logits"], [PROBABILITIES], axis=1),
+    ]
+    constants = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(np.array([2, 3]), "axes")]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info(INPUT, dtype, ["n", size, size, 3])],
+        [
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes]),
+            helper.make_tensor_value_info(ACTIVATION_MAP, TensorProto.FLOAT, ["n", classes, size, size]),
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, file)
+
+
+def write_bundle(folder: Path, *, size: int = 32, threshold: float = 0.6, **changes: Any) -> Path:
+    """A valid bundle in `folder`; `changes` replace keys of its manifest."""
+    folder.mkdir(parents=True)
+    write_model(folder / bundle.MODEL, size=size)
+    spec = ImageSpec(height=size, width=size)
+    session = Session(folder / bundle.MODEL, spec, 2, threads=1)
+    golden = [
+        GoldenCase(name, 0, session.infer(draw(name, 0, spec)[np.newaxis]).probabilities[0].tolist())
+        for name in PATTERNS
+    ]
+    scores = Scores(accuracy=1.0, precision=1.0, recall=1.0, f1=1.0, log_loss=0.1, calibration_error=0.0)
+    manifest = Manifest(
+        schema_version=bundle.SCHEMA_VERSION,
+        name="colours",
+        version=folder.name,
+        created="2026-01-01T00:00:00+00:00",
+        labels=["dandelion", "grass"],
+        input=spec,
+        temperature=1.0,
+        abstain_threshold=threshold,
+        metrics=Metrics(photos=10, fp32=scores, int8=scores, agreement=1.0, answered=1.0, answered_precision=1.0),
+        gates=[],
+        dataset=Dataset(sha256="0" * 64, train_photos=8, validation_photos=2),
+        weights="none",
+        epochs=1,
+        seed=0,
+        git_commit=None,
+        mlflow_run=None,
+        golden=golden,
+        files={bundle.MODEL: describe_file(folder / bundle.MODEL)},
+    )
+    (folder / bundle.MANIFEST).write_bytes(to_json(manifest))
+    change_manifest(folder, **changes)
+    return folder
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    import msgspec
+
+    file = folder / bundle.MANIFEST
+    manifest = msgspec.json.decode(file.read_bytes())
+    file.write_bytes(msgspec.json.encode(manifest | changes))

@@ -1,0 +1,47 @@
+"""Small photos that the tests draw for themselves: yellow discs on green are dandelions, green blades are grass."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+SIZE = (96, 72)
+
+
+def draw_photo(label: str, seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
+    generator = np.random.default_rng([seed, len(label)])
+    width, height = size
+    ground = generator.integers(0, 60, (height, width, 3)) + np.array([20, 90, 20])
+    image = Image.fromarray(ground.astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    if label == "dandelion":
+        for x, y, r in generator.uniform(0, 1, (4, 3)):
+            radius = (0.08 + 0.12 * r) * height
+            box = (x * width - radius, y * height - radius, x * width + radius, y * height + radius)
+            pen.ellipse(box, fill=(240, 200 + int(30 * r), 20))
+    else:
+        for x, lean, shade in generator.uniform(0, 1, (24, 3)):
+            foot = (x * width, height)
+            pen.line([foot, (x * width + (lean - 0.5) * 30, 0)], fill=(30, int(110 + 120 * shade), 30), width=2)
+    return image
+
+
+def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def photo(label: str = "dandelion", seed: int = 0, format: str = "JPEG", size: tuple[int, int] = SIZE) -> bytes:
+    return encode(draw_photo(label, seed, size), format)
+
+
+def write_photos(folder: Path, per_class: int, labels: tuple[str, ...] = ("dandelion", "grass")) -> Path:
+    for label in labels:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for seed in range(per_class):
+            (folder / label / f"{seed:04}.jpg").write_bytes(photo(label, seed))
+    return folder

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, requires
+
+HEAVY = {"torch", "torchvision", "mlflow", "airflow", "apache-airflow", "nicegui", "onnx", "onnxscript", "scikit-learn",
+         "scipy", "matplotlib"}  # fmt: skip
+
+
+def test_importing_all_of_the_runtime_imports_nothing_heavy() -> None:
+    code = (
+        "import importlib, pkgutil, sys, runtime\n"
+        "for module in pkgutil.walk_packages(runtime.__path__, 'runtime.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "print(' '.join({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+    assert not {"training", "export", "ui", "benchmarks", "sklearn"} & set(done.stdout.split())
+
+
+def closure(package: str, seen: set[str]) -> set[str]:
+    if package in seen:
+        return seen
+    seen.add(package)
+    try:
+        needed = requires(package) or []
+    except PackageNotFoundError:  # for another platform
+        return seen
+    for requirement in needed:
+        if "extra ==" not in requirement:
+            closure(re.split(r"[ \[<>=!~;(]", requirement, maxsplit=1)[0].lower(), seen)
+    return seen
+
+
+def test_the_base_dependencies_bring_nothing_heavy_even_through_third_parties() -> None:
+    packages = closure("dandelion", set())
+    assert "onnxruntime" in packages
+    assert not HEAVY & packages

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.bundles import write_bundle
+from tests.photos import photo
+from tests.servers import appliance
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runtime", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=60)
+
+
+def test_a_busy_port_stops_the_start_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("--host", "127.0.0.1", PORT=port)
+    assert done.returncode == 1
+    line = done.stderr.strip()
+    assert (
+        line
+        == f"Error: cannot listen on 127.0.0.1 port {port} (Address already in use); choose another with PORT= or --port"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eight"),
+        ("PORT", "70000"),
+        ("DANDELION_LOG_LEVEL", "loud"),
+        ("DANDELION_THREADS", "0"),
+        ("DANDELION_MAX_UPLOAD_MB", "-1"),
+        ("DANDELION_MAX_MEGAPIXELS", "many"),
+    ],
+)
+def test_a_bad_environment_value_stops_the_start_and_is_named(name: str, value: str) -> None:
+    done = run(**{name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert value in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bundle_that_is_not_there_stops_the_start() -> None:
+    done = run("--port", "0", DANDELION_BUNDLE="/nowhere")
+    assert done.returncode == 1
+    assert "Error: /nowhere/manifest.json: No such file or directory; point at a bundle folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_verifies_a_bundle(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "v1")
+    good = run("check", str(bundle))
+    assert good.returncode == 0
+    assert "colours v1: 32 x 32 px, labels dandelion, grass" in good.stdout
+    (bundle / "model.onnx").write_bytes(b"broken")
+    bad = run("check", str(bundle))
+    assert bad.returncode == 1
+    assert "fetch the bundle again" in bad.stderr
+
+
+def test_sigterm_ends_it_with_exit_code_0(tmp_path: Path) -> None:
+    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1"))) as running:
+        assert httpx.post(running.url + "/predict", files={"file": photo()}).status_code == 200
+        assert running.stop() == 0
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_the_default_bundle_serves_without_any_setting(tmp_path: Path) -> None:
+    with appliance(tmp_path) as running:
+        answer = httpx.post(running.url + "/predict", files={"file": photo()}).json()
+        assert answer["probabilities"].keys() == {"dandelion", "grass"}
+
+
+def test_help_names_every_variable() -> None:
+    text = run("serve", "--help").stdout
+    for name in ("PORT", "HOST", "DANDELION_BUNDLE", "DANDELION_THREADS", "DANDELION_LOG_LEVEL"):
+        assert name in text
+
+
+def test_telemetry_of_onnxruntime_is_off_before_it_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, threading, runtime\n"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1' and 'onnxruntime' not in sys.modules\n"
+        "import runtime.session\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1"  # no thread but ours
+    assert list(tmp_path.iterdir()) == []  # and no files
