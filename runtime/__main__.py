@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -99,6 +100,8 @@ def serve(
 ) -> None:
     """Answer `POST /predict`; the API's own page is at /docs."""
     configure_logging(log_level)
+    # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cpus = available_cpus()
     settings = Settings(
         bundle=bundle or default_bundle(),

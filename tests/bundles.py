@@ -19,7 +19,7 @@ from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES, Session
 def write_model(file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8) -> None:
     weight = np.zeros((classes, 3, 1, 1), np.float32)
     weight[0] = np.array([0.04, 0.0, -0.04]).reshape(3, 1, 1)  # red without blue: yellow
-    weight[1] = np.array([-0.04, 0.02, 0.04]).reshape(3, 1, 1)
+    weight[1] = np.array([-0.04, 0.01, 0.04]).reshape(3, 1, 1)
     nodes = [
         helper.make_node("Transpose", [INPUT], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["nchw"], ["floats"], to=TensorProto.FLOAT),

@@ -24,10 +24,8 @@ def test_a_busy_port_stops_the_start_with_one_line() -> None:
         port = str(taken.getsockname()[1])
         done = run("--host", "127.0.0.1", PORT=port)
     assert done.returncode == 1
-    line = done.stderr.strip()
-    assert (
-        line
-        == f"Error: cannot listen on 127.0.0.1 port {port} (Address already in use); choose another with PORT= or --port"
+    assert done.stderr.strip() == (
+        f"Error: cannot listen on 127.0.0.1 port {port} (Address already in use); choose another with PORT= or --port"
     )
 
 

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.photos import write_photos
+from training.checkpoint import Checkpoint
+from training.crossvalidate import checkpoint_of, split_of, train_fold
+from training.dataset import Dataset
+from training.fit import Recipe
+from training.history import best_epoch, write_history
+from training.prepare import prepare
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Drawn photos, 20 of each class, prepared."""
+    folder = tmp_path_factory.mktemp("dataset")
+    prepare(write_photos(folder / "raw", 20), folder / "processed")
+    return Dataset.open(folder / "processed")
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return Recipe(image_size=64, epochs=3, seed=1, weights="none", precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def checkpoint_file(dataset: Dataset, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ResNet18 trained on them from scratch, which takes seconds, with its history beside it."""
+    file = tmp_path_factory.mktemp("training") / "best_model.pt"
+    fitted = train_fold(dataset, split_of(dataset), recipe, what="fit")
+    checkpoint_of(dataset, recipe, fitted, fitted.best, epoch=best_epoch(fitted.history)).save(file)
+    write_history(file.with_name("history.json"), fitted.history)
+    return file
+
+
+@pytest.fixture
+def checkpoint(checkpoint_file: Path) -> Checkpoint:
+    return Checkpoint.load(checkpoint_file)

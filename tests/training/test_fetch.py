@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import training.fetch
+from tests.photos import photo, write_photos
+from training.fetch import Timeouts, fetch
+from training.listing import FetchError, read_list
+
+QUICK = Timeouts(connect_s=2, read_s=0.5, photo_s=1.5)
+
+Handler = type[http.server.SimpleHTTPRequestHandler]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        pass  # clients that give up are what some tests are about
+
+
+@contextmanager
+def serving(folder: Path, handler: Handler = Quiet) -> Iterator[str]:
+    with Server(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.fetch, "FIRST_PAUSE_S", 0.01)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos", 3)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")}
+
+
+def write_list(file: Path, folder: Path, base_url: str | None = None) -> Path:
+    entries = [
+        {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        for name in sorted(names(folder))
+    ]
+    file.write_text(json.dumps({"photos": entries} | ({"base_url": base_url} if base_url else {})))
+    return file
+
+
+def test_a_folder_is_copied_with_its_manifest(photos: Path, tmp_path: Path) -> None:
+    done = fetch(tmp_path / "raw", source=str(photos))
+    assert done.photos == {"dandelion": 3, "grass": 3}
+    assert names(tmp_path / "raw") == names(photos)
+    recorded = read_list(tmp_path / "raw" / "manifest.json").photos
+    assert [entry.path for entry in recorded] == sorted(names(photos))
+    for entry in recorded:
+        data = (tmp_path / "raw" / entry.path).read_bytes()
+        assert entry.sha256 == hashlib.sha256(data).hexdigest()
+        assert entry.size_bytes == len(data)
+
+
+def test_a_web_servers_own_listing_is_enough(photos: Path, tmp_path: Path) -> None:
+    with serving(photos) as url:
+        assert fetch(tmp_path / "raw", source=url + "/").photos == {"dandelion": 3, "grass": 3}
+    assert names(tmp_path / "raw") == names(photos)
+
+
+def test_a_recorded_list_stands_in_for_a_listing(photos: Path, tmp_path: Path) -> None:
+    with serving(photos) as url:
+        recorded = write_list(tmp_path / "list.json", photos, base_url=url)
+        assert fetch(tmp_path / "raw", recorded=recorded).photos == {"dandelion": 3, "grass": 3}
+        write_list(photos / "photos.json", photos)
+        assert fetch(tmp_path / "raw2", source=url).photos == {"dandelion": 3, "grass": 3}
+
+
+def test_the_recorded_public_list_has_200_photos_of_each_class() -> None:
+    recorded = read_list(training.fetch.RECORDED)
+    labels = [entry.path.split("/")[0] for entry in recorded.photos]
+    assert {label: labels.count(label) for label in set(labels)} == {"dandelion": 200, "grass": 200}
+    assert all(entry.sha256 for entry in recorded.photos)
+    assert "82fc896ae71a910ca93bdaccd492630bae3ed1c3" in str(recorded.base_url)
+
+
+def test_a_second_run_fetches_only_what_is_missing_or_altered(photos: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    with serving(photos) as url:
+        fetch(raw, source=url)
+        (raw / "grass" / "0000.jpg").unlink()
+        (raw / "grass" / "0001.jpg").write_bytes(b"altered")
+        done = fetch(raw, source=url)
+    assert done.resumed == 4
+    assert (raw / "grass" / "0001.jpg").read_bytes() == photo("grass", 1)
+
+
+def test_a_photo_that_is_missing_is_named_and_the_others_arrive(photos: Path, tmp_path: Path) -> None:
+    recorded = write_list(tmp_path / "list.json", photos)
+    (photos / "grass" / "0001.jpg").unlink()
+    with (
+        serving(photos) as url,
+        pytest.raises(
+            FetchError, match=r"1 of 6 photos .*run the command again[\s\S]*0001.jpg: the server answered 404"
+        ),
+    ):
+        fetch(tmp_path / "raw", source=url, recorded=recorded)
+    assert len(names(tmp_path / "raw")) == 5
+
+
+def test_a_photo_with_the_wrong_hash_is_refused(photos: Path, tmp_path: Path) -> None:
+    recorded = write_list(tmp_path / "list.json", photos)
+    (photos / "grass" / "0002.jpg").write_bytes(photo("dandelion", 9))
+    with serving(photos) as url, pytest.raises(FetchError, match=r"grass/0002.jpg: sha256 is .*was recorded"):
+        fetch(tmp_path / "raw", source=url, recorded=recorded)
+    assert not (tmp_path / "raw" / "grass" / "0002.jpg").exists()
+
+
+def misbehaving(action: Callable[[Quiet], None]) -> Handler:
+    class Misbehaving(Quiet):
+        def do_GET(self) -> None:
+            if self.path.endswith("grass/0000.jpg"):
+                action(self)
+            else:
+                super().do_GET()
+
+    return Misbehaving
+
+
+def stall(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    time.sleep(3)
+
+
+def drip(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b"x")
+        time.sleep(0.1)
+
+
+def cut_short(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"only this")
+
+
+def web_page(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/html")
+    handler.end_headers()
+    handler.wfile.write(b"<h1>Sign in</h1>")
+
+
+def fail(handler: Quiet) -> None:
+    handler.send_error(503)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (stall, "timed out.*, 4 times; check the network"),
+        (drip, "did not arrive within 1.5 s; the server is too slow"),
+        (cut_short, ", 4 times; check the network"),
+        (web_page, "is a web page, not a photo"),
+        (fail, "the server answered 503, 4 times"),
+    ],
+)
+def test_a_server_that_misbehaves_is_named_and_nothing_half_is_kept(
+    photos: Path, tmp_path: Path, action: Callable[[Quiet], None], message: str
+) -> None:
+    recorded = write_list(tmp_path / "list.json", photos)
+    with serving(photos, misbehaving(action)) as url, pytest.raises(FetchError, match=rf"grass/0000.jpg: .*{message}"):
+        fetch(tmp_path / "raw", source=url, recorded=recorded, timeouts=QUICK)
+    assert not list((tmp_path / "raw" / "grass").glob("*0000*"))
+    assert len(names(tmp_path / "raw")) == 5
+
+
+def test_a_passing_fault_is_tried_again(photos: Path, tmp_path: Path) -> None:
+    answers = iter([503, 503])
+
+    def twice(handler: Quiet) -> None:
+        status = next(answers, None)
+        if status is None:
+            http.server.SimpleHTTPRequestHandler.do_GET(handler)
+        else:
+            handler.send_error(status)
+
+    recorded = write_list(tmp_path / "list.json", photos)
+    with serving(photos, misbehaving(twice)) as url:
+        assert fetch(tmp_path / "raw", source=url, recorded=recorded).photos["grass"] == 3
+
+
+@pytest.mark.parametrize("path", ["../up.jpg", "a/b/c.jpg", "/etc/passwd", "grass/.hidden", "grass/..", "alone.jpg"])
+def test_a_listed_path_that_leaves_its_class_folder_is_refused(tmp_path: Path, path: str) -> None:
+    recorded = tmp_path / "list.json"
+    recorded.write_text(json.dumps({"base_url": "http://127.0.0.1:9", "photos": [{"path": path}]}))
+    with pytest.raises(FetchError, match="is not of the form <class>/<name>"):
+        fetch(tmp_path / "raw", recorded=recorded)
+
+
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 2, labels=("grass",))
+    with pytest.raises(FetchError, match="only the class 'grass'; a classifier needs at least two"):
+        fetch(tmp_path / "raw", source=str(tmp_path / "photos"))
+
+
+def test_an_empty_class_folder_is_refused(photos: Path, tmp_path: Path) -> None:
+    (photos / "moss").mkdir()
+    with pytest.raises(FetchError, match=r"moss: is empty; put the photos of that class there"):
+        fetch(tmp_path / "raw", source=str(photos))
+    with serving(photos) as url, pytest.raises(FetchError, match="moss/: lists no files"):
+        fetch(tmp_path / "raw", source=url)
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="nowhere: is not a folder; --source takes a folder or a URL"):
+        fetch(tmp_path / "raw", source=str(tmp_path / "nowhere"))
+    with serving(tmp_path) as url:
+        with pytest.raises(FetchError, match="404; it must list its folders"):
+            fetch(tmp_path / "raw", source=url + "/nowhere")
+        with pytest.raises(FetchError, match="no class folders with photos"):
+            fetch(tmp_path / "raw", source=url)
+    with pytest.raises(FetchError, match="check the address and the network"):
+        fetch(tmp_path / "raw", source="http://127.0.0.1:9/")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.augment import augment
+from training.checkpoint import Checkpoint, CheckpointError
+from training.crossvalidate import photos_of, predict, split_of, train_fold
+from training.dataset import Dataset
+from training.fit import Recipe, crop_size, fit, predict_logits, steps
+from training.history import EpochFigures, best_epoch, read_history, write_history
+from training.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
+from training.scores import score
+from training.vision import models
+
+
+def quiet(done: int = 1, *, note: str | None = None) -> None:
+    pass
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: Dataset, recipe: Recipe) -> None:
+    photos = photos_of(dataset, split_of(dataset), 32)
+    short = replace(recipe, image_size=32, epochs=2)
+    first, again = fit(photos, short, quiet), fit(photos, short, quiet)
+    other = fit(photos, replace(short, seed=2), quiet)
+    assert all(torch.equal(first.last[name], again.last[name]) for name in first.last)
+    assert not torch.equal(first.last["fc.weight"], other.last["fc.weight"])
+
+
+def test_training_learns_and_tells_its_figures(dataset: Dataset, checkpoint_file: Path) -> None:
+    checkpoint = Checkpoint.load(checkpoint_file)
+    assert score(predict(checkpoint, dataset, split_of(dataset).train)).accuracy > 0.8
+    history = read_history(checkpoint_file.with_name("history.json"))
+    assert [figures.epoch for figures in history] == [1, 2, 3]
+    assert history[-1].train_loss < history[0].train_loss
+    assert best_epoch(history) == checkpoint.best_epoch
+
+
+def test_progress_counts_every_batch(dataset: Dataset, recipe: Recipe) -> None:
+    photos = photos_of(dataset, split_of(dataset), 32)
+    notes: list[str | None] = []
+    short = replace(recipe, image_size=32, epochs=2)
+    fit(photos, short, lambda done=1, *, note=None: notes.append(note))
+    assert len(notes) == steps(photos, short)
+    assert notes[-1] is not None
+    assert "epoch 2/2, loss" in notes[-1]
+    assert "F1" in notes[-1]
+
+
+def test_fine_tuning_keeps_the_frozen_layers(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = models().resnet18(weights=None, num_classes=5)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    tuned = replace(recipe, image_size=32, epochs=1, weights=str(tmp_path / "weights.pt"))
+    fitted = train_fold(dataset, split_of(dataset), tuned, what="fit")
+    start = build(2, tuned.weights).state_dict()
+    assert torch.equal(fitted.last["layer1.0.conv1.weight"], start["layer1.0.conv1.weight"])
+    assert not torch.equal(fitted.last["layer4.0.conv1.weight"], start["layer4.0.conv1.weight"])
+
+
+def test_folding_the_normalisation_keeps_the_function(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = models().resnet18(weights=None, num_classes=2).eval()
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    ours = build(2, str(tmp_path / "weights.pt")).eval()
+    pixels = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.inference_mode():
+        expected = source.bn1(source.conv1(((pixels / 255 - mean) / std).permute(0, 3, 1, 2)))
+        found = ours.bn1(ours.conv1(normalise(pixels)))  # type: ignore[operator]
+    inside = (..., slice(2, -2), slice(2, -2))  # the padding differs, by design
+    assert torch.allclose(expected[inside], found[inside], atol=1e-4)
+
+
+def test_normalised_pixels_are_whole_quantisation_steps() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(3).reshape(1, 16, 16, 3)
+    assert torch.equal((normalise(pixels) * PIXEL_SCALE + PIXEL_ZERO).round().permute(0, 2, 3, 1).byte(), pixels)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 10])
+def test_crops_grow_and_never_exceed_the_input(epochs: int) -> None:
+    for size in (96, 128, 224):
+        sides = [crop_size(Recipe(image_size=size, epochs=epochs), epoch) for epoch in range(1, epochs + 1)]
+        assert sides == sorted(sides)
+        assert all(side % 32 == 0 and side <= size for side in sides)
+
+
+def test_augmentation_varies_photos_and_keeps_their_range() -> None:
+    photos = normalise(torch.randint(0, 256, (8, 60, 60, 3), dtype=torch.uint8))
+    varied = augment(photos, 48, torch.Generator().manual_seed(0))
+    assert varied.shape == (8, 3, 48, 48)
+    assert torch.isfinite(varied).all()
+    assert varied.abs().max() < 4 * photos.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("nowhere.pt", r"nowhere\.pt: No such file.*--weights takes imagenet, none or the path of a file"),
+        ("text.pt", "is not a PyTorch state dict"),
+        ("number.pt", "is not a PyTorch state dict; save the model's state_dict"),
+        ("resnet34.pt", "is not a ResNet18"),
+        ("partial.pt", "is not a ResNet18"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, weights: str, message: str) -> None:
+    (tmp_path / "text.pt").write_text("not weights")
+    torch.save(3, tmp_path / "number.pt")
+    torch.save(models().resnet34(weights=None).state_dict(), tmp_path / "resnet34.pt")
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "partial.pt")
+    with pytest.raises(WeightsError, match=message):
+        build(2, str(tmp_path / weights))
+
+
+def test_imagenet_weights_that_cannot_be_had_say_how_to_supply_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        models().ResNet18_Weights.IMAGENET1K_V1.value, "url", "http://127.0.0.1:9/resnet18-f37072fd.pth"
+    )
+    with pytest.raises(
+        WeightsError, match=r"put resnet18-f37072fd\.pth at .*checkpoints.*--weights PATH.*--weights none"
+    ):
+        build(2, "imagenet")
+
+
+def test_the_real_weights_load() -> None:
+    if "TORCH_HOME" not in os.environ:
+        pytest.skip("set TORCH_HOME to a folder with hub/checkpoints/resnet18-f37072fd.pth")
+    network = build(2, "imagenet").eval()
+    assert np.isfinite(predict_logits(network, np.zeros((1, 64, 64, 3), np.uint8))).all()
+
+
+def record(checkpoint_file: Path) -> dict[str, object]:
+    loaded: dict[str, object] = torch.load(checkpoint_file, weights_only=True)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "resnet34"}, "holds a resnet34, expected a resnet18; train again"),
+        ({"schema_version": 9}, "is not a checkpoint that this release wrote"),
+        ({"labels": ["a", "b", "c"]}, "do not fit a resnet18 of 3 classes"),
+        ({"state_dict": {}}, "do not fit a resnet18"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_is_refused(
+    checkpoint_file: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    torch.save(record(checkpoint_file) | change, tmp_path / "changed.pt")
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint.load(tmp_path / "changed.pt")
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("no")
+    for name, message in (("text.pt", "is not a PyTorch checkpoint"), ("nowhere.pt", "fit` first")):
+        with pytest.raises(CheckpointError, match=message):
+            Checkpoint.load(tmp_path / name)
+
+
+def test_a_checkpoint_that_lacks_a_key_is_refused(checkpoint_file: Path, tmp_path: Path) -> None:
+    torch.save({key: value for key, value in record(checkpoint_file).items() if key != "labels"}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="lacks labels; train again"):
+        Checkpoint.load(tmp_path / "x.pt")
+
+
+def test_the_best_epoch_has_the_highest_f1_and_of_equals_the_lowest_loss(tmp_path: Path) -> None:
+    def figures(epoch: int, f1: float, loss: float) -> EpochFigures:
+        return EpochFigures(epoch, 1.0, 0.1, 0.5, loss, f1, f1, f1, f1)
+
+    history = [figures(1, 0.90, 0.1), figures(2, 0.95, 0.4), figures(3, 0.95, 0.3)]
+    assert best_epoch(history) == 3
+    write_history(tmp_path / "history.json", history)
+    assert read_history(tmp_path / "history.json") == history
