@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import onnx
@@ -57,16 +58,19 @@ class ServingGraph(nn.Module):
 def to_onnx(graph: ServingGraph, image_size: int) -> onnx.ModelProto:
     """The graph as one self-contained ONNX model for photos of `image_size` px a side, with a dynamic batch."""
     example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
-    program = torch.onnx.export(
-        graph.eval(),
-        (example,),
-        dynamo=True,
-        dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
-        input_names=[INPUT],
-        output_names=[PROBABILITIES, ACTIVATION_MAP],
-        opset_version=20,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # torch's own exporter trips over a deprecation in torch.
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            dynamo=True,
+            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+            input_names=[INPUT],
+            output_names=[PROBABILITIES, ACTIVATION_MAP],
+            opset_version=20,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     model: onnx.ModelProto = program.model_proto

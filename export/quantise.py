@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.graph import drop_unused_initializers
 from runtime.session import INPUT
@@ -45,10 +46,12 @@ def quantise(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mod
         "zero_point": np.array(PIXEL_ZERO, np.uint8),
     }
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
+        source, shaped, target = (Path(folder, name) for name in ("fp32.onnx", "shaped.onnx", "int8.onnx"))
         onnx.save(model, source)
+        # Shapes only: the graph is folded already, and the symbolic pass would need sympy.
+        quant_pre_process(source, shaped, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
-            source,
+            shaped,
             target,
             _Photos(calibration),
             quant_format=QuantFormat.QDQ,

@@ -84,7 +84,8 @@ def threshold_plots(predictions: Predictions) -> Figure:
         axes.set_ylim(-0.02, 1.04)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        axes.legend(frameon=False, loc="lower left" if axes is precision_recall else "lower right")
+        if axes.get_legend_handles_labels()[0]:  # empty where all photos are of one class
+            axes.legend(frameon=False, loc="lower left" if axes is precision_recall else "lower right")
     return figure
 
 

@@ -1,0 +1,121 @@
+"""What a newcomer meets: the commands of the README and the Makefile."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from click import Command, Group
+from click.testing import CliRunner
+
+import benchmarks.__main__
+import export.__main__
+import runtime.__main__
+import training.__main__
+from tests.photos import photo, write_photos
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PROGRAMS: dict[str, Group] = {
+    "training": training.__main__.main,
+    "export": export.__main__.main,
+    "runtime": runtime.__main__.main,
+    "benchmarks": benchmarks.__main__.main,
+}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if "python -m" in line])
+def test_every_python_command_in_the_readme_exists_with_its_options(line: str) -> None:
+    words = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    program = PROGRAMS[words[words.index("-m") + 1]]
+    name, *rest = words[words.index("-m") + 2 :] or ["serve"]
+    command: Command = program.commands[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word.split("=")[0] for word in rest if word.startswith("-")} <= options
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
+def test_every_make_target_in_the_readme_exists(line: str) -> None:
+    target = shlex.split(line)[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_every_command_has_help(program: Group) -> None:
+    for name in program.commands:
+        done = CliRunner().invoke(program, [name, "--help"])
+        assert done.exit_code == 0
+        assert len(done.output.splitlines()) > 5
+
+
+def test_make_help_lists_the_targets() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"run", "train", "test", "check"} <= {line.split()[1] for line in done.stdout.splitlines()}
+
+
+def test_make_run_serves_on_the_port_it_is_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["make", "run", f"PORT={port}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        answer = post_when_ready(f"http://127.0.0.1:{port}/predict", process)
+        assert answer["label"] in {"dandelion", "grass"}
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def post_when_ready(url: str, process: subprocess.Popen[bytes]) -> dict[str, object]:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            answer: dict[str, object] = httpx.post(url, files={"file": photo()}).json()
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return answer
+    raise AssertionError("make run did not serve")
+
+
+def test_photos_become_a_served_bundle_by_the_commands_of_the_readme(tmp_path: Path) -> None:
+    """From a folder of photos of new classes to a bundle, each step by its command line."""
+    source = write_photos(tmp_path / "source", 20, labels=("blades", "dandelion"))
+    for line in (
+        f"training fetch --source {source}",
+        "training prepare",
+        "training fit --weights none --image-size 64 --epochs 4 --precision fp32 --seed 1",
+        "training evaluate",
+        "export build --version mine --min-accuracy 0.5",
+        "runtime check var/bundles/mine",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *line.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert "labels blades, dandelion" in done.stdout
+    assert (tmp_path / "var/report/report.html").exists()
