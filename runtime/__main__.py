@@ -50,7 +50,7 @@ def main() -> None:
     show_envvar=True,
     help="Folder of the bundle to serve; the one in this package if not given.",
 )
-@click.option("--host", default="0.0.0.0", envvar="HOST", show_envvar=True, help="Address to listen on.")  # noqa: S104
+@click.option("--host", default="0.0.0.0", envvar="DANDELION_HOST", show_envvar=True, help="Address to listen on.")  # noqa: S104
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import httpx
 import msgspec
 import pytest
 from PIL import Image
+from playwright.sync_api import Request, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bundles import write_bundle
@@ -220,17 +222,19 @@ def test_the_openapi_document_tells_how_to_predict(client: httpx.Client) -> None
 
 
 def test_the_documents_page_shows_the_routes_in_a_browser(server: Appliance) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="install the dev extra")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("install Chromium (Debian's package chromium)")
     outside: list[str] = []
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((server.url, "data:", "blob:")):
+            outside.append(request.url)
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((server.url, "data:", "blob:")) else outside.append(request.url)
-            ),
-        )
+        page.on("request", watch)
         page.goto(server.url + "/docs")
         page.wait_for_selector("text=/predict")
         browser.close()

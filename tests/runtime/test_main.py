@@ -81,7 +81,7 @@ def test_the_default_bundle_serves_without_any_setting(tmp_path: Path) -> None:
 
 def test_help_names_every_variable() -> None:
     text = run("serve", "--help").stdout
-    for name in ("PORT", "HOST", "DANDELION_BUNDLE", "DANDELION_THREADS", "DANDELION_LOG_LEVEL"):
+    for name in ("PORT", "DANDELION_HOST", "DANDELION_BUNDLE", "DANDELION_THREADS", "DANDELION_LOG_LEVEL"):
         assert name in text
 
 
