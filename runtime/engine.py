@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
-from runtime.image import decode
+from runtime.image import decode, warm_up
 from runtime.session import Inference, open_session
 from runtime.settings import Settings
 
@@ -62,8 +62,13 @@ class Engine:
         self._session = open_session(bundle, threads=settings.threads)
         self._max_pixels = settings.max_pixels
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="classify")
-        spec = bundle.manifest.input
-        self._session.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))  # the first run allocates
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """What happens only once should not happen to the first client."""
+        warm_up()
+        spec = self.manifest.input
+        self._session.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))
 
     async def answer(self, data: bytes) -> Answer:
         """Classify one encoded photo; raises runtime.image.ImageError."""

@@ -100,6 +100,14 @@ def open_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Im
     return image
 
 
+def warm_up() -> None:
+    """Load the decoder of every format, which Pillow would do, slowly, with the first photo."""
+    for format_ in FORMATS:
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(stream, format_)
+        decode(stream.getvalue(), ImageSpec(height=8, width=8))
+
+
 def _begins_as_accepted(data: bytes) -> bool:
     return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 

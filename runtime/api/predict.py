@@ -20,7 +20,14 @@ REFUSALS = documented(
 )
 
 
-@post("/predict", status_code=200, operation_class=PhotoOperation, responses=REFUSALS, tags=["Predict"])
+@post(
+    "/predict",
+    status_code=200,
+    operation_class=PhotoOperation,
+    responses=REFUSALS,
+    tags=["Predict"],
+    summary="Classify one photo",
+)
 async def predict(request: Request[Any, Any, Any], engine: Engine, metrics: Metrics) -> Answer:
     """Classify one photo."""
     answer = await engine.answer(await read_photo(request))
