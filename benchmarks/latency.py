@@ -12,39 +12,57 @@ import msgspec
 import numpy as np
 
 from benchmarks.machine import Machine, this_machine
+from benchmarks.neighbours import Neighbours, watched
 from benchmarks.photos import PHONE, draw_jpeg
-from benchmarks.pipelines import Pipeline, Stages, bundle_pipeline, fp32_pipeline, replaced_stack
-from benchmarks.samples import Estimate, interleave, median_of, ratio_of_medians
+from benchmarks.pipelines import REPLACED_SIZE, Pipeline, Stages, bundle_pipeline, fp32_pipeline, replaced_stack
+from benchmarks.samples import Estimate, interleave, median_of, p95_of, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 
 REPLACED, FP32, INT8 = "PyTorch FP32 (replaced)", "ONNX FP32", "bundle INT8"
-PHONE_SHARE = 8  # one phone photo for so many rounds: it is slow, and steady
+PHOTOS, PHONE_PHOTO = "photos", "12 megapixels"
+PHONE_SHARE = 4  # one phone photo for so many rounds: it is slow, and steady
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One contender with one number of threads on one kind of photo; milliseconds, raw samples kept."""
+    """One contender with one number of threads on one kind of photo; milliseconds, raw samples kept.
+
+    `speedup` is over the replaced stack on the same photos with the same threads; `p95_ms` is None where the samples
+    are too few for it.
+    """
 
     photos: str
     threads: int
     name: str
+    image_size: int
     total: Estimate
-    p95_ms: float
+    speedup: Estimate
+    p95_ms: float | None
     decode_ms: float
     infer_ms: float
     samples_decode_ms: list[float]
     samples_infer_ms: list[float]
 
+    @property
+    def totals_ms(self) -> list[float]:
+        """Bytes to label, round by round."""
+        return [decode + infer for decode, infer in zip(self.samples_decode_ms, self.samples_infer_ms, strict=True)]
+
 
 class LatencyResult(msgspec.Struct, frozen=True):
-    """All rows, and how many times faster than the replaced stack the bundle is, with all threads."""
+    """All rows, and how many times faster the bundle is with all threads.
+
+    `speedup` is over the replaced stack with one thread or all, whichever suits it better (`replaced_threads`).
+    """
 
     machine: Machine
+    neighbours: Neighbours
     bundle: str
     image_size: int
     photos: str
     rounds: int
     rows: list[Row]
+    replaced_threads: int
     speedup: Estimate
     speedup_fp32: Estimate
 
@@ -53,8 +71,9 @@ def measure_latency(bundle: Bundle, photos: Sequence[bytes], source: str, *, rou
     """Measure all contenders in turn, with one thread and with all, on `photos` and on a 12-megapixel one."""
     phone = [draw_jpeg(PHONE, 0)]
     every = available_cpus()
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    size = bundle.manifest.input.height
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder, watched(every) as watch:
         for threads in sorted({1, every}):
             contenders = {
                 REPLACED: replaced_stack(threads),
@@ -62,24 +81,35 @@ def measure_latency(bundle: Bundle, photos: Sequence[bytes], source: str, *, rou
                 INT8: bundle_pipeline(bundle, threads),
             }
             plural = "threads" if threads > 1 else "thread"
-            rows += _measure(contenders, photos, "photos", threads, rounds, f"{threads} {plural}")
-            phone_rounds = max(3, rounds // PHONE_SHARE)
-            rows += _measure(contenders, phone, "12 megapixels", threads, phone_rounds, f"{threads} {plural}, 12 MP")
-    totals = {row.name: _totals(row) for row in rows if row.photos == "photos" and row.threads == every}
+            sizes = {REPLACED: REPLACED_SIZE, FP32: size, INT8: size}
+            rows += _measure(contenders, sizes, photos, PHOTOS, threads, rounds, f"{threads} {plural}")
+            few = max(3, rounds // PHONE_SHARE)
+            rows += _measure(contenders, sizes, phone, PHONE_PHOTO, threads, few, f"{threads} {plural}, 12 MP")
+    on_photos = [row for row in rows if row.photos == PHOTOS]
+    replaced = min((row for row in on_photos if row.name == REPLACED), key=lambda row: row.total.value)
+    ours = {row.name: row.totals_ms for row in on_photos if row.threads == every}
     return LatencyResult(
         machine=this_machine(),
+        neighbours=watch.seen,
         bundle=bundle.manifest.version,
-        image_size=bundle.manifest.input.height,
+        image_size=size,
         photos=source,
         rounds=rounds,
         rows=rows,
-        speedup=ratio_of_medians(totals[REPLACED], totals[INT8]),
-        speedup_fp32=ratio_of_medians(totals[FP32], totals[INT8]),
+        replaced_threads=replaced.threads,
+        speedup=ratio_of_medians(replaced.totals_ms, ours[INT8]),
+        speedup_fp32=ratio_of_medians(ours[FP32], ours[INT8]),
     )
 
 
 def _measure(
-    contenders: dict[str, Pipeline], photos: Sequence[bytes], kind: str, threads: int, rounds: int, what: str
+    contenders: dict[str, Pipeline],
+    sizes: dict[str, int],
+    photos: Sequence[bytes],
+    kind: str,
+    threads: int,
+    rounds: int,
+    what: str,
 ) -> list[Row]:
     def over_photos(pipeline: Pipeline) -> functools.partial[Stages]:
         endless = itertools.cycle(photos)
@@ -87,23 +117,24 @@ def _measure(
 
     turns = {name: over_photos(pipeline) for name, pipeline in contenders.items()}
     samples = interleave(turns, rounds, what=what)
-    return [_row(kind, threads, name, stages) for name, stages in samples.items()]
+    replaced = [stage.total for stage in samples[REPLACED]]
+    return [_row(kind, threads, name, sizes[name], stages, replaced) for name, stages in samples.items()]
 
 
-def _row(kind: str, threads: int, name: str, stages: Sequence[Stages]) -> Row:
+def _row(
+    kind: str, threads: int, name: str, image_size: int, stages: Sequence[Stages], replaced: Sequence[float]
+) -> Row:
     totals = [stage.total for stage in stages]
     return Row(
         photos=kind,
         threads=threads,
         name=name,
+        image_size=image_size,
         total=median_of(totals),
-        p95_ms=float(np.quantile(totals, 0.95)),
+        speedup=ratio_of_medians(replaced, totals),
+        p95_ms=p95_of(totals),
         decode_ms=float(np.median([stage.decode for stage in stages])),
         infer_ms=float(np.median([stage.infer for stage in stages])),
         samples_decode_ms=[round(stage.decode, 4) for stage in stages],
         samples_infer_ms=[round(stage.infer, 4) for stage in stages],
     )
-
-
-def _totals(row: Row) -> list[float]:
-    return [decode + infer for decode, infer in zip(row.samples_decode_ms, row.samples_infer_ms, strict=True)]

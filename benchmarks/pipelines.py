@@ -35,6 +35,8 @@ class Stages(NamedTuple):
 
 Pipeline = Callable[[bytes], Stages]
 
+REPLACED_SIZE = 224  # px, the side of the replaced stack's input
+
 
 def replaced_stack(threads: int) -> Pipeline:
     """What this product replaces: Pillow, torchvision transforms, ResNet18 in PyTorch, FP32, 224 px.
@@ -47,7 +49,7 @@ def replaced_stack(threads: int) -> Pipeline:
     network: Any = build(2).eval()
     prepare = transforms.Compose(
         [
-            transforms.Resize((224, 224)),
+            transforms.Resize((REPLACED_SIZE, REPLACED_SIZE)),
             transforms.ToTensor(),
             transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]

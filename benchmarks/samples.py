@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from training.progress import progress
 
 RESAMPLES = 2000
+FEWEST = 6  # the first number of samples whose range holds the median with 95 %: 1 - 2 / 2**6
+FEWEST_P95 = 20  # with fewer, the 95th percentile is the slowest sample
 CLEAR = 0.2  # a ratio whose interval is wider than this share of it decides nothing
 
 T = TypeVar("T")
@@ -29,17 +31,25 @@ class Estimate(msgspec.Struct, frozen=True):
         """Whether the interval is narrow enough to quote the figure."""
         return self.high - self.low <= CLEAR * self.value
 
+    @property
+    def differs(self) -> bool:
+        """Of a ratio: whether its interval leaves out 1."""
+        return not self.low <= 1 <= self.high
+
 
 def interleave(
     contenders: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int = 2, what: str
 ) -> dict[str, list[T]]:
-    """What each contender returned in each of `rounds`; they take turns, and another one begins each round."""
+    """What each contender returned in each of `rounds`; they take turns.
+
+    Another one begins each round, and after each full rotation the direction turns, so that each contender follows
+    every other equally often: what one leaves behind (caches, spinning threads) meets all.
+    """
     names = list(contenders)
     samples: dict[str, list[T]] = {name: [] for name in names}
     with progress(what, (rounds + warm_up) * len(names)) as advance:
         for turn in range(rounds + warm_up):
-            first = turn % len(names)
-            for name in names[first:] + names[:first]:
+            for name in order(names, turn):
                 result = contenders[name]()
                 if turn >= warm_up:
                     samples[name].append(result)
@@ -47,19 +57,46 @@ def interleave(
     return samples
 
 
+def order(names: Sequence[str], turn: int) -> list[str]:
+    """Who goes when in one round."""
+    rotations, first = divmod(turn, len(names))
+    rotated = [*names[first:], *names[:first]]
+    return rotated[::-1] if rotations % 2 else rotated
+
+
+def p95_of(samples: Sequence[float]) -> float | None:
+    """The 95th percentile; None where there are too few samples for one."""
+    return float(np.quantile(samples, 0.95)) if len(samples) >= FEWEST_P95 else None
+
+
 def median_of(samples: Sequence[float], *, seed: int = 0) -> Estimate:
-    """The median, with a percentile bootstrap interval."""
-    return _estimate(np.median(samples), np.median(_resampled(samples, seed), axis=1))
+    """The median, with a percentile bootstrap interval; of fewer than FEWEST samples the range from end to end."""
+    values = np.asarray(samples, np.float64)
+    if len(values) < FEWEST:
+        return Estimate(float(np.median(values)), float(values.min()), float(values.max()))
+    return _estimate(float(np.median(values)), np.median(values[_resamples(len(values), seed)], axis=1))
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0) -> Estimate:
-    """How many times larger one median is than the other, with a percentile bootstrap interval."""
-    resampled = np.median(_resampled(numerator, seed), axis=1) / np.median(_resampled(denominator, seed + 1), axis=1)
-    return _estimate(np.median(numerator) / np.median(denominator), resampled)
+    """How many times larger one median is than the other, with a percentile bootstrap interval.
+
+    The samples are pairs, one of each round, and are drawn as pairs: what a round had in common (its photo, the
+    machine's mood) widens no interval. Of fewer than FEWEST pairs the interval is the range of their ratios, which
+    holds the ratio of the medians. Raises ValueError for unequal numbers.
+    """
+    if len(numerator) != len(denominator):
+        raise ValueError(f"{len(numerator)} and {len(denominator)} samples do not pair")
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    if len(above) < FEWEST:
+        ratios = above / below
+        return Estimate(float(np.median(above) / np.median(below)), float(ratios.min()), float(ratios.max()))
+    rows = _resamples(len(above), seed)
+    resampled = np.median(above[rows], axis=1) / np.median(below[rows], axis=1)
+    return _estimate(float(np.median(above) / np.median(below)), resampled)
 
 
-def _resampled(samples: Sequence[float], seed: int) -> NDArray[np.float64]:
-    return np.random.default_rng(seed).choice(np.asarray(samples, np.float64), (RESAMPLES, len(samples)))
+def _resamples(count: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration import abstain_threshold, fit_temperature
-from export.convert import convert, session_probabilities, torch_logits
+from export.convert import convert, session_probabilities
 from export.gates import Limits, measure, parity, require
 from export.golden import record_golden
 from export.write import describe_files, staged, write_manifest
@@ -23,6 +23,7 @@ from runtime.image import ImageSpec
 from runtime.session import Session, golden_deviation
 from training.checkpoint import Checkpoint, CheckpointError
 from training.dataset import Dataset
+from training.fit import predict_logits
 from training.pixels import load_pixels, truth
 from training.scores import Predictions, score
 
@@ -58,7 +59,7 @@ def build(
     pass, WriteError where the disk refuses; nothing is left at `target` then.
     """
     photos = load_photos(checkpoint, dataset)
-    temperature = fit_temperature(torch_logits(checkpoint, photos.validation), photos.validation_truth)
+    temperature = fit_temperature(predict_logits(checkpoint.network(), photos.validation), photos.validation_truth)
     with staged(target) as folder:
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         convert(checkpoint, photos.calibration, temperature, folder)

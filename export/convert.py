@@ -1,4 +1,4 @@
-"""One checkpoint as two ONNX models on disk, and what each says of photos."""
+"""One checkpoint as two ONNX models on disk, and what they say of photos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from export.graph import ServingGraph, to_onnx
@@ -14,9 +13,6 @@ from export.quantise import quantise
 from runtime.bundle import FP32_MODEL, MODEL
 from runtime.session import Session
 from training.checkpoint import Checkpoint
-from training.network import normalise
-
-BATCH = 16
 
 
 def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature: float, folder: Path) -> None:
@@ -29,11 +25,3 @@ def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature:
 def session_probabilities(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Probabilities [N, C] of `pixels` [N, H, W, 3], one photo at a time, as a server sees them."""
     return np.concatenate([session.infer(np.ascontiguousarray(photo[np.newaxis])).probabilities for photo in pixels])
-
-
-def torch_logits(checkpoint: Checkpoint, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits [N, C] of `pixels` [N, H, W, 3], by the trained PyTorch network in FP32."""
-    network = checkpoint.network()
-    batches = [np.ascontiguousarray(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)]
-    with torch.inference_mode():
-        return np.concatenate([network(normalise(torch.from_numpy(batch))).numpy() for batch in batches])

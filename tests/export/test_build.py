@@ -13,7 +13,7 @@ import torch
 
 from export.build import build
 from export.calibration import abstain_threshold, fit_temperature
-from export.convert import convert, session_probabilities, torch_logits
+from export.convert import convert, session_probabilities
 from export.gates import GateError, Limits, measure, require
 from export.graph import ServingGraph
 from export.write import WriteError, staged
@@ -24,6 +24,7 @@ from tests.photos import photo
 from tests.servers import appliance
 from training.checkpoint import Checkpoint, CheckpointError
 from training.dataset import Dataset
+from training.fit import predict_logits
 from training.network import build as build_network
 from training.network import normalise
 from training.pixels import load_pixels
@@ -73,7 +74,7 @@ def test_fp32_and_int8_agree_in_any_batch(models: Path, dataset: Dataset, checkp
     fp32, int8 = (Session(models / name, spec, 2, threads=1) for name in (FP32_MODEL, MODEL))
     alone = session_probabilities(fp32, pixels)
     assert np.abs(alone - fp32.infer(pixels).probabilities).max() < 1e-4
-    expected = torch.softmax(torch.from_numpy(torch_logits(checkpoint, pixels)) / 1.5, dim=1).numpy()
+    expected = torch.softmax(torch.from_numpy(predict_logits(checkpoint.network(), pixels)) / 1.5, dim=1).numpy()
     assert np.abs(alone - expected).max() < 1e-4
     assert (session_probabilities(int8, pixels).argmax(1) == alone.argmax(1)).mean() > 0.9
 
