@@ -45,7 +45,7 @@ def main() -> None:
 @main.command()
 @click.option(
     "--bundle",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="DANDELION_BUNDLE",
     show_envvar=True,
     help="Folder of the bundle to serve; the one in this package if not given.",
@@ -157,7 +157,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise Refusal(
-            f"cannot listen on {host} port {port} ({error.strerror}); choose another with PORT= or --port"
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with PORT= or DANDELION_HOST="
         ) from error
     return listener
 

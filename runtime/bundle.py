@@ -25,7 +25,8 @@ FP32_MODEL = "model.fp32.onnx"
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+# `$` alone would allow a line break at the end.
+Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)")]
 
 
 class BundleError(Refusal):
@@ -91,7 +92,7 @@ class GoldenCase(_Record, frozen=True):
     """An input that every host can make for itself (`runtime.golden.draw`) and what the FP32 model answers to it."""
 
     pattern: str
-    seed: int
+    seed: Annotated[int, msgspec.Meta(ge=0)]
     probabilities: list[Fraction]
 
 
@@ -169,8 +170,10 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
                 "export the bundle with the matching release"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{origin}: {error}; export the bundle again") from error
+    if len(set(manifest.labels)) < len(manifest.labels):
+        raise BundleError(f"{origin}: a label occurs twice; export the bundle again")
     for case in manifest.golden:
         if len(case.probabilities) != len(manifest.labels):
             raise BundleError(f"{origin}: a golden case has {len(case.probabilities)} probabilities for "

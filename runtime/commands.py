@@ -9,8 +9,12 @@ class Refusal(Exception):
     """Something that is refused on purpose; the message names the thing and the remedy."""
 
 
+class _BadValue(click.ClickException):
+    exit_code = 2
+
+
 class Commands(click.Group):
-    """A group of commands that prints a Refusal as `Error: …` and exits with 1."""
+    """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command."""
@@ -18,3 +22,5 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Refusal as error:
             raise click.ClickException(str(error)) from error
+        except click.BadParameter as error:
+            raise _BadValue(error.format_message()) from error  # one line: click would put the usage before it

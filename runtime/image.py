@@ -68,12 +68,15 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS
     """
     image = open_image(data, max_pixels=max_pixels)
     try:
+        # The JPEG decoder can leave out detail that the resize would throw away: the next size up is enough.
+        longest = max(spec.width, spec.height)
+        image.draft("RGB", (longest, longest))
+        # Before EXIF: Pillow decodes a PNG to find it, and a second try after a failed one yields half a photo.
+        image.load()
         orientation = _orientation(image)
         size = (spec.width, spec.height)
         if orientation in _SWAPS_SIDES:
             size = (spec.height, spec.width)
-        # The JPEG decoder can leave out detail that the resize would throw away: the next size up is enough.
-        image.draft("RGB", size)
         pixels = _to_rgb(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
         if orientation in _UPRIGHT:
             pixels = pixels.transpose(_UPRIGHT[orientation])
@@ -121,7 +124,6 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode.startswith("I;16"):
         # Pillow clips 16-bit grey at 255 when it converts; a photo means its upper byte.

@@ -84,8 +84,11 @@ def _check_signature(session: ort.InferenceSession, model: Path, spec: ImageSpec
     expected = {INPUT: ("tensor(uint8)", [spec.height, spec.width, 3])}
     if inputs != expected:
         raise BundleError(f"{model}: its input is {inputs}, the manifest says {expected}; export the bundle again")
-    outputs = {node.name: node.shape[1] for node in session.get_outputs()}
-    if outputs != {PROBABILITIES: classes, ACTIVATION_MAP: classes}:
+    batch = session.get_inputs()[0].shape[0]
+    if isinstance(batch, int):
+        raise BundleError(f"{model}: it takes batches of {batch} only; export the bundle again")
+    outputs = {node.name: node.shape[1:2] for node in session.get_outputs()}
+    if outputs != {PROBABILITIES: [classes], ACTIVATION_MAP: [classes]}:
         raise BundleError(
             f"{model}: its outputs are {outputs}, the manifest has {classes} labels; export the bundle again"
         )

@@ -16,7 +16,10 @@ from runtime.image import ImageSpec
 from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES, Session
 
 
-def write_model(file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8) -> None:
+def write_model(
+    file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8, rows: int | None = None
+) -> None:
+    """A model that judges by the mean colour of the upper `rows` of a photo, by default all of it."""
     weight = np.zeros((classes, 3, 1, 1), np.float32)
     weight[0] = np.array([0.04, 0.0, -0.04]).reshape(3, 1, 1)  # red without blue: yellow
     weight[1] = np.array([-0.04, 0.01, 0.04]).reshape(3, 1, 1)
@@ -24,10 +27,13 @@ def write_model(file: Path, *, size: int = 32, classes: int = 2, dtype: int = Te
         helper.make_node("Transpose", [INPUT], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["nchw"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Conv", ["floats", "weight"], [ACTIVATION_MAP]),
-        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["logits"], keepdims=0),
+        helper.make_node("Slice", [ACTIVATION_MAP, "top", "rows", "row_axis"], ["seen"]),
+        helper.make_node("ReduceMean", ["seen", "axes"], ["logits"], keepdims=0),
         helper.make_node("Softmax", ["logits"], [PROBABILITIES], axis=1),
     ]
-    constants = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(np.array([2, 3]), "axes")]
+    indices = {"axes": [2, 3], "top": [0], "rows": [rows or size], "row_axis": [2]}
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in indices.items()]
+    constants.append(numpy_helper.from_array(weight, "weight"))
     graph = helper.make_graph(
         nodes,
         "colours",
@@ -42,10 +48,12 @@ def write_model(file: Path, *, size: int = 32, classes: int = 2, dtype: int = Te
     onnx.save(model, file)
 
 
-def write_bundle(folder: Path, *, size: int = 32, threshold: float = 0.6, **changes: Any) -> Path:
+def write_bundle(
+    folder: Path, *, size: int = 32, rows: int | None = None, threshold: float = 0.6, **changes: Any
+) -> Path:
     """A valid bundle in `folder`; `changes` replace keys of its manifest."""
     folder.mkdir(parents=True)
-    write_model(folder / bundle.MODEL, size=size)
+    write_model(folder / bundle.MODEL, size=size, rows=rows)
     spec = ImageSpec(height=size, width=size)
     session = Session(folder / bundle.MODEL, spec, 2, threads=1)
     golden = [

@@ -102,7 +102,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
     history: list[EpochFigures] = []
-    states: list[dict[str, Tensor]] = []
+    best: dict[str, Tensor] = {}
     for epoch in range(1, recipe.epochs + 1):
         began = time.monotonic()
         size = crop_size(recipe, epoch)
@@ -134,8 +134,10 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 **_validate(smoothed, photos),
             )
         )
-        states.append({name: value.detach().clone().contiguous() for name, value in smoothed.state_dict().items()})
-    return Fitted(states[best_epoch(history) - 1], states[-1], history, precision)
+        last = {name: value.detach().clone().contiguous() for name, value in smoothed.state_dict().items()}
+        if best_epoch(history) == epoch:
+            best = last
+    return Fitted(best, last, history, precision)
 
 
 def stored_size(image_size: int) -> int:

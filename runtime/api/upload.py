@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request
-from litestar.datastructures import UploadFile
+from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
@@ -21,7 +22,7 @@ async def read_photo(request: Request[Any, Any, Any]) -> bytes:
     """The encoded photo of a request; raises HTTPException 400 or 415 with what to send instead."""
     content_type = request.content_type[0].lower()
     if content_type == "multipart/form-data":
-        field = (await request.form()).get(FIELD)
+        field = (await _form(request)).get(FIELD)
         if not isinstance(field, UploadFile):
             raise ClientException(f"the form has no file in the field `{FIELD}`; {_HOW}")
         return await field.read()
@@ -31,6 +32,16 @@ async def read_photo(request: Request[Any, Any, Any]) -> bytes:
         f"the content type {content_type[:60]!r} is not a photo" if content_type else "the request has no content type"
     )
     raise HTTPException(f"{what}; {_HOW}", status_code=415)
+
+
+async def _form(request: Request[Any, Any, Any]) -> FormMultiDict:
+    try:
+        return await request.form()
+    except RequestEntityTooLarge:
+        raise
+    except (ClientException, UnicodeDecodeError, LookupError) as error:
+        # Litestar leaks the last two: a text field that does not decode, or names a charset that does not exist.
+        raise ClientException(f"the form cannot be read; {_HOW}") from error
 
 
 @dataclass

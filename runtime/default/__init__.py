@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from runtime.bundle import MANIFEST
+from runtime.bundle import MANIFEST, BundleError
 
 
 def default_bundle() -> Path:
-    """The folder of the default bundle."""
-    (manifest,) = Path(__file__).parent.glob(f"*/{MANIFEST}")
-    return manifest.parent
+    """The folder of the default bundle; raises BundleError where there is not exactly one."""
+    folder = Path(__file__).parent
+    found = [manifest.parent for manifest in folder.glob(f"*/{MANIFEST}")]
+    if len(found) != 1:
+        raise BundleError(f"{folder}: holds {len(found)} bundles, not one; check it out again or name another bundle")
+    return found[0]

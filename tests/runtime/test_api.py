@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import io
 import json
+import random
 import re
 import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,6 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
         folder, "--bundle", str(bundle), DANDELION_MAX_UPLOAD_MB="1", DANDELION_MAX_MEGAPIXELS="2"
     ) as running:
         yield running
+        assert "Traceback" not in running.log.read_text()  # no request of this module may leave a stack
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,10 @@ def assert_refused(answer: httpx.Response, status: int, detail: str) -> None:
     assert problem["status_code"] == status
     assert re.search(detail, problem["detail"]), problem["detail"]
     assert "server" not in answer.headers
+
+
+def part(headers: bytes, body: bytes) -> bytes:
+    return b"--x\r\nContent-Disposition: form-data; " + headers + b"\r\n\r\n" + body + b"\r\n--x--\r\n"
 
 
 @pytest.mark.parametrize("label", ["dandelion", "grass"])
@@ -102,16 +108,50 @@ def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form:
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncut',
         ),
+        ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; boundary=x", part(b"nameless", photo())),
+        ("multipart/form-data; boundary=x", part(b'name="file"; filename="\xff\xfe"', photo())),
+        ("multipart/form-data; boundary=x", part(b"name=\"file\"; filename*=bogus''%ff", photo())),
+        ("multipart/form-data; boundary=x", part(b'name="text"', b"\xff\xfe")),
+        ("multipart/form-data; boundary=x", part(b'name="text"\r\nContent-Type: text/plain; charset=bogus', b"text")),
+        ("multipart/form-data; boundary=x", part(b'name="file"; filename="a"\r\nX: ' + b"a" * 50_000, photo())),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 2000 + b"--x--\r\n",
+        ),
     ],
 )
 def test_a_broken_form_is_refused_with_400(client: httpx.Client, content_type: str, body: bytes) -> None:
-    assert_refused(client.post("/predict", content=body, headers={"content-type": content_type}), 400, ".")
+    answer = client.post("/predict", content=body, headers={"content-type": content_type})
+    assert_refused(answer, 400, "the form cannot be read; send a JPEG, PNG or WebP photo as the multipart field")
+
+
+def test_an_empty_form_is_refused_with_400(client: httpx.Client) -> None:
+    for body in (b"", b"--x--\r\n"):
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        assert_refused(client.post("/predict", content=body, headers=headers), 400, "no file in the field `file`")
+
+
+def test_a_damaged_form_is_never_a_fault_of_ours(client: httpx.Client) -> None:
+    form = part(b'name="file"; filename="a"\r\nContent-Type: image/jpeg', photo())
+    damage = random.Random(0)  # noqa: S311
+    for _ in range(150):
+        damaged = bytearray(form)
+        damaged[damage.randrange(120)] = damage.randrange(256)
+        answer = client.post(
+            "/predict", content=bytes(damaged), headers={"content-type": "multipart/form-data; boundary=x"}
+        )
+        assert answer.status_code in {200, 400, 415, 422}
+        if not answer.is_success:
+            assert_refused(answer, answer.status_code, "; send ")
 
 
 def test_a_file_that_is_no_photo_is_refused_with_415(client: httpx.Client) -> None:
     assert_refused(send(client, b"Dear appliance,", "letter.jpg"), 415, "not a photo in an accepted format; send JPEG")
     assert_refused(send(client, encode(Image.new("RGB", (9, 9)), "GIF")), 415, "not a photo in an accepted format")
     assert_refused(send(client, b""), 415, "the file is empty")
+    empty = client.post("/predict", content=b"", headers={"content-type": "image/jpeg"})
+    assert_refused(empty, 415, "the file is empty")
 
 
 def test_a_body_that_is_no_photo_is_refused_with_415(client: httpx.Client) -> None:
@@ -134,6 +174,13 @@ def test_an_upload_over_the_limit_is_refused_with_413(client: httpx.Client) -> N
     assert_refused(raw, 413, "larger than the 1 MiB accepted")
 
 
+@pytest.mark.parametrize("content_type", ["image/jpeg", "multipart/form-data; boundary=x"])
+def test_an_upload_that_does_not_say_its_length_is_refused_with_413(client: httpx.Client, content_type: str) -> None:
+    pieces = (bytes(100_000) for _ in range(30))
+    answer = client.post("/predict", content=pieces, headers={"content-type": content_type})
+    assert_refused(answer, 413, "larger than the 1 MiB accepted")
+
+
 def test_too_many_pixels_are_refused_with_413(client: httpx.Client) -> None:
     assert_refused(
         send(client, photo(size=(2000, 1500))), 413, "2000 x 1500 pixels, more than the 2 megapixels accepted"
@@ -143,6 +190,7 @@ def test_too_many_pixels_are_refused_with_413(client: httpx.Client) -> None:
 def test_unknown_routes_and_methods_are_refused(client: httpx.Client) -> None:
     assert_refused(client.get("/nowhere"), 404, ".")
     assert_refused(client.get("/predict"), 405, ".")
+    assert "POST" in client.get("/predict").headers["allow"]
 
 
 def test_a_client_that_hangs_up_half_way_harms_nobody(server: Appliance, client: httpx.Client) -> None:
@@ -172,6 +220,12 @@ def test_model_is_the_manifest(client: httpx.Client, server: Appliance) -> None:
     assert client.get("/model").json() == manifest
 
 
+def test_metrics_are_in_the_text_format_of_prometheus(client: httpx.Client) -> None:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert "dandelion_requests" in {family.name for family in text_string_to_metric_families(answer.text)}
+
+
 def samples(client: httpx.Client) -> dict[tuple[str, ...], float]:
     families = text_string_to_metric_families(client.get("/metrics").text)
     return {
@@ -199,6 +253,8 @@ def test_metrics_count_predictions_and_requests(client: httpx.Client) -> None:
 
 def test_unknown_paths_do_not_become_metric_labels(client: httpx.Client) -> None:
     client.get("/made-up-by-a-scanner")
+    client.get("/docs/made-up-by-a-scanner")
+    client.post("/predict/made-up-by-a-scanner")
     assert "made-up-by-a-scanner" not in client.get("/metrics").text
 
 
@@ -210,7 +266,9 @@ def test_the_documents_work_without_internet(client: httpx.Client) -> None:
     assets = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text)
     assert len(assets) == 2
     for asset in assets:
-        assert len(client.get(asset).text) > 50_000
+        loaded = client.get(asset)
+        assert loaded.headers["content-encoding"] == "gzip"
+        assert len(loaded.text) > 50_000
     assert_refused(client.get("/docs/assets/passwd"), 404, ".")
 
 
@@ -219,6 +277,26 @@ def test_the_openapi_document_tells_how_to_predict(client: httpx.Client) -> None
     predict = document["paths"]["/predict"]["post"]
     assert {"multipart/form-data", "image/jpeg", "image/png", "image/webp"} <= predict["requestBody"]["content"].keys()
     assert {"200", "400", "413", "415", "422"} <= predict["responses"].keys()
+
+
+def nodes(tree: object) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(child)
+
+
+def test_the_openapi_document_is_whole_and_stays_on_this_host(client: httpx.Client) -> None:
+    answer = client.get("/docs/openapi.json")
+    assert "://" not in answer.text
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"].keys() == {"/predict", "/model", "/metrics", "/health", "/health/live", "/health/ready"}
+    operations = [node for node in nodes(document["paths"]) if "operationId" in node]
+    assert len({operation["operationId"] for operation in operations}) == len(document["paths"])
+    assert all(operation["responses"] and operation["summary"] for operation in operations)
+    references = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
 
 def test_the_documents_page_shows_the_routes_in_a_browser(server: Appliance) -> None:
@@ -247,8 +325,17 @@ def test_answers_carry_no_stack_and_no_server_name(client: httpx.Client) -> None
     assert msgspec.json.decode(answer.content)["label"] == "dandelion"
 
 
-def test_a_phone_photo_lying_on_its_side_is_turned(client: httpx.Client) -> None:
-    image = Image.open(io.BytesIO(photo("dandelion", 2)))
+def test_a_phone_photo_that_stands_on_its_head_is_turned(tmp_path: Path) -> None:
+    upright = Image.new("RGB", (80, 60), (20, 60, 200))
+    upright.paste((240, 200, 20), (0, 0, 80, 30))
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert send(client, encode(image, "JPEG", exif=exif)).json()["label"] == "dandelion"
+    exif[0x0112] = 3
+    headlong = upright.transpose(Image.Transpose.ROTATE_180)
+    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1", rows=16))) as upper_half:
+
+        def label(data: bytes) -> str:
+            return str(httpx.post(upper_half.url + "/predict", files={"file": data}).json()["label"])
+
+        assert label(encode(upright)) == "dandelion"
+        assert label(encode(headlong)) == "grass"
+        assert label(encode(headlong, exif=exif)) == "dandelion"

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 
 from runtime.bundle import MANIFEST, MODEL, Bundle, BundleError, Manifest, describe_file
 from runtime.default import default_bundle
 from runtime.image import ImageSpec
-from runtime.session import golden_deviation, open_session
+from runtime.session import PROBABILITIES, golden_deviation, open_session
 from tests.bundles import change_manifest, write_bundle, write_model
 
 
@@ -64,8 +65,12 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"labels": ["alone"]}, "labels"),
         ({"labels": ["a", "b", "c"]}, "golden case has 2 probabilities for 3 labels"),
+        ({"labels": ["a", "a"]}, "a label occurs twice"),
+        ({"golden": [{"pattern": "noise", "seed": -1, "probabilities": [0.5, 0.5]}]}, "seed"),
+        ({"input": {"height": 32, "width": 32, "resize": "crop"}}, r"input\.resize"),
         ({"golden": []}, "golden"),
         ({"version": "../up"}, "version"),
+        ({"version": "1\n"}, "version"),
         ({"abstain_threshold": 1.5}, "abstain_threshold"),
         ({"files": {}}, "does not list model.onnx"),
     ],
@@ -73,6 +78,19 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
 def test_a_manifest_with_a_wrong_value_is_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
     change_manifest(folder, **changes)
     with pytest.raises(BundleError, match=message):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [("input", "height"), ("metrics", "int8"), ("dataset", "sha256"), ("files", "size_bytes"), ("golden", "seed")],
+)
+def test_a_manifest_without_a_key_further_in_is_refused(folder: Path, part: str, key: str) -> None:
+    manifest = manifest_of(folder)
+    inner = {"files": lambda: manifest["files"][MODEL], "golden": lambda: manifest["golden"][0]}
+    del inner.get(part, lambda: manifest[part])()[key]
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    with pytest.raises(BundleError, match=f"`{key}`.*{part}"):
         Bundle.open(folder)
 
 
@@ -98,9 +116,22 @@ def test_a_missing_manifest_or_folder_is_refused(folder: Path) -> None:
             Bundle.open(path)
 
 
-def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
-    (folder / MANIFEST).write_text("{")
-    with pytest.raises(BundleError, match=r"manifest\.json"):
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"schema_version": 1, "name": "\xff"}',
+        b'{"schema_version": 1, "labels": ' + b"[" * 100_000,
+    ],
+    ids=["empty", "cut off", "list", "null", "binary", "not UTF-8", "very deep"],
+)
+def test_a_manifest_that_is_not_a_json_object_is_refused(folder: Path, data: bytes) -> None:
+    (folder / MANIFEST).write_bytes(data)
+    with pytest.raises(BundleError, match=r"manifest\.json: .*; export the bundle again"):
         Bundle.open(folder)
 
 
@@ -146,6 +177,26 @@ def test_a_model_whose_signature_is_not_the_manifests_is_refused(
     write_model(folder / MODEL, **model)
     rehash(folder)
     with pytest.raises(BundleError, match=message):
+        open_session(Bundle.open(folder), threads=1)
+
+
+def test_a_model_whose_output_has_no_place_for_the_classes_is_refused(folder: Path) -> None:
+    model = onnx.load(folder / MODEL)
+    model.graph.node.append(onnx.helper.make_node("ReduceMax", ["p"], [PROBABILITIES], keepdims=0))
+    model.graph.node[-2].output[0] = "p"
+    model.graph.output[0].type.tensor_type.shape.ClearField("dim")
+    onnx.save(model, folder / MODEL)
+    rehash(folder)
+    with pytest.raises(BundleError, match=r"its outputs are .*the manifest has 2 labels"):
+        open_session(Bundle.open(folder), threads=1)
+
+
+def test_a_model_that_takes_batches_of_one_size_only_is_refused(folder: Path) -> None:
+    model = onnx.load(folder / MODEL)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, folder / MODEL)
+    rehash(folder)
+    with pytest.raises(BundleError, match="batches of 4 only; export the bundle again"):
         open_session(Bundle.open(folder), threads=1)
 
 

@@ -25,6 +25,15 @@ def test_each_pattern_fills_the_input_and_changes_with_its_seed(pattern: str) ->
     assert first.std() > 5
 
 
+@pytest.mark.parametrize("size", [(8, 8), (96, 128), (224, 224), (37, 51)])
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_each_pattern_can_be_drawn_at_any_size(pattern: str, size: tuple[int, int]) -> None:
+    height, width = size
+    picture = draw(pattern, 3, ImageSpec(height=height, width=width))
+    assert (picture.shape, picture.dtype) == ((height, width, 3), np.uint8)
+    assert (picture == draw(pattern, 3, ImageSpec(height=height, width=width))).all()
+
+
 def test_an_unknown_pattern_is_refused() -> None:
     with pytest.raises(KeyError):
         draw("fractal", 0, SPEC)
