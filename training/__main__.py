@@ -39,7 +39,7 @@ def main() -> None:
     "--list",
     "recorded",
     type=click.Path(path_type=Path),
-    help="What the URL holds, for a server that does not tell (JSON).",
+    help="What the source holds: for a server that does not tell, and to check a mirror (JSON).",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=RAW, help="Folder of the class folders.")
 @click.option("--workers", type=click.IntRange(1, 64), default=8, help="Downloads at once.")
@@ -47,6 +47,13 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
     """Bring photos to OUT/<class>/.
 
     Labels are the names of the class folders. What is there already is not fetched again.
+
+    \b
+    python -m training fetch --source ~/photos
+    python -m training fetch --source https://host/photos --list photos.json
+
+    A web server either lists its folders, or holds a photos.json beside the class folders; --list has the same form:
+    {"photos": [{"path": "<class>/<name>", "sha256": "..."}]}, sha256 as you have it.
     """
     from training.fetch import fetch as fetch_photos
 

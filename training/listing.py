@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-import httpx
 import msgspec
 
-from runtime.commands import Refusal
+from training.download import Downloads, FetchError, Page, RefusedByServer, check_address
 
 RECORDED = Path(__file__).with_name("greenr.json")
 LIST_NAME = "photos.json"
-_SAFE_PART = re.compile(r"[A-Za-z0-9_(][\w ().,+-]*")
-
-
-class FetchError(Refusal):
-    """Photos that cannot be fetched; the message names what and says what to do."""
+# One name of any language: not hidden, no separator, nothing unprintable, no bytes that are not UTF-8.
+_SAFE_PART = re.compile(r"[^./\\\x00-\x1f\x7f\ud800-\udfff][^/\\\x00-\x1f\x7f\ud800-\udfff]*")
 
 
 class ListedPhoto(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,21 +63,22 @@ def list_folder(folder: Path) -> PhotoList:
     return _checked(PhotoList(photos), str(folder))
 
 
-def list_url(base_url: str, client: httpx.Client) -> PhotoList:
+def list_url(base_url: str, downloads: Downloads) -> PhotoList:
     """What a web server says it has under `base_url`: its `photos.json`, else its HTML listings of folders.
 
     Raises FetchError where it says nothing.
     """
-    base_url = base_url.rstrip("/") + "/"
-    recorded = _get(client, urljoin(base_url, LIST_NAME), may_be_missing=True)
+    base_url = check_address(base_url).rstrip("/") + "/"
+    recorded = _page(downloads, urljoin(base_url, LIST_NAME), may_be_missing=True)
     if recorded is not None:
         try:
             return _checked(msgspec.json.decode(recorded.content, type=PhotoList), base_url + LIST_NAME)
         except msgspec.DecodeError as error:
             raise FetchError(f"{base_url}{LIST_NAME}: is not a list of photos ({error})") from error
-    classes = [name for name in _links(client, base_url) if name.endswith("/")]
+    classes = [name for name in _links(downloads, base_url) if name.endswith("/")]
     names = {
-        name: [file for file in _links(client, urljoin(base_url, name)) if not file.endswith("/")] for name in classes
+        name: [file for file in _links(downloads, urljoin(base_url, name)) if not file.endswith("/")]
+        for name in classes
     }
     for name, files in names.items():
         if not files:
@@ -100,46 +99,48 @@ def _checked(photos: PhotoList, origin: str) -> PhotoList:
         parts = photo.path.split("/")
         if len(parts) != 2 or not all(_SAFE_PART.fullmatch(part) for part in parts):
             raise FetchError(f"{origin}: {photo.path!r} is not of the form <class>/<name>; rename it")
-    labels = sorted({photo.path.split("/")[0] for photo in photos.photos})
+    paths = [photo.path for photo in photos.photos]
+    if twice := [path for path, count in Counter(paths).items() if count > 1]:
+        raise FetchError(f"{origin}: {twice[0]!r} stands there twice; remove one")
+    labels = sorted({path.split("/")[0] for path in paths})
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no class folders with photos"
         raise FetchError(f"{origin}: {found}; a classifier needs at least two folders <class>/ with photos")
     return photos
 
 
-def _get(client: httpx.Client, url: str, *, may_be_missing: bool = False) -> httpx.Response | None:
+def _page(downloads: Downloads, url: str, *, may_be_missing: bool = False) -> Page | None:
     try:
-        answer = client.get(url)
-    except httpx.HTTPError as error:
-        raise FetchError(f"{url}: {error or type(error).__name__}; check the address and the network") from error
-    if answer.status_code == httpx.codes.NOT_FOUND and may_be_missing:
-        return None
-    if answer.is_error:
+        return downloads.page(url)
+    except RefusedByServer as error:
+        if error.status == HTTPStatus.NOT_FOUND and may_be_missing:
+            return None
         raise FetchError(
-            f"{url}: the server answered {answer.status_code}; it must list its folders or hold a {LIST_NAME}, "
+            f"{url}: the server answered {error.status}; it must list its folders or hold a {LIST_NAME}, "
             "or name a list with --list"
-        )
-    return answer
+        ) from error
 
 
-def _links(client: httpx.Client, url: str) -> list[str]:
-    answer = _get(client, url)
+def _links(downloads: Downloads, url: str) -> list[str]:
+    """The names that the listing at `url` links to; links to anywhere but directly below it are ignored."""
+    page = _page(downloads, url)
     parser = _Links()
-    parser.feed(answer.text if answer is not None else "")
-    base = urlsplit(url).path
-    names = []
-    for link in parser.found:
-        path = urlsplit(urljoin(url, link)).path
-        name = path.removeprefix(base)
-        if (
-            path.startswith(base)
-            and name
-            and not name.startswith(".")
-            and "/" not in name.rstrip("/")
-            and "?" not in link
-        ):
-            names.append(name)
-    return sorted(set(names))
+    parser.feed(page.content.decode(errors="replace") if page is not None else "")
+    base = urlsplit(page.url if page is not None else url)
+    return sorted({name for link in parser.found if (name := _name_below(base, link))})
+
+
+def _name_below(base: SplitResult, link: str) -> str | None:
+    try:
+        found = urlsplit(urljoin(base.geturl(), link))
+    except ValueError:  # no address at all
+        return None
+    name = found.path.removeprefix(base.path)
+    if (found.scheme, found.netloc) != (base.scheme, base.netloc) or not found.path.startswith(base.path):
+        return None
+    if found.query or not name or name.startswith(".") or "/" in name.rstrip("/"):
+        return None
+    return name
 
 
 class _Links(HTMLParser):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.image import ImageError, ImageSpec, decode, open_image
-from training.dataset import MANIFEST, SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
+from training.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
 from training.duplicates import group_near_duplicates, picture_hash
+from training.placement import placed_before, write_dataset
 from training.progress import progress
 from training.split import assign_folds
 
@@ -43,8 +41,14 @@ def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, see
     """Make the dataset `processed` from the class folders in `raw`.
 
     Photos that do not decode, are tiny, or stand there twice are left out and listed. The manifest is written last;
-    the same photos and seed give the same manifest. Raises DatasetError where what is left cannot be split.
+    the same photos and seed give the same manifest. The validation part is one of round(1 / `validation_fraction`)
+    folds, at most half. In `processed`, only what an earlier run placed there is replaced. Raises DatasetError where
+    what is left cannot be split, and where `processed` holds anything else.
     """
+    if not 0 < validation_fraction <= 0.5:
+        raise DatasetError(f"a validation fraction of {validation_fraction:g}; choose more than 0 and at most 0.5")
+    _require_apart(raw, processed)
+    earlier = placed_before(processed)
     labels = class_folders(raw)
     files = [file for label in labels for file in _files(raw / label)]
     seen: list[_Seen] = []
@@ -56,7 +60,7 @@ def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, see
     seen = _without_copies(seen, left_out)
     _require_photos(labels, seen, raw)
     groups = group_near_duplicates([photo.hash for photo in seen])
-    parts = max(2, round(1 / validation_fraction))
+    parts = round(1 / validation_fraction)
     folds = assign_folds([photo.label for photo in seen], groups, parts, seed)
     photos = [
         Photo(
@@ -72,7 +76,7 @@ def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, see
         for photo, group, fold in zip(seen, groups, folds.tolist(), strict=True)
     ]
     manifest = DatasetManifest(SCHEMA_VERSION, labels, seed, validation_fraction, photos, left_out)
-    _write(manifest, raw, processed)
+    write_dataset(manifest, raw, processed, earlier)
     return manifest
 
 
@@ -95,12 +99,20 @@ def near_duplicates(manifest: DatasetManifest) -> list[list[str]]:
     return [paths for paths in groups.values() if len(paths) > 1]
 
 
+def _require_apart(raw: Path, processed: Path) -> None:
+    ours, theirs = processed.resolve(), raw.resolve()
+    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        raise DatasetError(f"{processed}: is, holds or lies in the folder of the raw photos; choose one beside it")
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def _look_at(file: Path, raw: Path) -> _Seen | LeftOut:
     path = file.relative_to(raw).as_posix()
+    if not path.isprintable():  # bytes that are not UTF-8 have no place in a manifest
+        return LeftOut(path.encode(errors="replace").decode(), "the name has unprintable characters; rename the file")
     try:
         data = file.read_bytes()
         width, height = open_image(data).size
@@ -134,30 +146,3 @@ def _require_photos(labels: Sequence[str], seen: Sequence[_Seen], raw: Path) -> 
     for label in labels:
         if not any(photo.label == label for photo in seen):
             raise DatasetError(f"{raw / label}: holds no usable photo; add photos or remove the folder")
-
-
-def _write(manifest: DatasetManifest, raw: Path, processed: Path) -> None:
-    """Photos first, manifest last: whoever finds a manifest finds what it names."""
-    file = processed / MANIFEST
-    file.unlink(missing_ok=True)
-    wanted = {photo.path for photo in manifest.photos}
-    for label in manifest.labels:
-        (processed / label).mkdir(parents=True, exist_ok=True)
-    for folder in [child for child in processed.iterdir() if child.is_dir()]:
-        for stale in [path for path in folder.iterdir() if f"{folder.name}/{path.name}" not in wanted]:
-            stale.unlink()
-        if folder.name not in manifest.labels:
-            folder.rmdir()
-    for photo in manifest.photos:
-        _place(raw / photo.path, processed / photo.path)
-    partial = file.with_suffix(".part")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
-    partial.replace(file)
-
-
-def _place(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
