@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -131,6 +132,7 @@ def check_address(url: str) -> str:
     """The URL itself; raises FetchError where it is none of a web server."""
     try:
         parsed = httpx.URL(url)
+        urlsplit(url)  # which joins it to names later, and is stricter about brackets
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchError(f"{url}: is not a web address ({error}); it looks like https://host/folder") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:

@@ -111,8 +111,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _look_at(file: Path, raw: Path) -> _Seen | LeftOut:
     path = file.relative_to(raw).as_posix()
-    if not path.isprintable():  # bytes that are not UTF-8 have no place in a manifest
-        return LeftOut(path.encode(errors="replace").decode(), "the name has unprintable characters; rename the file")
+    readable = path.encode(errors="replace").decode()
+    if readable != path:
+        return LeftOut(readable, "the name is not UTF-8, which a manifest could not hold; rename the file")
     try:
         data = file.read_bytes()
         width, height = open_image(data).size

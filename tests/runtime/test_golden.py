@@ -30,7 +30,8 @@ def test_each_pattern_fills_the_input_and_changes_with_its_seed(pattern: str) ->
 def test_each_pattern_can_be_drawn_at_any_size(pattern: str, size: tuple[int, int]) -> None:
     height, width = size
     picture = draw(pattern, 3, ImageSpec(height=height, width=width))
-    assert (picture.shape, picture.dtype) == ((height, width, 3), np.uint8)
+    assert picture.shape == (height, width, 3)
+    assert picture.dtype == np.uint8
     assert (picture == draw(pattern, 3, ImageSpec(height=height, width=width))).all()
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import training.fetch
+import training.download
 from tests.photos import photo, write_photos
-from training.fetch import Timeouts, fetch
-from training.listing import FetchError, read_list
+from training.download import FetchError, Timeouts
+from training.fetch import fetch
+from training.listing import RECORDED, read_list
 
 QUICK = Timeouts(connect_s=2, read_s=0.5, photo_s=1.5)
 
@@ -46,7 +47,7 @@ def serving(folder: Path, handler: Handler = Quiet) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.fetch, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(training.download, "FIRST_PAUSE_S", 0.01)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_recorded_list_stands_in_for_a_listing(photos: Path, tmp_path: Path) -
 
 
 def test_the_recorded_public_list_has_200_photos_of_each_class() -> None:
-    recorded = read_list(training.fetch.RECORDED)
+    recorded = read_list(RECORDED)
     labels = [entry.path.split("/")[0] for entry in recorded.photos]
     assert {label: labels.count(label) for label in set(labels)} == {"dandelion": 200, "grass": 200}
     assert all(entry.sha256 for entry in recorded.photos)
@@ -174,6 +175,40 @@ def web_page(handler: Quiet) -> None:
     handler.wfile.write(b"<h1>Sign in</h1>")
 
 
+def drip_headers(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.flush_headers()
+    for number in range(40):
+        handler.wfile.write(b"X-%d: y\r\n" % number)
+        time.sleep(0.1)
+
+
+def web_page_called_a_photo(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "image/jpeg")
+    handler.end_headers()
+    handler.wfile.write(b"\n<!DOCTYPE html><h1>Sign in</h1>")
+
+
+def send_in_circles(handler: Quiet) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", handler.path)
+    handler.end_headers()
+
+
+def mislabel_encoding(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.end_headers()
+    handler.wfile.write(b"this is not gzip")
+
+
+def send_too_much(handler: Quiet) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(bytes(2**20 + 1))
+
+
 def fail(handler: Quiet) -> None:
     handler.send_error(503)
 
@@ -181,16 +216,22 @@ def fail(handler: Quiet) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (stall, "timed out.*, 4 times; check the network"),
+        (stall, "timed out.*, 4 times; check the address and the network"),
         (drip, "did not arrive within 1.5 s; the server is too slow"),
-        (cut_short, ", 4 times; check the network"),
+        (drip_headers, "did not arrive within 1.5 s; the server is too slow"),
+        (cut_short, ", 4 times; check the address and the network"),
         (web_page, "is a web page, not a photo"),
+        (web_page_called_a_photo, "is a web page, not a photo"),
+        (send_in_circles, "Exceeded maximum allowed redirects"),
+        (mislabel_encoding, "while decompressing"),
+        (send_too_much, "is larger than 1 MiB; that is no photo"),
         (fail, "the server answered 503, 4 times"),
     ],
 )
 def test_a_server_that_misbehaves_is_named_and_nothing_half_is_kept(
-    photos: Path, tmp_path: Path, action: Callable[[Quiet], None], message: str
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Callable[[Quiet], None], message: str
 ) -> None:
+    monkeypatch.setattr(training.download, "LARGEST_BYTES", 2**20)
     recorded = write_list(tmp_path / "list.json", photos)
     with serving(photos, misbehaving(action)) as url, pytest.raises(FetchError, match=rf"grass/0000.jpg: .*{message}"):
         fetch(tmp_path / "raw", source=url, recorded=recorded, timeouts=QUICK)
@@ -245,3 +286,108 @@ def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
             fetch(tmp_path / "raw", source=url)
     with pytest.raises(FetchError, match="check the address and the network"):
         fetch(tmp_path / "raw", source="http://127.0.0.1:9/")
+
+
+def test_a_run_after_nothing_or_one_class_arrived_goes_on(photos: Path, tmp_path: Path) -> None:
+    recorded = write_list(tmp_path / "list.json", photos)
+    raw = tmp_path / "raw"
+    with pytest.raises(FetchError, match="6 of 6 photos"):
+        fetch(raw, source="http://127.0.0.1:9", recorded=recorded)
+    (photos / "grass").rename(tmp_path / "grass")
+    with serving(photos) as url, pytest.raises(FetchError, match="3 of 6 photos"):
+        fetch(raw, source=url, recorded=recorded)
+    (tmp_path / "grass").rename(photos / "grass")
+    with serving(photos) as url:
+        assert fetch(raw, source=url, recorded=recorded).resumed == 3
+
+
+def test_an_altered_photo_is_not_taken_as_it_is_after_a_run_that_failed(photos: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    recorded = tmp_path / "list.json"
+    recorded.write_text(json.dumps({"photos": [{"path": name} for name in names(photos)]}))
+    with serving(photos) as url:
+        fetch(raw, source=url, recorded=recorded)
+    (raw / "grass" / "0000.jpg").write_bytes(b"altered")
+    with serving(photos, misbehaving(fail)) as url, pytest.raises(FetchError, match="1 of 6 photos"):
+        fetch(raw, source=url, recorded=recorded)
+    with serving(photos) as url:
+        assert fetch(raw, source=url, recorded=recorded).resumed == 5
+    assert (raw / "grass" / "0000.jpg").read_bytes() == photo("grass", 0)
+
+
+def test_a_listing_that_drips_is_given_up(photos: Path, tmp_path: Path) -> None:
+    class Dripping(Quiet):
+        def do_GET(self) -> None:
+            drip(self)
+
+    with serving(photos, Dripping) as url, pytest.raises(FetchError, match=r"photos.json: did not arrive within 1.5 s"):
+        fetch(tmp_path / "raw", source=url, timeouts=QUICK)
+
+
+def test_links_that_leave_the_base_are_ignored(photos: Path, tmp_path: Path) -> None:
+    links = [
+        "http://elsewhere.invalid/moss/",
+        "../moss/",
+        "/",
+        "?C=N",
+        "grass/deep/",
+        "http://[",
+        "dandelion/",
+        "grass/",
+    ]
+
+    class Linking(Quiet):
+        def do_GET(self) -> None:
+            if self.path != "/":
+                return super().do_GET()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write("".join(f'<a href="{link}">x</a>' for link in links).encode())
+            return None
+
+    with serving(photos, Linking) as url:
+        assert fetch(tmp_path / "raw", source=url).photos == {"dandelion": 3, "grass": 3}
+
+
+def test_names_of_any_language_arrive_as_they_are(tmp_path: Path) -> None:
+    source = write_photos(tmp_path / "photos", 2, labels=("écureuil", "蒲公英"))
+    (source / "écureuil" / "a photo@2x #1 100%.jpg").write_bytes(photo())
+    fetch(tmp_path / "copied", source=str(source))
+    with serving(source) as url:
+        fetch(tmp_path / "downloaded", source=url)
+    assert names(tmp_path / "copied") == names(tmp_path / "downloaded") == names(source)
+
+
+def test_a_list_checks_a_folder_too(photos: Path, tmp_path: Path) -> None:
+    recorded = write_list(tmp_path / "list.json", photos)
+    (photos / "grass" / "0000.jpg").write_bytes(b"altered")
+    (photos / "grass" / "0001.jpg").unlink()
+    with pytest.raises(FetchError, match=r"2 of 6 [\s\S]*0001.jpg: is not there[\s\S]*0000.jpg: sha256 is"):
+        fetch(tmp_path / "raw", source=str(photos), recorded=recorded)
+
+
+def test_a_photo_listed_twice_is_refused(tmp_path: Path) -> None:
+    recorded = tmp_path / "list.json"
+    entries = [{"path": path} for path in ("a/1.jpg", "b/1.jpg", "a/1.jpg")]
+    recorded.write_text(json.dumps({"base_url": "http://127.0.0.1:9", "photos": entries}))
+    with pytest.raises(FetchError, match=r"'a/1.jpg' stands there twice"):
+        fetch(tmp_path / "raw", recorded=recorded)
+
+
+@pytest.mark.parametrize("address", ["http://[", "ftp://host/photos", "http://"])
+def test_what_is_no_web_address_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(FetchError, match="is not a web address"):
+        fetch(tmp_path / "raw", source=address)
+
+
+def test_a_destination_that_is_no_folder_is_refused(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw").write_text("a file")
+    with pytest.raises(FetchError, match="raw: File exists; choose another folder"):
+        fetch(tmp_path / "raw", source=str(photos))
+
+
+def test_a_broken_record_of_an_earlier_run_is_named(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "manifest.json").write_text("{")
+    with pytest.raises(FetchError, match=r"manifest.json: is not what `fetch` wrote .*delete it"):
+        fetch(tmp_path / "raw", source=str(photos))

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -83,6 +85,92 @@ def test_a_second_run_replaces_the_first(raw: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "processed" / "grass" / "0003.jpg").exists()
 
 
+def test_a_run_that_was_interrupted_is_made_good(raw: Path, tmp_path: Path) -> None:
+    processed = tmp_path / "processed"
+    whole = prepare(raw, processed)
+    (raw / "grass" / "0003.jpg").unlink()
+    # As it looks after a kill between two photos: the journal, no manifest, and some of the photos.
+    (processed / ".preparing.json").write_bytes(msgspec.json.encode([item.path for item in whole.photos]))
+    (processed / "manifest.json").unlink()
+    (processed / "dandelion" / "0001.jpg").unlink()
+    with pytest.raises(DatasetError, match="run `python -m training prepare` first"):
+        Dataset.open(processed)
+    manifest = prepare(raw, processed)
+    placed = {path.relative_to(processed).as_posix() for path in processed.rglob("*") if path.is_file()}
+    assert placed == {item.path for item in manifest.photos} | {"manifest.json"}
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(raw: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "mine" / "documents" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    with pytest.raises(DatasetError, match="mine: holds files that `prepare` did not place; choose a new or empty"):
+        prepare(raw, tmp_path / "mine")
+    (tmp_path / "mine" / "manifest.json").write_text('{"photos": []}')
+    with pytest.raises(DatasetError, match="mine: holds no record that `prepare` wrote"):
+        prepare(raw, tmp_path / "mine")
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_second_run_leaves_files_of_others_alone(raw: Path, tmp_path: Path) -> None:
+    prepare(raw, tmp_path / "processed")
+    note = tmp_path / "processed" / "grass" / "note.txt"
+    note.write_text("mine")
+    shutil.rmtree(raw / "grass")
+    write_photos(raw, 10, labels=("moss",))
+    assert prepare(raw, tmp_path / "processed").labels == ["dandelion", "moss"]
+    assert list((tmp_path / "processed" / "grass").iterdir()) == [note]
+
+
+def test_a_manifest_cannot_name_files_elsewhere_to_remove(raw: Path, tmp_path: Path) -> None:
+    processed = tmp_path / "processed"
+    prepare(raw, processed)
+    (tmp_path / "precious").write_text("kept")
+    (processed / ".preparing.json").write_text('["../precious", "a/../../precious", "/etc/nothing"]')
+    prepare(raw, processed)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.parametrize("out", [".", "grass", ".."])
+def test_the_raw_photos_are_never_the_place_of_the_dataset(raw: Path, out: str) -> None:
+    before = sorted(raw.rglob("*"))
+    with pytest.raises(DatasetError, match="is, holds or lies in the folder of the raw photos"):
+        prepare(raw, raw / out)
+    assert sorted(raw.rglob("*")) == before
+
+
+def test_a_place_that_is_no_folder_is_refused(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "processed").write_text("a file")
+    with pytest.raises(DatasetError, match="processed: Not a directory; choose another folder"):
+        prepare(raw, tmp_path / "processed")
+
+
+def test_symbolic_links_to_photos_become_photos(raw: Path, tmp_path: Path) -> None:
+    for label in ("dandelion", "grass"):
+        (tmp_path / "links" / label).mkdir(parents=True)
+        for file in (raw / label).iterdir():
+            (tmp_path / "links" / label / file.name).symlink_to(Path("../../raw") / label / file.name)
+    manifest = prepare(tmp_path / "links", tmp_path / "elsewhere" / "deeper" / "processed")
+    dataset = Dataset.open(tmp_path / "elsewhere" / "deeper" / "processed")
+    assert all(dataset.read(item) for item in manifest.photos)
+
+
+def test_a_name_that_is_not_utf8_is_left_out(raw: Path, tmp_path: Path) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(raw / "grass") + b"/caf\xe9.jpg")).write_bytes(photo("grass", 99))
+    except OSError:
+        pytest.skip("use a file system that takes names that are not UTF-8")
+    (item,) = prepare(raw, tmp_path / "processed").left_out
+    assert item.path == "grass/caf?.jpg"
+    assert "not UTF-8" in item.reason
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.2, 0.6, 1.0, float("nan")])
+def test_a_validation_fraction_that_leaves_too_little_is_refused(raw: Path, tmp_path: Path, fraction: float) -> None:
+    with pytest.raises(DatasetError, match="choose more than 0 and at most 0.5"):
+        prepare(raw, tmp_path / "processed", validation_fraction=fraction)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -146,5 +234,6 @@ def test_the_real_photos_are_all_usable(tmp_path: Path) -> None:
     manifest = prepare(Path(folder), tmp_path / "processed")
     assert len(manifest.photos) == 400
     assert manifest.left_out == []
+    assert near_duplicates(manifest) == []  # lawns that look alike are different photos all the same
     with Image.open(io.BytesIO(Dataset.open(tmp_path / "processed").read(manifest.photos[0]))) as first:
         assert first.size == (manifest.photos[0].width, manifest.photos[0].height)
