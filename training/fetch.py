@@ -41,9 +41,9 @@ def fetch(
     there already, and are what was recorded of them, are not fetched again. Raises FetchError; what has arrived by
     then stays.
     """
-    _make_folder(destination)
     with Downloads(timeouts) as downloads:
         photos, get = _open_source(source, recorded, downloads)
+        _make_folder(destination)
         known = _known_hashes(destination)
         done: list[ListedPhoto] = []
         failures: list[str] = []

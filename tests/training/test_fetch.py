@@ -338,15 +338,15 @@ def test_links_that_leave_the_base_are_ignored(photos: Path, tmp_path: Path) -> 
 
     class Linking(Quiet):
         def do_GET(self) -> None:
-            if self.path != "/":
+            if self.path != "/photos/":
                 return super().do_GET()
             self.send_response(200)
             self.end_headers()
             self.wfile.write("".join(f'<a href="{link}">x</a>' for link in links).encode())
             return None
 
-    with serving(photos, Linking) as url:
-        assert fetch(tmp_path / "raw", source=url).photos == {"dandelion": 3, "grass": 3}
+    with serving(photos.parent, Linking) as url:
+        assert fetch(tmp_path / "raw", source=url + "/photos").photos == {"dandelion": 3, "grass": 3}
 
 
 def test_names_of_any_language_arrive_as_they_are(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_name_that_is_not_utf8_is_left_out(raw: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, -0.2, 0.6, 1.0, float("nan")])
 def test_a_validation_fraction_that_leaves_too_little_is_refused(raw: Path, tmp_path: Path, fraction: float) -> None:
-    with pytest.raises(DatasetError, match="choose more than 0 and at most 0.5"):
+    with pytest.raises(DatasetError, match=r"choose more than 0 and at most 0\.5"):
         prepare(raw, tmp_path / "processed", validation_fraction=fraction)
 
 
