@@ -103,8 +103,9 @@ def sweep(data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: s
     from training.dataset import Dataset
     from training.fit import Recipe
 
+    sides = _sizes(sizes)
     recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
-    result = run_sweep(Dataset.open(data), recipe, _sizes(sizes), folds, out / "checkpoints")
+    result = run_sweep(Dataset.open(data), recipe, sides, folds, out / "checkpoints")
     (out / "sweep.json").write_bytes(to_json(result))
     draw_front(result, out / "front.png")
     click.echo(table(result))
