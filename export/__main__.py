@@ -78,8 +78,8 @@ def build(
         f"INT8: accuracy {metrics.int8.accuracy:.4f}, F1 {metrics.int8.f1:.4f}; sure of {metrics.answered:.0%} of the "
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
     )
-    size_mb = bundle.model.stat().st_size / 1e6
-    click.echo(f"made {bundle.path} (model {size_mb:.1f} MB)\nnext: make run BUNDLE={bundle.path}")
+    files = ", ".join(f"{name} {entry.size_bytes / 1e6:.1f} MB" for name, entry in bundle.manifest.files.items())
+    click.echo(f"made {bundle.path} ({files})\nnext: make run BUNDLE={bundle.path}")
 
 
 @main.command()

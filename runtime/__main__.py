@@ -112,7 +112,7 @@ def serve(
         max_upload_bytes=max_upload_mb * 2**20,
         max_pixels=max_megapixels * 1_000_000,
     )
-    with _listen(host, port) as listener:
+    with _listen(settings.host, settings.port) as listener:
         engine = Engine(Bundle.open(settings.bundle), settings)
         config = uvicorn.Config(
             create_app(engine, settings),

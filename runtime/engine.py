@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
 from runtime.image import decode, warm_up
@@ -44,9 +43,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Classified(NamedTuple):
-    """One photo's pixels [1, height, width, 3] and what the model says of them, with the seconds each stage took."""
+    """What the model says of one photo, and the seconds that each stage took."""
 
-    pixels: NDArray[np.uint8]
     inference: Inference
     decode_s: float
     infer_s: float
@@ -82,7 +80,7 @@ class Engine:
         pixels = decode(data, self.manifest.input, max_pixels=self._max_pixels)[np.newaxis]
         decoded = time.perf_counter()
         inference = self._session.infer(pixels)
-        return Classified(pixels, inference, decoded - began, time.perf_counter() - decoded)
+        return Classified(inference, decoded - began, time.perf_counter() - decoded)
 
     def close(self) -> None:
         """Finish what is under way and release the threads."""

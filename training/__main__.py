@@ -15,6 +15,23 @@ OUT = Path("var/training")
 
 _SEED = click.option("--seed", type=int, default=42, help="Same seed, same machine: same result.")
 _DATA = click.option("--data", type=click.Path(path_type=Path), default=PROCESSED, help="A prepared dataset.")
+
+
+def _multiple_of_32(_: click.Context, __: click.Parameter, size: int) -> int:
+    if size % 32:
+        raise click.BadParameter(f"{size} is not a multiple of 32", param_hint="--image-size (IMAGE_SIZE)")
+    return size
+
+
+_IMAGE_SIZE = click.option(
+    "--image-size",
+    type=click.IntRange(32, 512),
+    default=224,
+    envvar="IMAGE_SIZE",
+    show_envvar=True,
+    callback=_multiple_of_32,
+    help="Side of the model's square input in px, a multiple of 32.",
+)
 _EPOCHS = click.option("--epochs", type=click.IntRange(1, 1000), default=5, envvar="EPOCHS", show_envvar=True)
 _WEIGHTS = click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
 
@@ -94,14 +111,7 @@ def prepare(raw: Path, out: Path, validation: float, seed: int) -> None:
 @main.command()
 @_DATA
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Folder of the checkpoint and its history.")
-@click.option(
-    "--image-size",
-    type=click.IntRange(32, 512),
-    default=224,
-    envvar="IMAGE_SIZE",
-    show_envvar=True,
-    help="Side of the model's square input in px, a multiple of 32.",
-)
+@_IMAGE_SIZE
 @_EPOCHS
 @_WEIGHTS
 @_SEED
@@ -118,8 +128,6 @@ def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed:
     from training.fit import Recipe
     from training.history import best_epoch, write_history
 
-    if image_size % 32:
-        raise click.BadParameter(f"{image_size} is not a multiple of 32", param_hint="--image-size (IMAGE_SIZE)")
     dataset = Dataset.open(data)
     chosen = None if precision == "auto" else precision
     recipe = Recipe(image_size, epochs, seed, weights, chosen)  # type: ignore[arg-type]  # click has checked it
@@ -147,7 +155,7 @@ def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed:
 @_DATA
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/report"), help="Folder of the report.")
 @click.option("--folds", type=click.IntRange(2, 50), help="Cross-validate the recipe instead of one checkpoint.")
-@click.option("--image-size", type=click.IntRange(32, 512), default=224, envvar="IMAGE_SIZE", show_envvar=True)
+@_IMAGE_SIZE
 @_EPOCHS
 @_WEIGHTS
 @_SEED
