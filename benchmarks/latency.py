@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from benchmarks.isolated import Burst, MakePipeline, isolated
 from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
 from benchmarks.photos import PHONE, draw_jpeg
-from benchmarks.pipelines import REPLACED_SIZE, Pipeline, Stages, bundle_pipeline, fp32_pipeline, replaced_stack
+from benchmarks.pipelines import REPLACED_SIZE, Stages, bundle_pipeline, fp32_pipeline, replaced_stack
 from benchmarks.samples import Estimate, interleave, median_of, p95_of, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
@@ -22,6 +23,7 @@ from runtime.cpu import available_cpus
 REPLACED, FP32, INT8 = "PyTorch FP32 (replaced)", "ONNX FP32", "bundle INT8"
 PHOTOS, PHONE_PHOTO = "photos", "12 megapixels"
 PHONE_SHARE = 4  # one phone photo for so many rounds: it is slow, and steady
+BURST = 4  # photos that a contender answers in one turn; all count
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -68,23 +70,27 @@ class LatencyResult(msgspec.Struct, frozen=True):
 
 
 def measure_latency(bundle: Bundle, photos: Sequence[bytes], source: str, *, rounds: int) -> LatencyResult:
-    """Measure all contenders in turn, with one thread and with all, on `photos` and on a 12-megapixel one."""
+    """Measure all contenders in turn, with one thread and with all, on `photos` and on a 12-megapixel one.
+
+    Each works in a process of its own and answers a few photos a turn, as a server under use does.
+    """
     phone = [draw_jpeg(PHONE, 0)]
     every = available_cpus()
     size = bundle.manifest.input.height
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, watched(every) as watch:
         for threads in sorted({1, every}):
-            contenders = {
-                REPLACED: replaced_stack(threads),
-                FP32: fp32_pipeline(bundle, threads, Path(folder)),
-                INT8: bundle_pipeline(bundle, threads),
+            makers: dict[str, MakePipeline] = {
+                REPLACED: functools.partial(replaced_stack, threads),
+                FP32: functools.partial(fp32_pipeline, bundle, threads, Path(folder)),
+                INT8: functools.partial(bundle_pipeline, bundle, threads),
             }
             plural = "threads" if threads > 1 else "thread"
             sizes = {REPLACED: REPLACED_SIZE, FP32: size, INT8: size}
-            rows += _measure(contenders, sizes, photos, PHOTOS, threads, rounds, f"{threads} {plural}")
-            few = max(3, rounds // PHONE_SHARE)
-            rows += _measure(contenders, sizes, phone, PHONE_PHOTO, threads, few, f"{threads} {plural}, 12 MP")
+            with isolated(makers) as contenders:
+                rows += _measure(contenders, sizes, photos, PHOTOS, threads, rounds, f"{threads} {plural}")
+                few = max(3, rounds // PHONE_SHARE)
+                rows += _measure(contenders, sizes, phone, PHONE_PHOTO, threads, few, f"{threads} {plural}, 12 MP")
     on_photos = [row for row in rows if row.photos == PHOTOS]
     replaced = min((row for row in on_photos if row.name == REPLACED), key=lambda row: row.total.value)
     ours = {row.name: row.totals_ms for row in on_photos if row.threads == every}
@@ -103,7 +109,7 @@ def measure_latency(bundle: Bundle, photos: Sequence[bytes], source: str, *, rou
 
 
 def _measure(
-    contenders: dict[str, Pipeline],
+    contenders: dict[str, Burst],
     sizes: dict[str, int],
     photos: Sequence[bytes],
     kind: str,
@@ -111,12 +117,15 @@ def _measure(
     rounds: int,
     what: str,
 ) -> list[Row]:
-    def over_photos(pipeline: Pipeline) -> functools.partial[Stages]:
-        endless = itertools.cycle(photos)
-        return functools.partial(lambda: pipeline(next(endless)))
+    size = min(BURST, len(photos))
 
-    turns = {name: over_photos(pipeline) for name, pipeline in contenders.items()}
-    samples = interleave(turns, rounds, what=what)
+    def turns_of(burst: Burst) -> functools.partial[list[Stages]]:
+        endless = itertools.cycle(photos)
+        return functools.partial(lambda: burst(list(itertools.islice(endless, size))))
+
+    turns = {name: turns_of(burst) for name, burst in contenders.items()}
+    bursts = interleave(turns, rounds, what=what)
+    samples = {name: list(itertools.chain.from_iterable(those)) for name, those in bursts.items()}
     replaced = [stage.total for stage in samples[REPLACED]]
     return [_row(kind, threads, name, sizes[name], stages, replaced) for name, stages in samples.items()]
 

@@ -44,16 +44,22 @@ class _Watch:
 
 @contextmanager
 def watched(wanted_cores: int, stat: Path = STAT) -> Iterator[_Watch]:
-    """Watch the host's cores while the block runs; the block itself must not start processes."""
+    """Watch the host's cores while the block runs; processes that it starts it must also wait for."""
     watch = _Watch()
-    began, own, busy = time.monotonic(), time.process_time(), _busy_s(stat)
+    began, own, busy = time.monotonic(), _own_s(), _busy_s(stat)
     yield watch
     elapsed = time.monotonic() - began
-    own, ended = time.process_time() - own, _busy_s(stat)
+    own, ended = _own_s() - own, _busy_s(stat)
     others = None
     if busy is not None and ended is not None:
         others = round(max(0.0, ended - busy - own) / max(elapsed, 1e-9), 2)
     watch.seen = Neighbours(others, os.cpu_count() or wanted_cores, wanted_cores)
+
+
+def _own_s() -> float:
+    """Seconds of work of this process and of those it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _busy_s(stat: Path) -> float | None:

@@ -20,7 +20,8 @@ from runtime import bundle
 from runtime.bundle import Bundle, Manifest, Metrics
 from runtime.cpu import available_cpus
 from runtime.image import ImageSpec
-from runtime.session import Session, golden_deviation
+from runtime.kernels import golden_deviation
+from runtime.session import Session
 from training.checkpoint import Checkpoint, CheckpointError
 from training.dataset import Dataset
 from training.fit import predict_logits

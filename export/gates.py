@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle import Gate
 from runtime.commands import Refusal
+from runtime.kernels import DEVIATION_LIMIT
 from runtime.session import Session
 from training.checkpoint import Checkpoint
 from training.network import normalise
@@ -19,7 +20,6 @@ from training.scores import Predictions, score
 PARITY_LIMIT = 1e-4  # probabilities of PyTorch and of the FP32 graph
 AGREEMENT_LIMIT = 0.99  # photos with the same label as INT8 and FP32
 ACCURACY_LOSS_LIMIT = 0.005
-GOLDEN_LIMIT = 0.1  # probabilities of INT8 and FP32 on the golden cases
 BATCH = 16
 
 
@@ -60,7 +60,7 @@ def measure(*, parity: float, fp32: Predictions, int8: Predictions, golden: floa
         Gate("agreement", float((fp32.predicted == int8.predicted).mean()), AGREEMENT_LIMIT, "at least"),
         Gate("accuracy_loss", score(fp32).accuracy - accuracy, ACCURACY_LOSS_LIMIT, "at most"),
         Gate("accuracy", accuracy, limits.min_accuracy, "at least"),
-        Gate("golden", golden, GOLDEN_LIMIT, "at most"),
+        Gate("golden", golden, DEVIATION_LIMIT, "at most"),
     ]
 
 

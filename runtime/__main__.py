@@ -18,8 +18,8 @@ from runtime.cpu import available_cpus
 from runtime.default import default_bundle
 from runtime.engine import Engine
 from runtime.image import DEFAULT_MAX_PIXELS
+from runtime.kernels import open_proven
 from runtime.logs import configure_logging
-from runtime.session import golden_deviation, open_session
 from runtime.settings import Settings
 
 log = logging.getLogger("runtime")
@@ -132,8 +132,7 @@ def check(bundle: Path | None) -> None:
     """Verify a bundle, file by file, and load it; without BUNDLE the one in this package."""
     path = bundle or default_bundle()
     opened = Bundle.open(path)
-    session = open_session(opened, threads=available_cpus())
-    deviation = golden_deviation(session, opened.manifest.golden, opened.manifest.input)
+    kernel = open_proven(opened, threads=available_cpus()).kernel
     manifest = opened.manifest
     scores = manifest.metrics.int8
     click.echo(
@@ -143,7 +142,10 @@ def check(bundle: Path | None) -> None:
     click.echo(
         f"accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f} on {manifest.metrics.photos} validation photos (INT8)"
     )
-    click.echo(f"golden cases: INT8 is within {deviation:.4f} of FP32 here; every file is intact")
+    click.echo(
+        f"golden cases: {kernel.precision.upper()} ({kernel.kernel} kernel) is within {kernel.deviation:.4f} of the "
+        "recorded FP32 here; every file is intact"
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,7 +12,8 @@ import numpy as np
 
 from runtime.bundle import Bundle
 from runtime.image import decode, warm_up
-from runtime.session import Inference, open_session
+from runtime.kernels import open_proven
+from runtime.session import Inference
 from runtime.settings import Settings
 
 
@@ -57,7 +58,7 @@ class Engine:
         """Load the model; raises BundleError."""
         self.manifest = bundle.manifest
         self.model = ModelName(bundle.manifest.name, bundle.manifest.version)
-        self._session = open_session(bundle, threads=settings.threads)
+        self._session = open_proven(bundle, threads=settings.threads).session
         self._max_pixels = settings.max_pixels
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="classify")
         self._warm_up()

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -29,6 +30,7 @@ from training.network import build, normalise
 from training.precision import Precision, choose_precision
 from training.progress import Advance
 from training.scores import Predictions, score
+from training.still import StillPhotos
 
 FROZEN = ("conv1", "bn1", "layer1")
 TRAINED = ("layer2", "layer3", "layer4", "fc")
@@ -42,7 +44,8 @@ WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 WARM_UP = 0.1  # of all steps
 BATCH_NORM_MOMENTUM = 0.1  # PyTorch's own
-STATISTICS_BATCHES = 8  # 128 photos have thousands of places to take a mean over
+STATISTICS_BATCHES = 3  # 48 photos have thousands of places to take a mean over
+PREDICTED_AT_ONCE = 8  # larger batches of 224 px fall out of the cache
 SMALLEST_CROP = 128  # px a side
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
 
@@ -96,9 +99,11 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
     if pretrained:
-        _probe(network, photos)
-    trunk = _Trunk(network, frozen=pretrained)
-    optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY)
+        _probe(network, photos, crop_size(recipe, 1))
+    frozen = _folded(network) if pretrained else None
+    trunk = _Trunk(network, frozen)
+    whole, held_out = StillPhotos(_statistics_photos(photos, generator), frozen), StillPhotos(photos.validation, frozen)
+    optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
     history: list[EpochFigures] = []
@@ -123,15 +128,16 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             losses.append(loss.item())
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
         smoothed: Any = average.module if average.n_averaged else network
+        tested = _Trunk(smoothed, frozen).stages.eval()
         if pretrained:
-            _measure_batch_norms(smoothed, photos, generator)
+            _measure_batch_norms(tested, whole)
         history.append(
             EpochFigures(
                 epoch=epoch,
                 seconds=round(time.monotonic() - began, 2),
                 learning_rate=float(schedule.get_last_lr()[0]),
                 train_loss=float(np.mean(losses)),
-                **_validate(smoothed, photos),
+                **_validate(tested, held_out, photos),
             )
         )
         last = {name: value.detach().clone().contiguous() for name, value in smoothed.state_dict().items()}
@@ -163,38 +169,36 @@ def steps(photos: TrainingPhotos, recipe: Recipe) -> int:
     return recipe.epochs * math.ceil(len(photos.train) / BATCH)
 
 
-def predict_logits(network: nn.Module, pixels: NDArray[np.uint8], *, batch: int = 32) -> NDArray[np.float32]:
+def predict_logits(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits [N, C] of `pixels` [N, H, W, 3] in FP32; the network must be in evaluation mode."""
+    return _logits(network, StillPhotos(pixels, None))
+
+
+def _logits(network: nn.Module, photos: StillPhotos) -> NDArray[np.float32]:
     with torch.inference_mode():
-        parts = [
-            network(normalise(torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch])))).float().numpy()
-            for start in range(0, len(pixels), batch)
-        ]
-    return np.concatenate(parts)
+        return torch.cat([network(batch).float() for batch in photos.batches(PREDICTED_AT_ONCE)]).numpy()
 
 
 class _Trunk(nn.Module):
-    """The network as it is trained: the frozen part runs without gradients and with its batch norms folded away."""
+    """The network as it is trained: what learns are its `stages`, below them `frozen`, which runs without gradients."""
 
-    def __init__(self, network: Any, *, frozen: bool) -> None:
+    def __init__(self, network: Any, frozen: nn.Module | None) -> None:
         super().__init__()
-        bottom = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
-        self._bottom = [_folded(network)] if frozen else [bottom]  # in a list: `train()` must not reach a frozen one
-        if not frozen:
-            self.bottom = bottom
-        self._frozen = frozen
-        self.stages = nn.Sequential(
-            network.layer2, network.layer3, network.layer4, network.avgpool, nn.Flatten(), network.fc
-        )
+        self._frozen = [frozen] if frozen else []  # in a list: `train()` must not reach it
+        below = [] if frozen else [network.conv1, network.bn1, network.relu, network.maxpool, network.layer1]
+        above = [network.layer2, network.layer3, network.layer4, network.avgpool, nn.Flatten(), network.fc]
+        self.stages = nn.Sequential(*below, *above)
 
     def forward(self, batch: Tensor) -> Tensor:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            features = self._bottom[0](batch)
-        logits: Tensor = self.stages(features)
+        for frozen in self._frozen:
+            with torch.no_grad():
+                batch = frozen(batch)
+        logits: Tensor = self.stages(batch)
         return logits
 
 
 def _folded(network: Any) -> nn.Module:
+    """The layers that do not learn, with their batch norms folded into the convolutions."""
     bottom: Any = copy.deepcopy(nn.ModuleDict({name: getattr(network, name) for name in FROZEN})).eval()
     for block in bottom.layer1:
         block.conv1, block.bn1 = fuse_conv_bn_eval(block.conv1, block.bn1), nn.Identity()
@@ -205,10 +209,13 @@ def _folded(network: Any) -> nn.Module:
     return folded  # type: ignore[no-any-return]
 
 
-def _probe(network: Any, photos: TrainingPhotos) -> None:
-    """Put the head where a regularised logistic regression on the pretrained features has it."""
+def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
+    """Put the head where a regularised logistic regression on the pretrained features has it.
+
+    The photos are scaled down to `size`, that of the first crops, where the features take a fraction of the time.
+    """
     head, network.fc = network.fc, nn.Identity()
-    features = predict_logits(network.eval(), photos.train)
+    features = predict_logits(network.eval(), _scaled(photos.train_whole, size))
     network.fc = head
     probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000).fit(features, photos.train_truth)
     weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()
@@ -217,6 +224,11 @@ def _probe(network: Any, photos: TrainingPhotos) -> None:
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.copy_(bias)
+
+
+def _scaled(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    images = [Image.fromarray(photo).resize((size, size), Image.Resampling.BILINEAR) for photo in photos]
+    return np.stack([np.asarray(image) for image in images])
 
 
 def _groups(network: Any, *, pretrained: bool) -> list[dict[str, Any]]:
@@ -256,30 +268,28 @@ def _ema(photos: TrainingPhotos) -> Any:
     return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
 
-def _measure_batch_norms(network: Any, photos: TrainingPhotos, generator: Generator) -> None:
+def _statistics_photos(photos: TrainingPhotos, generator: Generator) -> NDArray[np.uint8]:
+    batches = list(_batches(len(photos.train_whole), generator))[:STATISTICS_BATCHES]
+    return photos.train_whole[np.concatenate(batches)]
+
+
+def _measure_batch_norms(stages: nn.Module, whole: StillPhotos) -> None:
     """Take the batch norms' statistics from whole photos, as they are served, in place of the training crops'."""
-    norms = [
-        module
-        for stage in (network.layer2, network.layer3, network.layer4)
-        for module in stage.modules()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    network.eval()
+    norms = [module for module in stages.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     with torch.no_grad():
-        for indices in list(_batches(len(photos.train_whole), generator))[:STATISTICS_BATCHES]:
-            network(normalise(torch.from_numpy(photos.train_whole[indices])))
+        for batch in whole.batches(BATCH):
+            stages(batch)
     for norm in norms:
         norm.momentum = BATCH_NORM_MOMENTUM
-    network.eval()
+    stages.eval()
 
 
-def _validate(network: nn.Module, photos: TrainingPhotos) -> dict[str, float]:
-    logits = torch.from_numpy(predict_logits(network.eval(), photos.validation))
-    probabilities = F.softmax(logits, dim=1).numpy()
+def _validate(stages: nn.Module, held_out: StillPhotos, photos: TrainingPhotos) -> dict[str, float]:
+    probabilities = F.softmax(torch.from_numpy(_logits(stages, held_out)), dim=1).numpy()
     paths = [""] * len(photos.validation)
     scores = score(Predictions(photos.labels, paths, photos.validation_truth, probabilities))
     return {

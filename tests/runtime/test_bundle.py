@@ -12,7 +12,8 @@ from onnx import TensorProto
 from runtime.bundle import MANIFEST, MODEL, Bundle, BundleError, Manifest, describe_file
 from runtime.default import default_bundle
 from runtime.image import ImageSpec
-from runtime.session import PROBABILITIES, golden_deviation, open_session
+from runtime.kernels import golden_deviation, open_proven
+from runtime.session import PROBABILITIES
 from tests.bundles import change_manifest, write_bundle, write_model
 
 
@@ -32,7 +33,7 @@ def rehash(folder: Path) -> None:
 
 def test_a_valid_bundle_opens_and_answers(folder: Path) -> None:
     bundle = Bundle.open(folder)
-    session = open_session(bundle, threads=1)
+    session = open_proven(bundle, threads=1).session
     yellow = np.full((3, 32, 32, 3), (240, 200, 20), np.uint8)
     inference = session.infer(yellow)
     assert inference.probabilities.shape == (3, 2)
@@ -45,7 +46,7 @@ def test_the_default_bundle_is_intact_small_and_answers_its_golden_cases() -> No
     bundle = Bundle.open(default_bundle())
     assert sum(file.stat().st_size for file in bundle.path.iterdir()) <= 12e6
     assert all(gate.passed for gate in bundle.manifest.gates)
-    session = open_session(bundle, threads=1)
+    session = open_proven(bundle, threads=1).session
     assert golden_deviation(session, bundle.manifest.golden, bundle.manifest.input) <= 0.15
 
 
@@ -160,7 +161,7 @@ def test_a_file_that_is_no_onnx_model_is_refused(folder: Path) -> None:
     (folder / MODEL).write_bytes(b"not a model")
     rehash(folder)
     with pytest.raises(BundleError, match="onnxruntime cannot load it"):
-        open_session(Bundle.open(folder), threads=1)
+        open_proven(Bundle.open(folder), threads=1)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_model_whose_signature_is_not_the_manifests_is_refused(
     write_model(folder / MODEL, **model)
     rehash(folder)
     with pytest.raises(BundleError, match=message):
-        open_session(Bundle.open(folder), threads=1)
+        open_proven(Bundle.open(folder), threads=1)
 
 
 def test_a_model_whose_output_has_no_place_for_the_classes_is_refused(folder: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_model_whose_output_has_no_place_for_the_classes_is_refused(folder: Pa
     onnx.save(model, folder / MODEL)
     rehash(folder)
     with pytest.raises(BundleError, match=r"its outputs are .*the manifest has 2 labels"):
-        open_session(Bundle.open(folder), threads=1)
+        open_proven(Bundle.open(folder), threads=1)
 
 
 def test_a_model_that_takes_batches_of_one_size_only_is_refused(folder: Path) -> None:
@@ -197,11 +198,11 @@ def test_a_model_that_takes_batches_of_one_size_only_is_refused(folder: Path) ->
     onnx.save(model, folder / MODEL)
     rehash(folder)
     with pytest.raises(BundleError, match="batches of 4 only; export the bundle again"):
-        open_session(Bundle.open(folder), threads=1)
+        open_proven(Bundle.open(folder), threads=1)
 
 
 def test_a_golden_pattern_of_a_later_release_is_refused(folder: Path) -> None:
     change_manifest(folder, golden=[{"pattern": "fractal", "seed": 0, "probabilities": [0.5, 0.5]}])
     bundle = Bundle.open(folder)
     with pytest.raises(BundleError, match="'fractal' is unknown"):
-        golden_deviation(open_session(bundle, threads=1), bundle.manifest.golden, ImageSpec(height=32, width=32))
+        golden_deviation(open_proven(bundle, threads=1).session, bundle.manifest.golden, ImageSpec(height=32, width=32))

@@ -1,0 +1,89 @@
+"""Numerical safety: on every CPU, answers that agree with the bundle's record, or none.
+
+The fast INT8 kernels of x86 processors without VNNI (AVX2) add pairs of products in 16 bits, which saturate: wrong
+answers, silently. The golden cases of the manifest show it, and a slower kernel that does not saturate is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from runtime import golden
+from runtime.bundle import Bundle, BundleError, GoldenCase
+from runtime.image import ImageSpec
+from runtime.session import Session
+
+DEVIATION_LIMIT = 0.1  # probabilities of a golden case: quantisation stays below it, saturation does not
+
+log = logging.getLogger(__name__)
+
+
+class Kernel(NamedTuple):
+    """How a bundle is computed on this CPU, and the largest deviation from the recorded probabilities, 0..1."""
+
+    precision: Literal["int8", "fp32"]
+    kernel: Literal["fast", "exact", "fp32"]
+    deviation: float
+
+
+class Proven(NamedTuple):
+    """A session whose answers to the golden cases were right on this CPU."""
+
+    session: Session
+    kernel: Kernel
+
+
+def open_proven(bundle: Bundle, *, threads: int) -> Proven:
+    """Load a verified bundle with the fastest arithmetic that is right here: INT8, INT8 exact, then FP32 if it has it.
+
+    Raises BundleError where none is.
+    """
+    manifest = bundle.manifest
+    deviations: list[str] = []
+    for kernel, session in _candidates(bundle, threads):
+        deviation = golden_deviation(session, manifest.golden, manifest.input)
+        if deviation <= DEVIATION_LIMIT:
+            if deviations:
+                log.warning("%s: %s; serving with %s", manifest.version, "; ".join(deviations), kernel.kernel)
+            return Proven(session, kernel._replace(deviation=deviation))
+        deviations.append(f"{kernel.precision} ({kernel.kernel}) is off by {deviation:.3f} on this CPU")
+    remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
+    raise BundleError(f"{bundle.path}: wrong answers to its golden cases: {', '.join(deviations)}; {remedy}")
+
+
+def open_as(bundle: Bundle, kernel: Kernel, *, threads: int) -> Session:
+    """One more session of a bundle, with the arithmetic that was proven."""
+    model = bundle.fp32_model if kernel.precision == "fp32" else bundle.model
+    if model is None:
+        raise BundleError(f"{bundle.path}: has no FP32 model; export it again")
+    manifest = bundle.manifest
+    return Session(model, manifest.input, len(manifest.labels), threads=threads, exact=kernel.kernel == "exact")
+
+
+def golden_deviation(session: Session, cases: Sequence[GoldenCase], spec: ImageSpec) -> float:
+    """The largest difference between this session's probabilities and the recorded FP32 ones, 0..1.
+
+    Raises BundleError for a golden case that this release cannot draw.
+    """
+    return max(_deviation(session, case, spec) for case in cases)
+
+
+def _candidates(bundle: Bundle, threads: int) -> Iterator[tuple[Kernel, Session]]:
+    kernels = [Kernel("int8", "fast", 0.0), Kernel("int8", "exact", 0.0)]
+    if bundle.fp32_model:
+        kernels.append(Kernel("fp32", "fp32", 0.0))
+    for kernel in kernels:
+        yield kernel, open_as(bundle, kernel, threads=threads)
+
+
+def _deviation(session: Session, case: GoldenCase, spec: ImageSpec) -> float:
+    try:
+        picture = golden.draw(case.pattern, case.seed, spec)
+    except KeyError as error:
+        raise BundleError(f"the golden pattern {error} is unknown to this release; update it") from error
+    answer = session.infer(picture[np.newaxis]).probabilities[0]
+    return float(np.abs(answer - np.array(case.probabilities, np.float32)).max())
