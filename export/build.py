@@ -15,6 +15,7 @@ from export.calibration import abstain_threshold, fit_temperature
 from export.convert import convert, session_probabilities
 from export.gates import Limits, measure, parity, require
 from export.golden import record_golden
+from export.reference import reference_of
 from export.write import describe_files, staged, write_manifest
 from runtime import bundle
 from runtime.bundle import Bundle, Manifest, Metrics
@@ -161,5 +162,6 @@ def _prove(
         git_commit=checkpoint.git_commit,
         mlflow_run=mlflow_run,
         golden=golden,
+        reference=reference_of(says_int8, photos.validation),
         files={},
     )

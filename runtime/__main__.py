@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
@@ -17,9 +18,11 @@ from runtime.commands import Commands, Refusal
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
 from runtime.engine import Engine
-from runtime.image import DEFAULT_MAX_PIXELS
 from runtime.kernels import open_proven
 from runtime.logs import configure_logging
+from runtime.metrics import Metrics
+from runtime.model import Model
+from runtime.options import serving_options, settings_of
 from runtime.settings import Settings
 
 log = logging.getLogger("runtime")
@@ -43,86 +46,27 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="DANDELION_BUNDLE",
-    show_envvar=True,
-    help="Folder of the bundle to serve; the one in this package if not given.",
-)
-@click.option("--host", default="0.0.0.0", envvar="DANDELION_HOST", show_envvar=True, help="Address to listen on.")  # noqa: S104
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    envvar="PORT",
-    show_envvar=True,
-    help="Port; 0 takes a free one.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    envvar="DANDELION_THREADS",
-    show_envvar=True,
-    help="Threads of one inference; all cores that this process may use if not given.",
-)
-@click.option(
-    "--max-upload-mb",
-    type=click.IntRange(1, 1024),
-    default=20,
-    envvar="DANDELION_MAX_UPLOAD_MB",
-    show_envvar=True,
-    help="Largest request body, MiB.",
-)
-@click.option(
-    "--max-megapixels",
-    type=click.IntRange(1, 1000),
-    default=DEFAULT_MAX_PIXELS // 1_000_000,
-    envvar="DANDELION_MAX_MEGAPIXELS",
-    show_envvar=True,
-    help="Largest photo, before it is decoded.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    envvar="DANDELION_LOG_LEVEL",
-    show_envvar=True,
-)
-def serve(
-    bundle: Path | None,
-    host: str,
-    port: int,
-    threads: int | None,
-    max_upload_mb: int,
-    max_megapixels: int,
-    log_level: str,
-) -> None:
+@serving_options
+def serve(log_level: str, **options: Any) -> None:
     """Answer `POST /predict`; the API's own page is at /docs."""
     configure_logging(log_level)
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    cpus = available_cpus()
-    settings = Settings(
-        bundle=bundle or default_bundle(),
-        host=host,
-        port=port,
-        threads=threads or cpus,
-        workers=cpus,
-        max_upload_bytes=max_upload_mb * 2**20,
-        max_pixels=max_megapixels * 1_000_000,
-    )
+    settings = settings_of(**options)
     with _listen(settings.host, settings.port) as listener:
-        engine = Engine(Bundle.open(settings.bundle), settings)
+        metrics = Metrics()
+        engine = Engine(_first_model(settings), settings, metrics)
         config = uvicorn.Config(
-            create_app(engine, settings),
+            create_app(engine, settings, metrics),
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=30,
         )
-        log.info("serving %s at http://localhost:%d (API page: /docs)", engine.model.version, listener.getsockname()[1])
+        log.info(
+            "serving %s at http://localhost:%d (API page: /docs)", engine.model.name.version, listener.getsockname()[1]
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -146,6 +90,12 @@ def check(bundle: Path | None) -> None:
         f"golden cases: {kernel.precision.upper()} ({kernel.kernel} kernel) is within {kernel.deviation:.4f} of the "
         "recorded FP32 here; every file is intact"
     )
+
+
+def _first_model(settings: Settings) -> Model:
+    path = settings.bundle or default_bundle()
+    source = str(settings.bundle or "the default bundle")
+    return Model(Bundle.open(path), threads=settings.threads, source=source, abstain=settings.abstain)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -88,6 +88,18 @@ class Dataset(_Record, frozen=True):
     validation_photos: int
 
 
+class Reference(_Record, frozen=True):
+    """What the model said of the validation photos, to tell later whether what it is shown has changed.
+
+    `labels` are the fractions of the predicted labels; `confidence` and `brightness` (of the decoded photo, 0..1) are
+    histograms of equal bins over 0..1, as fractions.
+    """
+
+    labels: dict[str, Fraction]
+    confidence: Annotated[list[Fraction], msgspec.Meta(min_length=2)]
+    brightness: Annotated[list[Fraction], msgspec.Meta(min_length=2)]
+
+
 class GoldenCase(_Record, frozen=True):
     """An input that every host can make for itself (`runtime.golden.draw`) and what the FP32 model answers to it."""
 
@@ -116,6 +128,7 @@ class Manifest(_Record, frozen=True):
     git_commit: str | None
     mlflow_run: str | None
     golden: Annotated[list[GoldenCase], msgspec.Meta(min_length=1)]
+    reference: Reference
     files: dict[str, FileEntry]
 
 

@@ -103,6 +103,17 @@ def open_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Im
     return image
 
 
+def preview(data: bytes, longest: int, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode a photo in its own proportions, at most `longest` px a side; returns and raises as `decode` does."""
+    image = open_image(data, max_pixels=max_pixels)
+    width, height = image.size
+    if _orientation(image) in _SWAPS_SIDES:
+        width, height = height, width
+    scale = min(1.0, longest / max(width, height))
+    spec = ImageSpec(height=max(1, round(height * scale)), width=max(1, round(width * scale)))
+    return decode(data, spec, max_pixels=max_pixels)
+
+
 def warm_up() -> None:
     """Load the decoder of every format, which Pillow would do, slowly, with the first photo."""
     for format_ in FORMATS:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, PlatformCollector, ProcessCollector
+from collections.abc import Mapping
+from typing import TypeVar
 
-from runtime.bundle import Manifest
-from runtime.engine import Answer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+from runtime.answers import Prediction
+from runtime.drift import Drift
+from runtime.model import Model
 
 # Seconds, from a thumbnail on a fast core to a request that should have been refused.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+CONFIDENCE_BUCKETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+STAGES = ("read", "queue", "decode", "infer", "total")
+REJECTIONS = ("queue", "memory", "client_gone", "upload_timeout", "key")
+RELOADS = ("loaded", "refused", "unreachable")
+FEEDBACK = ("stored", "spooled", "refused")
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
 
 
 class Metrics:
@@ -19,38 +30,71 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self.requests = Counter(
-            "dandelion_requests", "HTTP requests answered", ["route", "method", "status"], registry=self.registry
+        self.requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
+        self.request_seconds = self._histogram(
+            "request_seconds", "From the first byte of a request to the head of its answer", LATENCY_BUCKETS, "route"
         )
-        self.request_seconds = Histogram(
-            "dandelion_request_seconds",
-            "From the first byte of a request to the last of its answer",
-            ["route"],
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
+        self.in_flight = self._gauge("in_flight", "HTTP requests being answered")
+        self.stage_seconds = self._histogram(
+            "stage_seconds", "Time in one stage of a prediction", LATENCY_BUCKETS, "stage", stage=STAGES
         )
-        self.stage_seconds = Histogram(
-            "dandelion_stage_seconds",
-            "Time in one stage of a prediction",
-            ["stage"],
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
+        self.queue_depth = self._gauge("queue_depth", "Photos that wait for a worker")
+        self.rejections = self._counter("rejections", "Requests turned away, by reason", "reason", reason=REJECTIONS)
+        self.model = self._gauge("model_info", "1 for the model that serves", "name", "version", "precision", "kernel")
+        self.reloads = self._counter("reloads", "New models met, by what became of them", "outcome", outcome=RELOADS)
+        self.predictions = self._counter("predictions", "Photos classified", "label", "uncertain")
+        self.confidence = self._histogram("confidence", "Probability of the predicted label", CONFIDENCE_BUCKETS)
+        self.drift = self._gauge(
+            "drift",
+            "Population stability index of the last photos against validation; above 0.25 much has changed",
+            "signal",
         )
-        self.predictions = Counter(
-            "dandelion_predictions", "Photos classified", ["label", "uncertain"], registry=self.registry
+        self.feedback = self._counter(
+            "feedback", "Corrected photos, by what became of them", "outcome", outcome=FEEDBACK
         )
-        self.model = Info("dandelion_model", "The model that serves", registry=self.registry)
+        self.feedback_spooled = self._gauge("feedback_spooled", "Corrected photos that wait on disk for the store")
+        self._drift: Drift | None = None
 
-    def serve(self, manifest: Manifest) -> None:
+    def serve(self, model: Model) -> None:
         """Announce the model that serves from now on, with every prediction counter at zero."""
-        self.model.info({"name": manifest.name, "version": manifest.version})
-        for label in manifest.labels:
+        self.model.clear()
+        self.model.labels(model.name.name, model.name.version, model.kernel.precision, model.kernel.kernel).set(1)
+        for label in model.manifest.labels:
             for uncertain in ("true", "false"):
                 self.predictions.labels(label, uncertain)
+        self._drift = Drift(model.manifest.reference)
 
-    def count(self, answer: Answer) -> None:
-        """Record one prediction."""
-        self.predictions.labels(answer.label, str(answer.uncertain).lower()).inc()
-        timings = answer.timings_ms
-        for stage, ms in (("decode", timings.decode), ("infer", timings.infer), ("total", timings.total)):
-            self.stage_seconds.labels(stage).observe(ms / 1000)
+    def refresh(self, *, waiting: int) -> None:
+        """Bring the gauges up to date before a scrape; `waiting` photos have no worker yet."""
+        self.queue_depth.set(waiting)
+        if self._drift:
+            for signal, index in self._drift.indices().items():
+                self.drift.labels(signal).set(index)
+
+    def count(self, prediction: Prediction, brightness: float, stages: Mapping[str, float]) -> None:
+        """Record one prediction; `brightness` is 0..1, `stages` seconds."""
+        self.predictions.labels(prediction.label, str(prediction.uncertain).lower()).inc()
+        self.confidence.observe(prediction.confidence)
+        if self._drift:
+            self._drift.see(prediction.label, prediction.confidence, brightness)
+        for stage, seconds in stages.items():
+            self.stage_seconds.labels(stage).observe(seconds)
+
+    def _counter(self, name: str, text: str, *labels: str, **known: tuple[str, ...]) -> Counter:
+        return _zero(Counter(f"dandelion_{name}", text, labels, registry=self.registry), known)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"dandelion_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str, **known: tuple[str, ...]
+    ) -> Histogram:
+        return _zero(Histogram(f"dandelion_{name}", text, labels, buckets=buckets, registry=self.registry), known)
+
+
+def _zero(metric: Labelled, known: Mapping[str, tuple[str, ...]]) -> Labelled:
+    """Show the label values that are known beforehand from the start: a rate needs its first zero."""
+    for label, values in known.items():
+        for value in values:
+            metric.labels(**{label: value})
+    return metric

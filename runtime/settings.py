@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from runtime.image import DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one serving process. `threads` is what one inference may use; `workers` how many photos at once."""
+    """Settings of one serving process. `threads` is what one inference may use; `workers` how many photos at once.
 
-    bundle: Path
-    host: str
-    port: int
+    `models` and `data` are URIs of stores; None where the appliance follows no models or keeps no feedback.
+    """
+
     threads: int
     workers: int
-    max_upload_bytes: int
-    max_pixels: int
+    bundle: Path | None = None
+    host: str = "0.0.0.0"  # noqa: S104
+    port: int = 8000
+    max_upload_bytes: int = 20 * 2**20
+    max_held_bytes: int = 128 * 2**20
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_photos: int = 128
+    budget_s: float = 1.0
+    abstain: float | None = None
+    models: str | None = None
+    data: str | None = None
+    cache: Path = field(default=Path("var/cache"))
+    poll_s: float = 30.0

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from runtime import bundle
-from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Scores, describe_file, to_json
+from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Reference, Scores, describe_file, to_json
 from runtime.golden import PATTERNS, draw
 from runtime.image import ImageSpec
 from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES, Session
@@ -79,6 +79,7 @@ def write_bundle(
         git_commit=None,
         mlflow_run=None,
         golden=golden,
+        reference=Reference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0.1] * 10, brightness=[0.1] * 10),
         files={bundle.MODEL: describe_file(folder / bundle.MODEL)},
     )
     (folder / bundle.MANIFEST).write_bytes(to_json(manifest))

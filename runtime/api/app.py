@@ -7,15 +7,18 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from litestar import Litestar, get
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
+from runtime.admission import Overloaded
 from runtime.api import docs, health
+from runtime.api.explain import explain
 from runtime.api.observe import ObserveRequests
-from runtime.api.predict import predict
-from runtime.api.problems import apologise, refuse_image, refuse_request
-from runtime.engine import Engine
+from runtime.api.predict import predict, predict_batch
+from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
+from runtime.engine import ClientGone, Engine
 from runtime.image import ImageError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -27,10 +30,8 @@ async def home() -> Redirect:
     return Redirect(docs.PATH)
 
 
-def create_app(engine: Engine, settings: Settings) -> Litestar:
-    """The appliance's HTTP interface to a loaded engine, which it closes when it shuts down."""
-    metrics = Metrics()
-    metrics.serve(engine.manifest)
+def create_app(engine: Engine, settings: Settings, metrics: Metrics) -> Litestar:
+    """The appliance's HTTP interface to an engine, which it closes when it shuts down."""
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -41,6 +42,8 @@ def create_app(engine: Engine, settings: Settings) -> Litestar:
         route_handlers=[
             home,
             predict,
+            predict_batch,
+            explain,
             health.health,
             health.live,
             health.ready,
@@ -51,8 +54,16 @@ def create_app(engine: Engine, settings: Settings) -> Litestar:
         dependencies={
             "engine": Provide(lambda: engine, sync_to_thread=False, use_cache=True),
             "metrics": Provide(lambda: metrics, sync_to_thread=False, use_cache=True),
+            "settings": Provide(lambda: settings, sync_to_thread=False, use_cache=True),
         },
-        exception_handlers={ImageError: refuse_image, HTTPException: refuse_request, Exception: apologise},
+        state=State({"metrics": metrics, "settings": settings}),
+        exception_handlers={
+            ImageError: refuse_image,
+            Overloaded: refuse_for_now,
+            ClientGone: forget,
+            HTTPException: refuse_request,
+            Exception: apologise,
+        },
         middleware=[ObserveRequests(metrics)],
         lifespan=[lifespan],
         openapi_config=docs.openapi_config(version("dandelion")),

@@ -8,8 +8,9 @@ import msgspec
 from litestar import Response, get
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from runtime.answers import ModelName
 from runtime.bundle import Manifest
-from runtime.engine import Engine, ModelName
+from runtime.engine import Engine
 from runtime.metrics import Metrics
 
 
@@ -18,6 +19,27 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["ok"]
     model: ModelName
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """How the model is computed on this CPU.
+
+    `golden_deviation` is the largest difference from the recorded probabilities of the golden cases, 0..1;
+    `abstain_threshold` the confidence below which an answer is called uncertain; `source` where the bundle came from.
+    """
+
+    precision: str
+    kernel: str
+    golden_deviation: float
+    abstain_threshold: float
+    source: str
+
+
+class ModelDescription(msgspec.Struct, frozen=True):
+    """`GET /model`."""
+
+    serving: Serving
+    manifest: Manifest
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -29,7 +51,7 @@ class Probe(msgspec.Struct, frozen=True):
 @get("/health", summary="How the appliance is, and with which model", tags=["Health"])
 async def health(engine: Engine) -> Health:
     """Say that the appliance answers, and with which model."""
-    return Health("ok", engine.model)
+    return Health("ok", engine.model.name)
 
 
 @get("/health/live", summary="Is the process alive?", tags=["Health"])
@@ -44,13 +66,17 @@ async def ready() -> Probe:
     return Probe("ready")
 
 
-@get("/model", summary="The manifest of the model that serves", tags=["Model"])
-async def model(engine: Engine) -> Manifest:
-    """Describe the model that serves: its manifest, with how it was made and how good it is."""
-    return engine.manifest
+@get("/model", summary="The model that serves", tags=["Model"])
+async def model(engine: Engine) -> ModelDescription:
+    """Describe the model that serves: how it is computed here, how it was made and how good it is."""
+    model = engine.model
+    kernel = model.kernel
+    serving = Serving(kernel.precision, kernel.kernel, round(kernel.deviation, 6), model.threshold, model.source)
+    return ModelDescription(serving, model.manifest)
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["Health"], media_type="text/plain")
-async def metrics(metrics: Metrics) -> Response[bytes]:
+async def metrics(metrics: Metrics, engine: Engine) -> Response[bytes]:
     """Prometheus metrics in text format."""
+    metrics.refresh(waiting=engine.line.waiting)
     return Response(generate_latest(metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -12,7 +12,7 @@ from runtime.metrics import Metrics
 
 
 class ObserveRequests(ASGIMiddleware):
-    """Feeds `dandelion_requests_total` and `dandelion_request_seconds`."""
+    """Feeds `dandelion_requests_total`, `dandelion_request_seconds` and `dandelion_in_flight`."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -31,4 +31,5 @@ class ObserveRequests(ASGIMiddleware):
                 self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
             await send(message)
 
-        await next_app(scope, receive, watch)
+        with self._metrics.in_flight.track_inprogress():
+            await next_app(scope, receive, watch)

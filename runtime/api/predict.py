@@ -1,23 +1,53 @@
-"""POST /predict."""
+"""POST /predict and /predict/batch."""
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from litestar import Request, post
 
-from runtime.api.problems import documented
-from runtime.api.upload import PhotoOperation, read_photo
-from runtime.engine import Answer, Engine
+from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
+from runtime.api.operations import PhotoOperation, PhotosOperation
+from runtime.api.problems import IMAGE_STATUS, Problem, documented
+from runtime.api.upload import gone, photo_of, photos_of
+from runtime.engine import Engine
+from runtime.image import ImageError
 from runtime.metrics import Metrics
+from runtime.settings import Settings
 
 REFUSALS = documented(
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
 )
+BATCH_REFUSALS = documented(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of one photo of a batch: a prediction, or why there is none."""
+
+    name: str
+    prediction: Prediction | None
+    error: Problem | None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """The results in the order of the photos. `total` is of the whole request, the others sums over its photos."""
+
+    model: ModelName
+    results: list[Result]
+    timings_ms: Timings
 
 
 @post(
@@ -30,6 +60,33 @@ REFUSALS = documented(
 )
 async def predict(request: Request[Any, Any, Any], engine: Engine, metrics: Metrics) -> Answer:
     """Classify one photo."""
-    answer = await engine.answer(await read_photo(request))
-    metrics.count(answer)
-    return answer
+    async with photo_of(request, engine, metrics) as photo:
+        return await engine.answer(photo, partial(gone, request))
+
+
+@post(
+    "/predict/batch",
+    status_code=200,
+    operation_class=PhotosOperation,
+    responses=BATCH_REFUSALS,
+    tags=["Predict"],
+    summary="Classify many photos at once",
+)
+async def predict_batch(
+    request: Request[Any, Any, Any], engine: Engine, metrics: Metrics, settings: Settings
+) -> BatchAnswer:
+    """Classify many photos at once: each gets its own result or its own error."""
+    began = time.perf_counter()
+    async with photos_of(request, engine, metrics, most=settings.max_photos) as photos:
+        batch = await engine.answer_many([photo.data for photo in photos])
+        results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
+    total_ms = milliseconds(time.perf_counter() - began)
+    return BatchAnswer(
+        batch.model, results, Timings(milliseconds(batch.decode_s), milliseconds(batch.infer_s), total_ms)
+    )
+
+
+def _result(name: str, answer: Prediction | ImageError) -> Result:
+    if isinstance(answer, ImageError):
+        return Result(name, None, Problem(int(IMAGE_STATUS[type(answer)]), str(answer)))
+    return Result(name, answer, None)

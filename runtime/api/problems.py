@@ -10,9 +10,15 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
+from runtime.admission import Overloaded
+from runtime.engine import ClientGone
 from runtime.image import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
+from runtime.metrics import Metrics
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's, which has no name in HTTPStatus
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +49,26 @@ def refuse_image(_: Request[Any, Any, Any], error: ImageError) -> Response[Probl
     return _respond(IMAGE_STATUS[type(error)], str(error))
 
 
+def refuse_for_now(request: Request[Any, Any, Any], error: Overloaded) -> Response[Problem]:
+    """A photo that would wait too long: nothing of it has been read, and nothing was computed."""
+    metrics: Metrics = request.app.state.metrics
+    metrics.rejections.labels(error.reason).inc()
+    response = _respond(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    response.headers["retry-after"] = str(error.retry_after_s)
+    return response
+
+
+def forget(request: Request[Any, Any, Any], _: ClientGone) -> Response[Problem]:
+    """The client went away: nobody reads this answer, but the metrics have it."""
+    metrics: Metrics = request.app.state.metrics
+    metrics.rejections.labels("client_gone").inc()
+    return _respond(CLIENT_CLOSED_REQUEST, "the client went away")
+
+
 def refuse_request(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Anything else that the client can mend."""
     detail = error.detail
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if isinstance(error, RequestEntityTooLarge):
         limit = request.app.request_max_body_size
         detail = f"the request is larger than the {_megabytes(limit)} accepted; send a smaller photo"
     response = _respond(error.status_code, detail)

@@ -1,28 +1,86 @@
-"""The photo in a request: a multipart field `file`, or the raw body."""
+"""The photos in a request: multipart fields, or the raw body."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 from litestar import Request
 from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
 
+from runtime.engine import Engine
 from runtime.image import ACCEPTED
+from runtime.metrics import Metrics
+from runtime.settings import Settings
 
 FIELD = "file"
+FIELDS = ("files", FIELD)
 _HOW = f"send a {ACCEPTED} photo as the multipart field `{FIELD}`, or as the body with its image/… content type"
+_HOW_MANY = f"send {ACCEPTED} photos as multipart fields `{FIELDS[0]}`, one for each photo"
+
+AnyRequest = Request[Any, Any, Any]
 
 
-async def read_photo(request: Request[Any, Any, Any]) -> bytes:
-    """The encoded photo of a request; raises HTTPException 400 or 415 with what to send instead."""
+class NamedPhoto(NamedTuple):
+    """One file of a form."""
+
+    name: str
+    data: bytes
+
+
+@asynccontextmanager
+async def photo_of(request: AnyRequest, engine: Engine, metrics: Metrics) -> AsyncIterator[bytes]:
+    """The encoded photo of a request, for as long as it is held in memory.
+
+    Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
+    """
+    with engine.line.holding(_promised_bytes(request)):
+        began = time.perf_counter()
+        data = await _read_photo(request)
+        metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
+        yield data
+
+
+@asynccontextmanager
+async def photos_of(
+    request: AnyRequest, engine: Engine, metrics: Metrics, *, most: int
+) -> AsyncIterator[list[NamedPhoto]]:
+    """The photos of a form, for as long as they are held in memory; raises as `photo_of` does.
+
+    More than `most` photos are refused with 413.
+    """
+    with engine.line.holding(_promised_bytes(request)):
+        began = time.perf_counter()
+        photos = await _read_photos(request, most)
+        metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
+        yield photos
+
+
+async def gone(request: AnyRequest) -> None:
+    """Return when the client has gone away; to be asked only after the body has been read."""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
+        await asyncio.sleep(0)
+
+
+def _promised_bytes(request: AnyRequest) -> int:
+    """What the request says of its size; one that does not say may be as large as any."""
+    length = request.headers.get("content-length", "")
+    settings: Settings = request.app.state.settings
+    return int(length) if length.isdecimal() else settings.max_upload_bytes
+
+
+async def _read_photo(request: AnyRequest) -> bytes:
     content_type = request.content_type[0].lower()
     if content_type == "multipart/form-data":
-        field = (await _form(request)).get(FIELD)
+        field = (await read_form(request, _HOW)).get(FIELD)
         if not isinstance(field, UploadFile):
             raise ClientException(f"the form has no file in the field `{FIELD}`; {_HOW}")
         return await field.read()
@@ -34,27 +92,24 @@ async def read_photo(request: Request[Any, Any, Any]) -> bytes:
     raise HTTPException(f"{what}; {_HOW}", status_code=415)
 
 
-async def _form(request: Request[Any, Any, Any]) -> FormMultiDict:
+async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
+    if request.content_type[0].lower() != "multipart/form-data":
+        raise HTTPException(f"the request is not a multipart form; {_HOW_MANY}", status_code=415)
+    form = await read_form(request, _HOW_MANY)
+    fields = [field for name in FIELDS for field in form.getall(name, []) if isinstance(field, UploadFile)]
+    if not fields:
+        raise ClientException(f"the form has no file in the field `{FIELDS[0]}`; {_HOW_MANY}")
+    if len(fields) > most:
+        raise HTTPException(f"the form has {len(fields)} photos; send at most {most} at once", status_code=413)
+    return [NamedPhoto(field.filename, await field.read()) for field in fields]
+
+
+async def read_form(request: AnyRequest, how: str) -> FormMultiDict:
+    """The multipart form of a request; raises ClientException that ends with `how` to send one."""
     try:
         return await request.form()
     except RequestEntityTooLarge:
         raise
     except (ClientException, UnicodeDecodeError, LookupError) as error:
         # Litestar leaks the last two: a text field that does not decode, or names a charset that does not exist.
-        raise ClientException(f"the form cannot be read; {_HOW}") from error
-
-
-@dataclass
-class PhotoOperation(Operation):
-    """The OpenAPI description of a route that takes a photo either way."""
-
-    def __post_init__(self) -> None:
-        """Describe the body, which the handler reads by itself."""
-        photo = Schema(type=OpenAPIType.STRING, content_media_type="image/*")
-        form = Schema(type=OpenAPIType.OBJECT, properties={FIELD: photo}, required=[FIELD])
-        raw = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
-        self.request_body = RequestBody(
-            content={"multipart/form-data": OpenAPIMediaType(schema=form)}
-            | {media_type: OpenAPIMediaType(schema=photo) for media_type in raw},
-            required=True,
-        )
+        raise ClientException(f"the form cannot be read; {how}") from error

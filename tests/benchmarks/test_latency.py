@@ -51,9 +51,8 @@ def test_every_contender_is_measured_with_one_thread_and_all_on_both_kinds_of_ph
 
 def test_raw_samples_are_kept_and_give_the_figures_again(result: LatencyResult):
     for row in result.rows:
-        assert (
-            len(row.samples_decode_ms) == len(row.samples_infer_ms) == (ROUNDS * BURST if row.photos == PHOTOS else 3)
-        )
+        samples = ROUNDS * BURST if row.photos == PHOTOS else 3
+        assert len(row.samples_decode_ms) == len(row.samples_infer_ms) == samples
         assert np.median(row.totals_ms) == pytest.approx(row.total.value, abs=0.001)
         assert row.total.low <= row.total.value <= row.total.high
         assert min(row.samples_decode_ms + row.samples_infer_ms) > 0

@@ -215,9 +215,17 @@ def test_health_tells_what_it_is_asked(client: httpx.Client) -> None:
     assert client.get("/health/ready").json() == {"status": "ready"}
 
 
-def test_model_is_the_manifest(client: httpx.Client, server: Appliance) -> None:
+def test_model_is_the_manifest_and_how_it_is_computed_here(client: httpx.Client, server: Appliance) -> None:
     manifest = json.loads((server.log.parent / "v7" / "manifest.json").read_text())
-    assert client.get("/model").json() == manifest
+    described = client.get("/model").json()
+    assert described["manifest"] == manifest
+    assert described["serving"] == {
+        "precision": "int8",
+        "kernel": "fast",
+        "golden_deviation": 0.0,
+        "abstain_threshold": 0.6,
+        "source": str(server.log.parent / "v7"),
+    }
 
 
 def test_metrics_are_in_the_text_format_of_prometheus(client: httpx.Client) -> None:
@@ -245,9 +253,9 @@ def test_metrics_count_predictions_and_requests(client: httpx.Client) -> None:
     assert sum(grown("dandelion_predictions_total", *sorted(["grass", flag])) for flag in ("true", "false")) == 1
     assert grown("dandelion_requests_total", *sorted(["/predict", "POST", "200"])) == 1
     assert grown("dandelion_requests_total", *sorted(["/predict", "POST", "415"])) == 1
-    for stage in ("decode", "infer", "total"):
+    for stage in ("queue", "decode", "infer", "total"):
         assert grown("dandelion_stage_seconds_count", stage) == 1
-    assert after["dandelion_model_info", "colours", "v7"] == 1
+    assert after["dandelion_model_info", "colours", "fast", "int8", "v7"] == 1
     assert any(key[0] == "process_resident_memory_bytes" for key in after)
 
 
@@ -291,7 +299,7 @@ def test_the_openapi_document_is_whole_and_stays_on_this_host(client: httpx.Clie
     assert "://" not in answer.text
     document = answer.json()
     assert document["openapi"].startswith("3.1")
-    assert document["paths"].keys() == {"/predict", "/model", "/metrics", "/health", "/health/live", "/health/ready"}
+    assert {"/predict", "/predict/batch", "/explain", "/model", "/metrics", "/health"} <= document["paths"].keys()
     operations = [node for node in nodes(document["paths"]) if "operationId" in node]
     assert len({operation["operationId"] for operation in operations}) == len(document["paths"])
     assert all(operation["responses"] and operation["summary"] for operation in operations)

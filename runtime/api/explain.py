@@ -1,0 +1,73 @@
+"""POST /explain: where in the photo the evidence lies."""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Literal
+
+import numpy as np
+from litestar import Request, Response, post
+from litestar.exceptions import ValidationException
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.answers import Answer
+from runtime.api.operations import PhotoOperation
+from runtime.api.predict import REFUSALS
+from runtime.api.upload import gone, photo_of
+from runtime.engine import Engine
+from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
+from runtime.image import preview
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+
+
+class Explanation(Answer, frozen=True):
+    """An answer, and the evidence for the label `explained`: rows from the top, 0..1, the strongest place is 1."""
+
+    explained: str
+    activation_map: list[list[float]]
+
+
+@post(
+    "/explain",
+    status_code=HTTPStatus.OK,
+    operation_class=PhotoOperation,
+    responses=REFUSALS,
+    tags=["Predict"],
+    summary="Show where in the photo the evidence lies",
+)
+async def explain(
+    request: Request[Any, Any, Any],
+    engine: Engine,
+    metrics: Metrics,
+    settings: Settings,
+    label: str | None = None,
+    layer: Literal["blend", "heat"] = "blend",
+) -> Explanation | Response[bytes]:
+    """Classify a photo and show the evidence for its label, or for another `label`.
+
+    With `Accept: image/png` the answer is a picture: the photo under its heat (`layer=blend`), or the transparent heat
+    alone (`layer=heat`), to be laid over the photo. Else it is numbers.
+    """
+    async with photo_of(request, engine, metrics) as photo:
+        model, answer, activation_map = await engine.explain(photo, partial(gone, request))
+        explained = label or answer.label
+        if explained not in model.manifest.labels:
+            raise ValidationException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
+        strength = evidence(activation_map[model.manifest.labels.index(explained)])
+        if "image/png" not in request.headers.get("accept", ""):
+            rows = [[round(value, 4) for value in row] for row in strength.tolist()]
+            return Explanation(**_fields(answer), explained=explained, activation_map=rows)
+        picture = await engine.work(partial(_draw, photo, strength, layer, settings.max_pixels))
+    return Response(picture, media_type="image/png", headers={"x-label": answer.label, "x-explained": explained})
+
+
+def _draw(photo: bytes, strength: NDArray[np.float32], layer: Literal["blend", "heat"], max_pixels: int) -> bytes:
+    seen = Image.fromarray(preview(photo, LONGEST_SIDE, max_pixels=max_pixels))
+    return png(heat_layer(strength, seen.size) if layer == "heat" else over(seen, strength))
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    return {field: getattr(answer, field) for field in answer.__struct_fields__}

@@ -1,0 +1,50 @@
+"""OpenAPI descriptions of bodies that the handlers read by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from runtime.api.upload import FIELD, FIELDS
+
+_PHOTO = Schema(type=OpenAPIType.STRING, content_media_type="image/*")
+_RAW = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+
+
+@dataclass
+class PhotoOperation(Operation):
+    """A route that takes one photo, as a form field or as the body."""
+
+    def __post_init__(self) -> None:
+        """Describe the body."""
+        form = Schema(type=OpenAPIType.OBJECT, properties={FIELD: _PHOTO}, required=[FIELD])
+        self.request_body = RequestBody(
+            content={"multipart/form-data": OpenAPIMediaType(schema=form)}
+            | {media_type: OpenAPIMediaType(schema=_PHOTO) for media_type in _RAW},
+            required=True,
+        )
+
+
+@dataclass
+class PhotosOperation(Operation):
+    """A route that takes a form of many photos."""
+
+    def __post_init__(self) -> None:
+        """Describe the form."""
+        many = Schema(type=OpenAPIType.ARRAY, items=_PHOTO, min_items=1)
+        form = Schema(type=OpenAPIType.OBJECT, properties={FIELDS[0]: many}, required=[FIELDS[0]])
+        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=form)}, required=True)
+
+
+@dataclass
+class FeedbackOperation(Operation):
+    """A route that takes a photo with its right label."""
+
+    def __post_init__(self) -> None:
+        """Describe the form."""
+        text = Schema(type=OpenAPIType.STRING)
+        properties = {FIELD: _PHOTO, "label": text, "predicted": text, "version": text}
+        form = Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=[FIELD, "label"])
+        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=form)}, required=True)

@@ -1,0 +1,65 @@
+"""Has what the model is shown changed since it was validated?"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle import Reference
+
+BINS = 10
+WINDOW = 1000  # photos: enough for ten bins, few enough to notice
+FEWEST = 100  # with fewer photos an index is noise
+FLOOR = 1e-3  # an empty bin counts as this fraction, since a logarithm cannot take nothing
+
+SIGNALS = ("labels", "confidence", "brightness")
+
+
+class Drift:
+    """The last photos that were classified, compared with the validation photos."""
+
+    def __init__(self, reference: Reference) -> None:
+        """Nothing has been seen yet."""
+        self._reference = reference
+        self._window: deque[tuple[str, float, float]] = deque(maxlen=WINDOW)
+        self._lock = threading.Lock()
+
+    def see(self, label: str, confidence: float, brightness: float) -> None:
+        """Take note of one photo; `confidence` and `brightness` are in 0..1."""
+        with self._lock:
+            self._window.append((label, confidence, brightness))
+
+    def indices(self) -> dict[str, float]:
+        """The population stability index of each signal; NaN while the photos are too few.
+
+        By convention below 0.1 nothing has changed, above 0.25 much has.
+        """
+        with self._lock:
+            seen = list(self._window)
+        if len(seen) < FEWEST:
+            return dict.fromkeys(SIGNALS, math.nan)
+        labels, confidences, brightnesses = zip(*seen, strict=True)
+        names = list(self._reference.labels)
+        found = [labels.count(name) / len(labels) for name in names]
+        return {
+            "labels": stability_index(list(self._reference.labels.values()), found),
+            "confidence": stability_index(self._reference.confidence, histogram(confidences)),
+            "brightness": stability_index(self._reference.brightness, histogram(brightnesses)),
+        }
+
+
+def histogram(values: Sequence[float] | NDArray[np.float32]) -> list[float]:
+    """The fractions of `values` (0..1) in BINS equal bins."""
+    counts, _ = np.histogram(values, bins=BINS, range=(0.0, 1.0))
+    return [round(float(count) / max(1, len(values)), 6) for count in counts]
+
+
+def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
+    """The population stability index of two distributions over the same bins: sum of (f - e) ln(f / e)."""
+    e, f = (np.maximum(np.asarray(part, np.float64), FLOOR) for part in (expected, found))
+    return float(((f - e) * np.log(f / e)).sum())

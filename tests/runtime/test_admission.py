@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from runtime.admission import Line, Overloaded
+
+
+def line(**changes: float) -> Line:
+    settings = {"budget_s": 1.0, "max_held_bytes": 1000} | changes
+    return Line(2, budget_s=settings["budget_s"], max_held_bytes=int(settings["max_held_bytes"]))
+
+
+def work(line: Line, seconds: float, times: int) -> None:
+    for _ in range(times):
+        with line.place(), line.working():
+            time.sleep(seconds)
+
+
+def test_an_empty_line_expects_no_wait():
+    assert line().expected_wait_s == 0
+    assert line().waiting == 0
+
+
+def test_free_workers_are_no_wait():
+    two = line()
+    with two.place(), two.working():
+        assert two.expected_wait_s == 0
+        with two.place(), two.working():
+            assert two.expected_wait_s > 0
+
+
+def test_the_wait_follows_the_measured_service_time():
+    quick, slow = line(), line()
+    work(quick, 0.0, 80)
+    work(slow, 0.05, 80)
+    with quick.place(20), slow.place(20):
+        assert quick.expected_wait_s < 0.1
+        assert slow.expected_wait_s > 3 * quick.expected_wait_s
+
+
+def test_beyond_the_budget_the_newcomer_is_told_when_to_come_again():
+    crowded = line(budget_s=0.1)
+    work(crowded, 0.02, 1)
+    with crowded.place(200):
+        with pytest.raises(Overloaded, match=r"try again in \d+ s") as refused, crowded.place():
+            pass
+        assert refused.value.reason == "queue"
+        assert 1 <= refused.value.retry_after_s <= 3
+        with pytest.raises(Overloaded), crowded.holding(1):
+            pass
+    with crowded.place():
+        pass  # at once normal again
+
+
+def test_more_bytes_than_memory_allows_are_refused_but_one_request_is_always_let_in():
+    small = line(max_held_bytes=100)
+    with small.holding(5000):
+        with pytest.raises(Overloaded) as refused, small.holding(1):
+            pass
+        assert refused.value.reason == "memory"
+    with small.holding(60), small.holding(40):
+        pass
+
+
+def test_who_is_alone_and_who_waits():
+    two = line()
+    with two.place(5):
+        assert two.alone
+        assert two.waiting == 5
+        with two.working(2):
+            assert two.waiting == 3
+        with two.place():
+            assert not two.alone
+
+
+def test_a_failed_job_leaves_the_line():
+    two = line()
+    with pytest.raises(ValueError, match="broken"), two.place(), two.working():
+        raise ValueError("broken")
+    assert two.waiting == 0
+    assert two.expected_wait_s == 0
