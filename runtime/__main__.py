@@ -7,23 +7,22 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 import uvicorn
 
 from runtime.api.app import create_app
+from runtime.api.keys import new_key
+from runtime.appliance import Appliance, assemble
 from runtime.bundle import Bundle
 from runtime.commands import Commands, Refusal
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
-from runtime.engine import Engine
 from runtime.kernels import open_proven
 from runtime.logs import configure_logging
-from runtime.metrics import Metrics
-from runtime.model import Model
 from runtime.options import serving_options, settings_of
-from runtime.settings import Settings
 
 log = logging.getLogger("runtime")
 
@@ -35,6 +34,18 @@ class _ServeByDefault(Commands):
         if not args or (args[0].startswith("-") and args[0] != "--help"):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+
+class _Server(uvicorn.Server):
+    """Says that it is stopping while it finishes what it has."""
+
+    def __init__(self, config: uvicorn.Config, appliance: Appliance) -> None:
+        super().__init__(config)
+        self._appliance = appliance
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._appliance.stopping = True
+        super().handle_exit(sig, frame)
 
 
 @click.group(cls=_ServeByDefault, context_settings={"show_default": True})
@@ -54,20 +65,18 @@ def serve(log_level: str, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
     with _listen(settings.host, settings.port) as listener:
-        metrics = Metrics()
-        engine = Engine(_first_model(settings), settings, metrics)
+        appliance = assemble(settings)
         config = uvicorn.Config(
-            create_app(engine, settings, metrics),
+            create_app(appliance),
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=30,
         )
-        log.info(
-            "serving %s at http://localhost:%d (API page: /docs)", engine.model.name.version, listener.getsockname()[1]
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        port = listener.getsockname()[1]
+        log.info("serving %s at http://localhost:%d (API page: /docs)", appliance.engine.model.name.version, port)
+        _Server(config, appliance).run(sockets=[listener])
 
 
 @main.command()
@@ -92,10 +101,12 @@ def check(bundle: Path | None) -> None:
     )
 
 
-def _first_model(settings: Settings) -> Model:
-    path = settings.bundle or default_bundle()
-    source = str(settings.bundle or "the default bundle")
-    return Model(Bundle.open(path), threads=settings.threads, source=source, abstain=settings.abstain)
+@main.command()
+def key() -> None:
+    """Make an API key, and the entry that lets it in."""
+    fresh, entry = new_key()
+    click.echo(f"key    {fresh}\nentry  {entry}")
+    click.echo("give the key to its user; put the entry into DANDELION_API_KEYS or DANDELION_ADMIN_KEYS")
 
 
 def _listen(host: str, port: int) -> socket.socket:

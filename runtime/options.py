@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from runtime.api.keys import read_keys
 from runtime.cpu import available_cpus
 from runtime.image import DEFAULT_MAX_PIXELS
 from runtime.settings import Settings
@@ -39,6 +40,9 @@ _OPTIONS = (
     ),
     _option("--cache", click.Path(path_type=Path), Path("var/cache"), "Folder for models and photos in transit."),
     _option("--poll-s", click.FloatRange(0.1, 86_400), 30.0, "Seconds between two looks at the models."),
+    _option("--public-key", str, None, "Ed25519 key (base64 or its file); unsigned models are refused then."),
+    _option("--api-keys", str, None, "Who may predict: `sha256:…` entries, comma-separated; anybody if not given."),
+    _option("--admin-keys", str, None, "Who may change the model; nobody if not given. `runtime key` makes keys."),
     _option("--host", str, "0.0.0.0", "Address to listen on."),  # noqa: S104
     _option("--port", click.IntRange(0, 65535), 8000, "Port; 0 takes a free one.", envvar="PORT"),
     _option(
@@ -64,10 +68,16 @@ def serving_options(command: Command) -> Command:
 
 
 def settings_of(
-    *, threads: int | None, max_upload_mb: int, max_megapixels: int, budget_ms: int, **same: Any
+    *,
+    threads: int | None,
+    max_upload_mb: int,
+    max_megapixels: int,
+    budget_ms: int,
+    api_keys: str | None,
+    admin_keys: str | None,
+    **same: Any,
 ) -> Settings:
-    """The settings that the options give; `same` are those that need no conversion, but for the level of the log."""
-    same.pop("log_level", None)
+    """The settings that the options give, but for the log's; `same` need no conversion. Raises BadKeys."""
     cpus = available_cpus()
     return Settings(
         threads=threads or cpus,
@@ -75,5 +85,7 @@ def settings_of(
         max_upload_bytes=max_upload_mb * 2**20,
         max_pixels=max_megapixels * MEGA,
         budget_s=budget_ms / 1000,
+        api_keys=read_keys(api_keys, "DANDELION_API_KEYS"),
+        admin_keys=read_keys(admin_keys, "DANDELION_ADMIN_KEYS"),
         **same,
     )

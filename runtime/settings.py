@@ -13,6 +13,7 @@ class Settings:
     """Settings of one serving process. `threads` is what one inference may use; `workers` how many photos at once.
 
     `models` and `data` are URIs of stores; None where the appliance follows no models or keeps no feedback.
+    `api_keys` and `admin_keys` are SHA-256 digests in hex; without API keys anybody may predict.
     """
 
     threads: int
@@ -30,3 +31,6 @@ class Settings:
     data: str | None = None
     cache: Path = field(default=Path("var/cache"))
     poll_s: float = 30.0
+    public_key: str | None = None
+    api_keys: frozenset[str] = frozenset()
+    admin_keys: frozenset[str] = frozenset()

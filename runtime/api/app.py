@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from litestar import Litestar, get
+from litestar import Litestar, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from runtime.admission import Overloaded
-from runtime.api import docs, health
+from runtime.api import docs, health, models
 from runtime.api.explain import explain
+from runtime.api.feedback import feedback
+from runtime.api.keys import may_predict
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
-from runtime.engine import ClientGone, Engine
+from runtime.appliance import Appliance
+from runtime.engine import ClientGone
 from runtime.image import ImageError
-from runtime.metrics import Metrics
-from runtime.settings import Settings
 
 
 @get("/", include_in_schema=False)
@@ -30,20 +32,20 @@ async def home() -> Redirect:
     return Redirect(docs.PATH)
 
 
-def create_app(engine: Engine, settings: Settings, metrics: Metrics) -> Litestar:
-    """The appliance's HTTP interface to an engine, which it closes when it shuts down."""
+def create_app(appliance: Appliance) -> Litestar:
+    """The HTTP interface of an appliance, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        appliance.start()
         yield
-        engine.close()
+        await asyncio.get_running_loop().run_in_executor(None, appliance.stop)
 
     return Litestar(
         route_handlers=[
             home,
-            predict,
-            predict_batch,
-            explain,
+            Router("/", route_handlers=[predict, predict_batch, explain, feedback], guards=[may_predict]),
+            models.router,
             health.health,
             health.live,
             health.ready,
@@ -51,12 +53,8 @@ def create_app(engine: Engine, settings: Settings, metrics: Metrics) -> Litestar
             health.metrics,
             docs.asset,
         ],
-        dependencies={
-            "engine": Provide(lambda: engine, sync_to_thread=False, use_cache=True),
-            "metrics": Provide(lambda: metrics, sync_to_thread=False, use_cache=True),
-            "settings": Provide(lambda: settings, sync_to_thread=False, use_cache=True),
-        },
-        state=State({"metrics": metrics, "settings": settings}),
+        dependencies={name: _constant(value) for name, value in _dependencies(appliance).items()},
+        state=State({"metrics": appliance.metrics, "settings": appliance.settings}),
         exception_handlers={
             ImageError: refuse_image,
             Overloaded: refuse_for_now,
@@ -64,9 +62,25 @@ def create_app(engine: Engine, settings: Settings, metrics: Metrics) -> Litestar
             HTTPException: refuse_request,
             Exception: apologise,
         },
-        middleware=[ObserveRequests(metrics)],
+        middleware=[ObserveRequests(appliance.metrics)],
         lifespan=[lifespan],
         openapi_config=docs.openapi_config(version("dandelion")),
-        request_max_body_size=settings.max_upload_bytes,
+        request_max_body_size=appliance.settings.max_upload_bytes,
         logging_config=None,
     )
+
+
+def _dependencies(appliance: Appliance) -> dict[str, object]:
+    """What handlers may ask for by name."""
+    return {
+        "appliance": appliance,
+        "engine": appliance.engine,
+        "feedback": appliance.feedback,
+        "follower": appliance.follower,
+        "metrics": appliance.metrics,
+        "settings": appliance.settings,
+    }
+
+
+def _constant(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import msgspec
 from litestar import Response, get
+from litestar.exceptions import ServiceUnavailableException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.answers import ModelName
+from runtime.appliance import Appliance
 from runtime.bundle import Manifest
 from runtime.engine import Engine
 from runtime.metrics import Metrics
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`GET /health`: for people and dashboards."""
+    """`GET /health`: for people and dashboards. `reasons` say why it is degraded: it answers all the same."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded", "stopping"]
     model: ModelName
+    reasons: list[str]
+    uptime_s: float
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -49,9 +54,12 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 @get("/health", summary="How the appliance is, and with which model", tags=["Health"])
-async def health(engine: Engine) -> Health:
-    """Say that the appliance answers, and with which model."""
-    return Health("ok", engine.model.name)
+async def health(appliance: Appliance) -> Health:
+    """Say how the appliance is: it answers while it is degraded, too."""
+    reasons = appliance.troubles()
+    status: Literal["ok", "degraded", "stopping"] = "degraded" if reasons else "ok"
+    uptime_s = round(time.monotonic() - appliance.began, 1)
+    return Health("stopping" if appliance.stopping else status, appliance.engine.model.name, reasons, uptime_s)
 
 
 @get("/health/live", summary="Is the process alive?", tags=["Health"])
@@ -61,8 +69,10 @@ async def live() -> Probe:
 
 
 @get("/health/ready", summary="Is it ready for traffic?", tags=["Health"])
-async def ready() -> Probe:
-    """Readiness: a model is loaded and warm; send traffic."""
+async def ready(appliance: Appliance) -> Probe:
+    """Readiness: a model is loaded, proven and warm; send traffic. While it stops, 503."""
+    if appliance.stopping:
+        raise ServiceUnavailableException("the appliance is stopping; ask another one")
     return Probe("ready")
 
 

@@ -39,7 +39,7 @@ async def photo_of(request: AnyRequest, engine: Engine, metrics: Metrics) -> Asy
 
     Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
     """
-    with engine.line.holding(_promised_bytes(request)):
+    with engine.line.holding(promised_bytes(request)):
         began = time.perf_counter()
         data = await _read_photo(request)
         metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
@@ -54,7 +54,7 @@ async def photos_of(
 
     More than `most` photos are refused with 413.
     """
-    with engine.line.holding(_promised_bytes(request)):
+    with engine.line.holding(promised_bytes(request)):
         began = time.perf_counter()
         photos = await _read_photos(request, most)
         metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
@@ -70,7 +70,7 @@ async def gone(request: AnyRequest) -> None:
         await asyncio.sleep(0)
 
 
-def _promised_bytes(request: AnyRequest) -> int:
+def promised_bytes(request: AnyRequest) -> int:
     """What the request says of its size; one that does not say may be as large as any."""
     length = request.headers.get("content-length", "")
     settings: Settings = request.app.state.settings

@@ -1,0 +1,1 @@
+"""Versions of a model: in a store, in this host's cache, signed, published."""
