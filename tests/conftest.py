@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.photos import write_photos
+from tests.s3 import S3Server, s3_server
 from training.checkpoint import Checkpoint
 from training.crossvalidate import checkpoint_of, split_of, train_fold
 from training.dataset import Dataset
@@ -39,3 +41,10 @@ def checkpoint_file(dataset: Dataset, recipe: Recipe, tmp_path_factory: pytest.T
 @pytest.fixture
 def checkpoint(checkpoint_file: Path) -> Checkpoint:
     return Checkpoint.load(checkpoint_file)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server for all tests; each makes a bucket of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server

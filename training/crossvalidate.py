@@ -48,13 +48,12 @@ def split_of(dataset: Dataset) -> Fold:
 
 def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
     """The pixels of one round."""
-    whole, classes = load_pixels(dataset, image_size), truth(dataset)
+    classes = truth(dataset)
     return TrainingPhotos(
         labels=dataset.labels,
         train=load_pixels(dataset, stored_size(image_size))[fold.train],
         train_truth=classes[fold.train],
-        train_whole=whole[fold.train],
-        validation=whole[fold.held_out],
+        validation=load_pixels(dataset, image_size)[fold.held_out],
         validation_truth=classes[fold.held_out],
     )
 

@@ -43,8 +43,6 @@ SCRATCH_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 WARM_UP = 0.1  # of all steps
-BATCH_NORM_MOMENTUM = 0.1  # PyTorch's own
-STATISTICS_BATCHES = 3  # 48 photos have thousands of places to take a mean over
 PREDICTED_AT_ONCE = 8  # larger batches of 224 px fall out of the cache
 SMALLEST_CROP = 128  # px a side
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
@@ -65,13 +63,12 @@ class Recipe:
 class TrainingPhotos:
     """Photos as pixels and class indices.
 
-    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `train_whole`
-    [N, size, size, 3] and `validation` [M, size, size, 3] are decoded exactly as they are served.
+    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
+    [M, size, size, 3] are decoded exactly as they are served.
     """
 
     labels: list[str]
     train: NDArray[np.uint8]
-    train_whole: NDArray[np.uint8]
     train_truth: NDArray[np.int64]
     validation: NDArray[np.uint8]
     validation_truth: NDArray[np.int64]
@@ -99,10 +96,10 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
     if pretrained:
-        _probe(network, photos, crop_size(recipe, 1))
+        _probe(network, photos, crop_size(recipe, recipe.epochs))
     frozen = _folded(network) if pretrained else None
     trunk = _Trunk(network, frozen)
-    whole, held_out = StillPhotos(_statistics_photos(photos, generator), frozen), StillPhotos(photos.validation, frozen)
+    held_out = StillPhotos(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
@@ -129,8 +126,6 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
         smoothed: Any = average.module if average.n_averaged else network
         tested = _Trunk(smoothed, frozen).stages.eval()
-        if pretrained:
-            _measure_batch_norms(tested, whole)
         history.append(
             EpochFigures(
                 epoch=epoch,
@@ -212,10 +207,10 @@ def _folded(network: Any) -> nn.Module:
 def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
     """Put the head where a regularised logistic regression on the pretrained features has it.
 
-    The photos are scaled down to `size`, that of the first crops, where the features take a fraction of the time.
+    Whole photos at `size`, that of the last crops, show things about as large as the crops of an average epoch do.
     """
     head, network.fc = network.fc, nn.Identity()
-    features = predict_logits(network.eval(), _scaled(photos.train_whole, size))
+    features = predict_logits(network.eval(), _scaled(photos.train, size))
     network.fc = head
     probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000).fit(features, photos.train_truth)
     weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()
@@ -266,26 +261,6 @@ def _ema(photos: TrainingPhotos) -> Any:
     """Weights are averaged exponentially over about one epoch, which steadies the last steps."""
     decay = 1 - 1 / math.ceil(len(photos.train) / BATCH)
     return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-
-
-def _statistics_photos(photos: TrainingPhotos, generator: Generator) -> NDArray[np.uint8]:
-    batches = list(_batches(len(photos.train_whole), generator))[:STATISTICS_BATCHES]
-    return photos.train_whole[np.concatenate(batches)]
-
-
-def _measure_batch_norms(stages: nn.Module, whole: StillPhotos) -> None:
-    """Take the batch norms' statistics from whole photos, as they are served, in place of the training crops'."""
-    norms = [module for module in stages.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-        norm.train()
-    with torch.no_grad():
-        for batch in whole.batches(BATCH):
-            stages(batch)
-    for norm in norms:
-        norm.momentum = BATCH_NORM_MOMENTUM
-    stages.eval()
 
 
 def _validate(stages: nn.Module, held_out: StillPhotos, photos: TrainingPhotos) -> dict[str, float]:

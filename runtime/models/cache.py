@@ -48,8 +48,9 @@ class Cache:
         """
         data, manifest = catalogue.manifest(version, sha256=manifest_sha256)
         target = self._versions / version
-        if (target / MANIFEST).is_file() and (target / MANIFEST).read_bytes() == data:
-            return self.open(version)
+        with suppress(BundleError, OSError):  # not here, or no longer whole
+            if (target / MANIFEST).read_bytes() == data:
+                return self.open(version)
         self._versions.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._versions, prefix=".pull-") as temporary:
             folder = Path(temporary) / version
