@@ -154,7 +154,7 @@ class Follower:
 
     def _ask_store(self) -> Pointer | None:
         try:
-            pointer = self.catalogue.latest().pointer
+            pointer = self.catalogue.latest()
         except BundleError as error:
             self._status = Status(reachable=True, detail=str(error), latest=None)
             self._metrics.reloads.labels("refused").inc()

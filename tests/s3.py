@@ -78,7 +78,8 @@ class S3Server:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             with suppress(BotoCoreError, ClientError):
-                client.head_bucket(Bucket="ready")
+                client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+                client.get_object(Bucket="ready", Key="ready")
                 return
             with suppress(BotoCoreError, ClientError):
                 client.create_bucket(Bucket="ready")

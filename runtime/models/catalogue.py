@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
 
 import msgspec
 
@@ -24,13 +23,6 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     manifest_sha256: Sha256
 
 
-class Pointed(msgspec.Struct, frozen=True):
-    """The pointer as it was read, with the tag under which it can be replaced; no pointer has no tag."""
-
-    pointer: Pointer | None
-    tag: Annotated[str | None, "of the store"]
-
-
 class Catalogue:
     """What a store says of its models. Every method raises StoreError where the store cannot be asked."""
 
@@ -38,16 +30,23 @@ class Catalogue:
         """Nothing is asked yet."""
         self.store = store
 
-    def latest(self) -> Pointed:
-        """The version to serve; raises BundleError for a pointer that cannot be read."""
+    def latest(self) -> Pointer | None:
+        """The version to serve, None where nothing is published; raises BundleError for a pointer of another kind."""
         try:
-            data, tag = self.store.read(POINTER)
+            data, _ = self.store.read(POINTER)
         except Missing:
-            return Pointed(None, None)
+            return None
         try:
-            return Pointed(msgspec.json.decode(data, type=Pointer), tag)
+            return msgspec.json.decode(data, type=Pointer)
         except msgspec.DecodeError as error:
             raise BundleError(f"{self.store.uri}/{POINTER}: {error}; publish a model again") from error
+
+    def tag(self) -> str | None:
+        """The tag of the pointer, for who means to replace it, readable or not; None where there is no pointer."""
+        try:
+            return self.store.read(POINTER)[1]
+        except Missing:
+            return None
 
     def versions(self) -> list[str]:
         """The versions whose manifest is there, in the order of their names: oldest first, as export names them."""

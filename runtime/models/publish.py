@@ -46,7 +46,7 @@ def publish(folder: Path, store: Store, *, checkpoint: Path | None = None, tag: 
             store.upload(key_of(version, SIGNATURE), folder / SIGNATURE)
         store.write(key_of(version, MANIFEST), manifest)  # last: a version without it is not there
         _verify(store, version, pointer)
-    if Catalogue(store).latest().pointer != pointer:
+    if not _points_at(store, pointer):
         store.write(POINTER, msgspec.json.encode(pointer), replaces=tag)
     if checkpoint:
         store.upload(LATEST_CHECKPOINT, checkpoint)
@@ -68,7 +68,7 @@ def prune(store: Store, *, keep: int = KEPT, in_use: frozenset[str] = frozenset(
     The manifest goes first: a version that is half removed is not there.
     """
     catalogue = Catalogue(store)
-    latest = catalogue.latest().pointer
+    latest = catalogue.latest()
     needed = in_use | ({latest.version} if latest else set())
     spare = [version for version in catalogue.versions() if version not in needed]
     removed = spare[:-keep] if keep else spare
@@ -77,6 +77,13 @@ def prune(store: Store, *, keep: int = KEPT, in_use: frozenset[str] = frozenset(
         for entry in list(store.list(f"{MODELS}/{version}/")):
             store.delete(entry.key)
     return removed
+
+
+def _points_at(store: Store, pointer: Pointer) -> bool:
+    try:
+        return Catalogue(store).latest() == pointer
+    except BundleError:
+        return False  # a pointer that cannot be read is there to be replaced
 
 
 def _already_there(store: Store, version: str, manifest: bytes) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from runtime.bundle import MANIFEST, MODEL, BundleError
 from runtime.models.cache import KEPT, Cache
-from runtime.models.catalogue import LATEST_CHECKPOINT, POINTER, SIGNATURE, Catalogue, Pointed, Pointer, key_of
+from runtime.models.catalogue import LATEST_CHECKPOINT, POINTER, SIGNATURE, Catalogue, Pointer, key_of
 from runtime.models.publish import point_at, prune, publish
 from runtime.models.signature import BadKey, new_keys, public_key, sign, signing_key
 from runtime.store import Conflict, Missing, Store, open_store
@@ -41,7 +41,7 @@ def replace(self, target):
     return renamed
 Path.replace = replace
 store = open_store(root)
-publish(bundle, store, checkpoint=bundle / "model.onnx", tag=Catalogue(store).latest().tag)
+publish(bundle, store, checkpoint=bundle / "model.onnx", tag=Catalogue(store).tag())
 print(writes)
 """
 
@@ -65,14 +65,14 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def publish_now(folder: Path, store: Store, **options: Path) -> Pointer:
-    return publish(folder, store, tag=Catalogue(store).latest().tag, **options)
+    return publish(folder, store, tag=Catalogue(store).tag(), **options)
 
 
 def test_a_published_version_is_pointed_at_and_can_be_fetched(store: Store, bundle: Path, cache: Cache, tmp_path: Path):
     (tmp_path / "checkpoint.pt").write_bytes(b"weights")
     pointer = publish_now(bundle, store, checkpoint=tmp_path / "checkpoint.pt")
     catalogue = Catalogue(store)
-    assert catalogue.latest().pointer == pointer
+    assert catalogue.latest() == pointer
     assert pointer == Pointer("v1", hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest())
     assert catalogue.versions() == ["v1"]
     assert store.read(LATEST_CHECKPOINT)[0] == store.read(key_of("v1", "best_model.pt"))[0] == b"weights"
@@ -95,14 +95,14 @@ def test_a_version_is_never_replaced_by_another_of_the_same_name(store: Store, b
 
 
 def test_of_two_publishers_one_wins_and_the_other_says_so(store: Store, bundle: Path, tmp_path: Path):
-    tag = Catalogue(store).latest().tag  # both look at the same moment
+    tag = Catalogue(store).tag()  # both look at the same moment
     publish(bundle, store, tag=tag)
     with pytest.raises(Conflict, match="somebody else has written"):
         publish(write_bundle(tmp_path / "v2"), store, tag=tag)
-    pointed = Catalogue(store).latest()
-    assert pointed.pointer
-    assert pointed.pointer.version == "v1"
-    publish(tmp_path / "v2", store, tag=pointed.tag)  # the loser looks again
+    winner = Catalogue(store).latest()
+    assert winner
+    assert winner.version == "v1"
+    publish(tmp_path / "v2", store, tag=Catalogue(store).tag())  # the loser looks again
     assert Catalogue(store).versions() == ["v1", "v2"]
 
 
@@ -120,10 +120,10 @@ def test_a_publisher_killed_at_any_write_leaves_a_whole_model_and_can_be_run_aga
     publish_now(old, store)
     for fatal in range(1, 20):
         shutil.rmtree(root / "models" / "v2", ignore_errors=True)
-        point_at(store, "v1", tag=Catalogue(store).latest().tag)
+        point_at(store, "v1", tag=Catalogue(store).tag())
         command = [sys.executable, "-c", KILLED_PUBLISHER, str(new), str(root), str(fatal), when]
         ran = subprocess.run(command, capture_output=True, text=True)
-        latest = Catalogue(store).latest().pointer
+        latest = Catalogue(store).latest()
         assert latest
         reader = Cache(tmp_path / f"reader-{fatal}")
         reader.pull(Catalogue(store), latest.version, manifest_sha256=latest.manifest_sha256)
@@ -142,7 +142,8 @@ def test_a_pointer_that_cannot_be_read_is_refused(store: Store):
 
 
 def test_without_a_pointer_there_is_none(store: Store):
-    assert Catalogue(store).latest() == Pointed(None, None)
+    assert Catalogue(store).latest() is None
+    assert Catalogue(store).tag() is None
     assert Catalogue(store).versions() == []
 
 
@@ -225,7 +226,7 @@ def test_a_key_may_be_a_file(tmp_path: Path):
 def test_old_versions_leave_the_store_but_not_those_in_use(store: Store, tmp_path: Path):
     for number in range(6):
         publish_now(write_bundle(tmp_path / f"v{number}"), store)
-    point_at(store, "v1", tag=Catalogue(store).latest().tag)
+    point_at(store, "v1", tag=Catalogue(store).tag())
     assert prune(store, keep=2, in_use=frozenset({"v0"})) == ["v2", "v3"]
     assert Catalogue(store).versions() == ["v0", "v1", "v4", "v5"]
     assert not list(store.list("models/v2/"))
@@ -250,7 +251,7 @@ def test_a_lost_state_is_no_state(cache: Cache, tmp_path: Path):
 def test_a_pointer_to_a_version_that_is_not_there_is_not_written(store: Store):
     with pytest.raises(Missing):
         point_at(store, "v9", tag=None)
-    assert Catalogue(store).latest().pointer is None
+    assert Catalogue(store).latest() is None
 
 
 def test_a_cache_that_cannot_be_written_says_so(store: Store, bundle: Path, tmp_path: Path):

@@ -1,0 +1,283 @@
+"""Models that change under a running appliance, on a folder and on a real S3 server that goes away and comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime.api.keys import new_key
+from runtime.bundle import MODEL
+from runtime.default import default_bundle
+from runtime.models.catalogue import POINTER, SIGNATURE, Catalogue, Pointer, key_of
+from runtime.models.publish import publish
+from runtime.models.signature import new_keys, sign, signing_key
+from runtime.store import Store, open_store
+from tests.bundles import change_manifest, write_bundle
+from tests.photos import photo
+from tests.s3 import S3Server, s3_server
+from tests.servers import Appliance, appliance
+
+WAIT_S = 30
+KEY, ENTRY = new_key()
+ADMIN = {"x-api-key": KEY}
+
+
+class Followed:
+    """A store, a folder to make bundles in, and an appliance that follows the store."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+
+    def publish(self, version: str, **changes: Any) -> Pointer:
+        bundle = self.folder / version
+        if not bundle.exists():
+            write_bundle(bundle, **changes)
+        return publish(bundle, self.store, tag=Catalogue(self.store).tag())
+
+    def serve(self, **environment: str) -> Any:
+        defaults = {
+            "DANDELION_MODELS": self.store.uri,
+            "DANDELION_CACHE": str(self.folder / "cache"),
+            "DANDELION_POLL_S": "0.1",
+            "DANDELION_ADMIN_KEYS": ENTRY,
+        }
+        return appliance(self.folder, **(defaults | environment))
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Followed:
+    return Followed(open_store(str(tmp_path / "store")), tmp_path)
+
+
+def serving(server: Appliance) -> str:
+    return str(
+        httpx.post(server.url + "/predict", files={"file": photo()}).raise_for_status().json()["model"]["version"]
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def metric(server: Appliance, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(httpx.get(server.url + "/metrics").text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def refusals(server: Appliance) -> float:
+    return metric(server, "dandelion_reloads_total", outcome="refused")
+
+
+def test_the_published_model_serves_from_the_start(followed: Followed):
+    followed.publish("v1")
+    with followed.serve() as server:
+        assert serving(server) == "v1"
+        assert httpx.get(server.url + "/health").json()["status"] == "ok"
+        assert httpx.get(server.url + "/model").json()["serving"]["source"] == followed.store.uri
+
+
+def test_a_new_version_serves_without_a_restart_and_is_remembered(followed: Followed):
+    followed.publish("v1")
+    with followed.serve() as server:
+        followed.publish("v2")
+        wait_for(lambda: serving(server) == "v2")
+        assert metric(server, "dandelion_reloads_total", outcome="loaded") >= 1
+        assert metric(server, "dandelion_model_info", version="v2") == 1
+        assert metric(server, "dandelion_model_info", version="v1") == 0
+        assert server.stop() == 0
+    (followed.folder / "store").rename(followed.folder / "elsewhere")  # the store is away
+    with followed.serve() as server:
+        assert serving(server) == "v2"
+
+
+def damage(followed: Followed, kind: str) -> None:
+    """Point at a version that must not be served."""
+    if kind == "wrong answers":
+        bundle = write_bundle(followed.folder / "v2")
+        case = {"pattern": "noise", "seed": 0, "probabilities": [0.0, 1.0]}
+        change_manifest(bundle, golden=[case | {"probabilities": [1.0, 0.0]}, case])
+        followed.publish("v2")
+        return
+    if kind == "pointer":
+        followed.store.write(POINTER, b'{"version":"v2"}')
+        return
+    followed.publish("v2")
+    if kind == "truncated":
+        followed.store.write(key_of("v2", MODEL), followed.store.read(key_of("v2", MODEL))[0][:50])
+    if kind == "absent":
+        followed.store.delete(key_of("v2", MODEL))
+
+
+@pytest.mark.parametrize("kind", ["wrong answers", "truncated", "absent", "pointer"])
+def test_a_bad_version_is_refused_and_the_old_one_serves_on(followed: Followed, kind: str):
+    followed.publish("v1")
+    with followed.serve(DANDELION_POLL_S="0.5") as server:
+        damage(followed, kind)
+        wait_for(lambda: refusals(server) >= 1)
+        assert serving(server) == "v1"
+        if kind != "pointer":
+            health = httpx.get(server.url + "/health").json()
+            assert health["status"] == "degraded"
+            assert "v2 was refused" in health["reasons"][0]
+            listed = {row["version"]: row for row in httpx.get(server.url + "/models").json()["versions"]}
+            assert listed["v2"]["status"] == "refused"
+        followed.publish("v3")
+        wait_for(lambda: serving(server) == "v3")
+    log = (followed.folder / "appliance.log").read_text()
+    assert "Traceback" not in log
+    assert any("v1 goes on serving" in line or "latest.json" in line for line in log.splitlines())
+
+
+def test_with_a_public_key_only_signed_versions_serve(followed: Followed):
+    private, public = new_keys()
+    bundle = write_bundle(followed.folder / "v1")
+    (bundle / SIGNATURE).write_bytes(sign((bundle / "manifest.json").read_bytes(), signing_key(private)))
+    followed.publish("v1")
+    with followed.serve(DANDELION_PUBLIC_KEY=public) as server:
+        assert serving(server) == "v1"
+        followed.publish("v2")
+        wait_for(lambda: refusals(server) >= 1)
+        assert serving(server) == "v1"
+        reasons = httpx.get(server.url + "/health").json()["reasons"]
+        assert any("is not signed" in reason for reason in reasons)
+
+
+def test_without_a_model_in_the_store_the_default_serves_until_there_is_one(followed: Followed):
+    with followed.serve() as server:
+        assert serving(server) == default_bundle().name
+        followed.publish("v1")
+        wait_for(lambda: serving(server) == "v1")
+
+
+def test_an_operator_lists_loads_pins_and_rolls_back(followed: Followed):
+    followed.publish("v1")
+    with followed.serve() as server, httpx.Client(base_url=server.url) as client:
+        followed.publish("v2")
+        wait_for(lambda: serving(server) == "v2")
+        listing = client.get("/models").json()
+        assert [row["version"] for row in listing["versions"]] == ["v1", "v2"]
+        assert (listing["serving"], listing["latest"], listing["pinned"]) == ("v2", "v2", None)
+        rolled = client.post("/models/rollback", headers=ADMIN)
+        assert rolled.status_code == 200, rolled.text
+        assert (rolled.json()["serving"], rolled.json()["pinned"]) == ("v1", "v1")
+        followed.publish("v3")
+        time.sleep(0.5)
+        assert serving(server) == "v1"
+        assert client.post("/models/pin", headers=ADMIN, json={"version": None}).json()["pinned"] is None
+        wait_for(lambda: serving(server) == "v3")
+        assert client.post("/models/pin", headers=ADMIN, json={"version": "v2"}).json()["serving"] == "v2"
+        assert client.post("/models/v9/load", headers=ADMIN).status_code == 404
+        assert server.stop() == 0
+    with followed.serve() as server:
+        assert serving(server) == "v2"  # pinned, across a restart
+
+
+def test_a_version_is_loaded_by_hand(followed: Followed):
+    followed.publish("v1")
+    followed.publish("v2")
+    with followed.serve(DANDELION_POLL_S="3600") as server:
+        assert serving(server) == "v2"
+        assert httpx.post(server.url + "/models/v1/load", headers=ADMIN).json()["serving"] == "v1"
+        assert serving(server) == "v1"
+
+
+def test_only_an_administrator_changes_the_model(followed: Followed):
+    followed.publish("v1")
+    with followed.serve() as server:
+        for headers in ({}, {"x-api-key": "guess"}, {"authorization": "Bearer guess"}):
+            refused = httpx.post(server.url + "/models/rollback", headers=headers)
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+        allowed = httpx.post(server.url + "/models/v1/load", headers={"authorization": f"Bearer {KEY}"})
+        assert allowed.status_code == 200
+    with followed.serve(DANDELION_ADMIN_KEYS="") as server:
+        refused = httpx.post(server.url + "/models/rollback", headers=ADMIN)
+        assert refused.status_code == 403
+        assert "DANDELION_ADMIN_KEYS" in refused.json()["detail"]
+    assert KEY not in (followed.folder / "appliance.log").read_text()
+
+
+def test_an_appliance_with_a_bundle_of_its_own_follows_nothing(tmp_path: Path):
+    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1")), DANDELION_ADMIN_KEYS=ENTRY) as server:
+        listing = httpx.get(server.url + "/models").json()
+        assert (listing["source"], listing["serving"]) == (None, "v1")
+        refused = httpx.post(server.url + "/models/rollback", headers=ADMIN)
+        assert refused.status_code == 409
+        assert "set DANDELION_MODELS" in refused.json()["detail"]
+
+
+@pytest.fixture
+def mortal_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server of its own, to be killed."""
+    with s3_server(tmp_path_factory.mktemp("mortal")) as server:
+        yield server
+
+
+def test_the_store_may_be_killed_and_come_back(mortal_s3: S3Server, tmp_path: Path):
+    followed = Followed(mortal_s3.new_bucket("models"), tmp_path)
+    followed.publish("v1")
+    with followed.serve(**mortal_s3.environment) as server:
+        assert serving(server) == "v1"
+        mortal_s3.kill()
+        wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "degraded")
+        assert serving(server) == "v1"
+        assert httpx.get(server.url + "/health/ready").status_code == 200
+        mortal_s3.start()
+        followed.publish("v2")
+        wait_for(lambda: serving(server) == "v2")
+        wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "ok")
+
+
+def test_no_request_fails_and_no_wrong_model_answers_while_models_change(followed: Followed):
+    """Good versions, each with bad ones in between, under load."""
+    followed.publish("v00")
+    good = ["v00"]
+    statuses: list[int] = []
+    versions: list[str] = []
+    done = threading.Event()
+    with followed.serve() as server:
+
+        def ask() -> None:
+            with httpx.Client(base_url=server.url) as client:
+                while not done.is_set():
+                    answer = client.post("/predict", files={"file": photo()})
+                    statuses.append(answer.status_code)
+                    versions.append(answer.json()["model"]["version"])
+
+        askers = [threading.Thread(target=ask) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        for number in range(1, 21):
+            version = f"v{number:02}"
+            before = refusals(server)
+            followed.publish(version)
+            if number % 5 == 0:
+                wait_for(lambda version=version: serving(server) == version)
+                good.append(version)
+                continue
+            if number % 5 == 1:
+                followed.store.write(key_of(version, MODEL), b"corrupt")
+            wait_for(lambda version=version, before=before: serving(server) == version or refusals(server) > before)
+            good.append(version) if serving(server) == version else None
+        done.set()
+        for asker in askers:
+            asker.join()
+    assert set(statuses) == {200}
+    assert set(versions) <= set(good)
+    assert len(set(versions)) > 10
