@@ -21,7 +21,8 @@ from runtime.commands import Commands, Refusal
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
 from runtime.kernels import open_proven
-from runtime.logs import configure_logging
+from runtime.logs import Format, configure_logging
+from runtime.models.commands import models, store
 from runtime.options import serving_options, settings_of
 
 log = logging.getLogger("runtime")
@@ -58,9 +59,9 @@ def main() -> None:
 
 @main.command()
 @serving_options
-def serve(log_level: str, **options: Any) -> None:
+def serve(log_level: str, log_format: Format, **options: Any) -> None:
     """Answer `POST /predict`; the API's own page is at /docs."""
-    configure_logging(log_level)
+    configure_logging(log_level, log_format)
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
@@ -107,6 +108,10 @@ def key() -> None:
     fresh, entry = new_key()
     click.echo(f"key    {fresh}\nentry  {entry}")
     click.echo("give the key to its user; put the entry into DANDELION_API_KEYS or DANDELION_ADMIN_KEYS")
+
+
+main.add_command(models)
+main.add_command(store)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -56,7 +56,9 @@ _OPTIONS = (
     _option(
         "--abstain", click.FloatRange(0, 1), None, "Confidence below which an answer is uncertain; the manifest's."
     ),
+    _option("--upload-patience-s", click.FloatRange(0.1, 3600), 30.0, "Longest pause in an upload."),
     _option("--log-level", click.Choice(["debug", "info", "warning", "error"]), "info", "What is logged."),
+    _option("--log-format", click.Choice(["auto", "text", "json"]), "auto", "`auto` writes bare lines to a terminal."),
 )
 
 

@@ -25,6 +25,7 @@ class Settings:
     max_held_bytes: int = 128 * 2**20
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_photos: int = 128
+    upload_patience_s: float = 30.0
     budget_s: float = 1.0
     abstain: float | None = None
     models: str | None = None

@@ -12,11 +12,13 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
+from litestar.types import ASGIApp
 
 from runtime.admission import Overloaded
 from runtime.api import docs, health, models
 from runtime.api.explain import explain
 from runtime.api.feedback import feedback
+from runtime.api.guard import Guard
 from runtime.api.keys import may_predict
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
@@ -32,8 +34,14 @@ async def home() -> Redirect:
     return Redirect(docs.PATH)
 
 
-def create_app(appliance: Appliance) -> Litestar:
+def create_app(appliance: Appliance) -> ASGIApp:
     """The HTTP interface of an appliance, which it starts and stops."""
+    metrics, settings = appliance.metrics, appliance.settings
+    guarded = Guard(_routes(appliance), metrics, upload_patience_s=settings.upload_patience_s)
+    return ObserveRequests(guarded, metrics)
+
+
+def _routes(appliance: Appliance) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -62,7 +70,6 @@ def create_app(appliance: Appliance) -> Litestar:
             HTTPException: refuse_request,
             Exception: apologise,
         },
-        middleware=[ObserveRequests(appliance.metrics)],
         lifespan=[lifespan],
         openapi_config=docs.openapi_config(version("dandelion")),
         request_max_body_size=appliance.settings.max_upload_bytes,

@@ -6,7 +6,7 @@ import time
 from typing import Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import HttpMethod, Response, get, route
 from litestar.exceptions import ServiceUnavailableException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -15,6 +15,8 @@ from runtime.appliance import Appliance
 from runtime.bundle import Manifest
 from runtime.engine import Engine
 from runtime.metrics import Metrics
+
+_READ: list[HttpMethod] = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ class Probe(msgspec.Struct, frozen=True):
     status: Literal["live", "ready"]
 
 
-@get("/health", summary="How the appliance is, and with which model", tags=["Health"])
+@route("/health", http_method=_READ, summary="How the appliance is, and with which model", tags=["Health"])
 async def health(appliance: Appliance) -> Health:
     """Say how the appliance is: it answers while it is degraded, too."""
     reasons = appliance.troubles()
@@ -62,13 +64,13 @@ async def health(appliance: Appliance) -> Health:
     return Health("stopping" if appliance.stopping else status, appliance.engine.model.name, reasons, uptime_s)
 
 
-@get("/health/live", summary="Is the process alive?", tags=["Health"])
+@route("/health/live", http_method=_READ, summary="Is the process alive?", tags=["Health"])
 async def live() -> Probe:
     """Liveness: the process answers; restart it where it does not."""
     return Probe("live")
 
 
-@get("/health/ready", summary="Is it ready for traffic?", tags=["Health"])
+@route("/health/ready", http_method=_READ, summary="Is it ready for traffic?", tags=["Health"])
 async def ready(appliance: Appliance) -> Probe:
     """Readiness: a model is loaded, proven and warm; send traffic. While it stops, 503."""
     if appliance.stopping:

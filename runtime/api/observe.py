@@ -5,23 +5,24 @@ from __future__ import annotations
 import time
 
 from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.metrics import Metrics
 
 
-class ObserveRequests(ASGIMiddleware):
-    """Feeds `dandelion_requests_total`, `dandelion_request_seconds` and `dandelion_in_flight`."""
+class ObserveRequests:
+    """An ASGI layer that feeds `dandelion_requests_total`, `dandelion_request_seconds` and `dandelion_in_flight`."""
 
-    scopes = (ScopeType.HTTP,)
-
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Record into `metrics`."""
+        self._app = app
         self._metrics = metrics
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and watch its answer."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
         began = time.perf_counter()
 
         async def watch(message: Message) -> None:
@@ -32,4 +33,4 @@ class ObserveRequests(ASGIMiddleware):
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():
-            await next_app(scope, receive, watch)
+            await self._app(scope, receive, watch)

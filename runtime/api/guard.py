@@ -1,0 +1,88 @@
+"""What holds for every request: an id that is in the logs, too; headers that browsers heed; no endless uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
+
+from runtime.logs import request_id
+from runtime.metrics import Metrics
+
+SLOWEST_UPLOAD = 8 * 1024  # bytes/s, after the patience is used up
+_SANE_ID = re.compile(rb"[\w.:-]{1,64}")
+_ID = b"x-request-id"
+
+_HEADERS: list[tuple[bytes, bytes]] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    # Nothing from elsewhere; inline scripts and styles are the page's own.
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; form-action 'self'",
+    ),
+]
+
+
+class Guard:
+    """An ASGI layer around the whole API: Litestar's own middleware does not see what no route takes."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, upload_patience_s: float) -> None:
+        """An upload may pause for `upload_patience_s`, and after as long must have kept up a rate."""
+        self._app = app
+        self._metrics = metrics
+        self._patience_s = upload_patience_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(_ID, b"")
+        identity = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        token = request_id.set(identity.decode())
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                ours = [(name, value) for name, value in [*_HEADERS, (_ID, identity)] if name not in there]
+                message["headers"] = [*message["headers"], *ours]
+            await send(message)
+
+        try:
+            await self._app(scope, self._impatient(receive), send_with_headers)
+        finally:
+            request_id.reset(token)
+
+    def _impatient(self, receive: Receive) -> Receive:
+        began, received, more = time.monotonic(), 0, True
+
+        async def receive_in_time() -> HTTPReceiveMessage:
+            nonlocal received, more
+            if not more:
+                return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
+            allowed_s = self._patience_s + received / SLOWEST_UPLOAD - (time.monotonic() - began)
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, min(self._patience_s, allowed_s)))
+            except TimeoutError as error:
+                self._metrics.rejections.labels("upload_timeout").inc()
+                raise HTTPException(
+                    f"the upload stopped for {self._patience_s:g} s or was too slow; send it again",
+                    status_code=408,
+                    headers={"connection": "close"},
+                ) from error
+            if message["type"] == "http.request":
+                received += len(message["body"])
+                more = message["more_body"]
+            return message  # type: ignore[return-value]
+
+        return receive_in_time

@@ -1,0 +1,64 @@
+"""A bundle as one file, for hosts without a network: an uncompressed tar of its folder."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.bundle import MANIFEST, Bundle, BundleError
+from runtime.models.catalogue import SIGNATURE
+
+MAX_BYTES = 2**30  # unpacked: a hundred times the default bundle
+MAX_FILES = 16
+
+
+def pack(bundle: Bundle, file: Path) -> None:
+    """Write a verified bundle, with its signature if it has one, to `file`, which appears only when it is whole."""
+    part = file.with_name(f".{file.name}.partial")
+    names = [MANIFEST, *bundle.manifest.files, *([SIGNATURE] if (bundle.path / SIGNATURE).is_file() else [])]
+    try:
+        with tarfile.open(part, "w") as tar:
+            for name in names:
+                tar.add(bundle.path / name, f"{bundle.manifest.version}/{name}", filter=_anonymous)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BundleError(f"{file}: {error.strerror}; choose another place") from error
+
+
+@contextmanager
+def unpacked(file: Path) -> Iterator[Path]:
+    """The folder of the bundle in `file`, for the length of the block; nothing in it has been verified yet.
+
+    Raises BundleError for a file that is no such archive, that is too large, or that holds anything but plain files
+    of one folder.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            with tarfile.open(file, "r:") as tar:
+                members = tar.getmembers()
+                folder = _only_folder(file, members)
+                tar.extractall(temporary, members, filter="data")
+        except (tarfile.TarError, EOFError) as error:
+            raise BundleError(f"{file}: is not a bundle archive ({error}); make one with `models export`") from error
+        yield Path(temporary) / folder
+
+
+def _only_folder(file: Path, members: list[tarfile.TarInfo]) -> str:
+    folders = {member.name.split("/")[0] for member in members}
+    plain = all(member.isreg() and member.name.count("/") == 1 and ".." not in member.name for member in members)
+    if len(folders) != 1 or not plain:
+        raise BundleError(f"{file}: holds other things than one bundle; make it with `models export`")
+    if len(members) > MAX_FILES or sum(member.size for member in members) > MAX_BYTES:
+        raise BundleError(f"{file}: is larger than any bundle; do not trust it")
+    return folders.pop()
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member

@@ -1,0 +1,109 @@
+"""Corrected photos reach the store, or wait for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import runtime.feedback
+from runtime.feedback import Feedback, SpoolFull
+from runtime.metrics import Metrics
+from runtime.store import open_store
+from tests.bundles import write_bundle
+from tests.photos import photo
+from tests.s3 import s3_server
+from tests.servers import Appliance, appliance
+
+WAIT_S = 30
+
+
+def send(server: Appliance, data: bytes = b"", label: str | None = "grass", **fields: str) -> httpx.Response:
+    form = fields | ({"label": label} if label is not None else {})
+    return httpx.post(server.url + "/feedback", files={"file": ("a.jpg", data or photo())}, data=form)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Appliance]:
+    bundle = write_bundle(tmp_path / "v1")
+    with appliance(tmp_path, "--bundle", str(bundle), DANDELION_DATA=str(tmp_path / "data")) as running:
+        yield running
+
+
+def test_a_corrected_photo_is_kept_under_its_label_with_what_is_known(server: Appliance, tmp_path: Path):
+    data = photo("dandelion", format="PNG")
+    answer = send(server, data, "dandelion", predicted="grass", version="v1")
+    digest = hashlib.sha256(data).hexdigest()
+    assert (answer.status_code, answer.json()) == (202, {"id": digest, "label": "dandelion", "stored": "store"})
+    folder = tmp_path / "data" / "feedback" / "dandelion"
+    assert (folder / f"{digest}.png").read_bytes() == data
+    known = json.loads((folder / f"{digest}.json").read_text())
+    assert known.keys() == {"sha256", "label", "predicted", "version", "received"}
+    assert (known["predicted"], known["version"]) == ("grass", "v1")
+    send(server, data, "dandelion")
+    assert len(list(folder.iterdir())) == 2  # once
+
+
+def test_bad_feedback_is_refused_and_leaves_nothing(server: Appliance, tmp_path: Path):
+    unknown = send(server, label="../daisy")
+    assert unknown.status_code == 422
+    assert "choose dandelion, grass" in unknown.json()["detail"]
+    assert send(server, label=None).status_code == 400
+    assert send(server, b"text").status_code == 415
+    assert send(server, photo()[:300]).status_code == 422
+    assert httpx.post(server.url + "/feedback", data={"label": "grass"}).status_code == 400
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_a_place_for_photos_the_operator_is_told(tmp_path: Path):
+    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1"))) as server:
+        refused = send(server)
+    assert refused.status_code == 503
+    assert "DANDELION_DATA" in refused.json()["detail"]
+
+
+def test_photos_wait_on_disk_while_the_store_is_away_even_across_a_restart(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    bundle = write_bundle(tmp_path / "v1")
+    with s3_server(tmp_path_factory.mktemp("s3-feedback")) as s3:
+        store = s3.new_bucket("data")
+        environment = s3.environment | {
+            "DANDELION_DATA": store.uri,
+            "DANDELION_CACHE": str(tmp_path / "cache"),
+            "DANDELION_POLL_S": "0.2",
+        }
+        with appliance(tmp_path, "--bundle", str(bundle), **environment) as server:
+            assert send(server, photo("grass", 1)).json()["stored"] == "store"
+            s3.kill()
+            assert send(server, photo("grass", 2)).json()["stored"] == "spool"
+            assert "1 corrected photos wait" in httpx.get(server.url + "/health").json()["reasons"][0]
+            assert server.stop() == 0
+        with appliance(tmp_path, "--bundle", str(bundle), **environment):
+            s3.start()
+            expected = {hashlib.sha256(photo("grass", seed)).hexdigest() for seed in (1, 2)}
+            deadline = time.monotonic() + WAIT_S
+            while {entry.key.split("/")[-1].split(".")[0] for entry in store.list("feedback/grass/")} != expected:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        assert not list(open_store(str(tmp_path / "cache" / "spool")).list())
+
+
+def test_a_full_spool_refuses_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime.feedback, "MAX_SPOOLED_PHOTOS", 2)
+    (tmp_path / "data").touch()  # a file where the store should be
+    feedback = Feedback(open_store(str(tmp_path / "data")), tmp_path / "spool", Metrics(), retry_s=60)
+    for seed in range(2):
+        receipt = feedback.keep(photo("grass", seed), "JPEG", "grass", predicted=None, version=None)
+        assert receipt.stored == "spool"
+    with pytest.raises(SpoolFull, match="2 photos wait already; try later"):
+        feedback.keep(photo("grass", 3), "JPEG", "grass", predicted=None, version=None)
+    (tmp_path / "data").unlink()
+    assert feedback.send() == 4
+    assert len(list(open_store(str(tmp_path / "data")).list("feedback/"))) == 4
+    assert feedback.spooled == 0
