@@ -1,0 +1,23 @@
+"""From encoded photo to model input. Training, calibration, serving and benchmarks all decode here, so they agree."""
+
+from __future__ import annotations
+
+from runtime.image.decode import ImageSpec, decode, warm_up
+from runtime.image.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
+from runtime.image.formats import ACCEPTED, FORMATS
+from runtime.image.header import DEFAULT_MAX_PIXELS, MAX_FRAMES, open_image
+
+__all__ = [
+    "ACCEPTED",
+    "DEFAULT_MAX_PIXELS",
+    "FORMATS",
+    "MAX_FRAMES",
+    "CorruptImage",
+    "ImageError",
+    "ImageSpec",
+    "ImageTooLarge",
+    "UnsupportedImage",
+    "decode",
+    "open_image",
+    "warm_up",
+]
