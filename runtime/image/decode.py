@@ -18,6 +18,7 @@ from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
 from runtime.image.header import DEFAULT_MAX_PIXELS, decoding_bytes, open_image, recognised_format
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
+from runtime.memory import return_large_buffers
 
 # A photo that takes more memory than this to decode waits for its turn: two at once would take twice as much.
 GIANT_BYTES = 100_000_000
@@ -50,11 +51,14 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS
         try:
             return np.asarray(_to_input(image, spec))
         except Exception as error:  # whatever a decoder raises over hostile bytes, it means: this photo is broken
-            raise CorruptImage.because(error) from error
+            raise CorruptImage.because(error) from error.with_traceback(None)  # whose frames would keep the photo
+        finally:
+            del image  # before the next giant begins
 
 
 def warm_up() -> None:
-    """Load the decoder of every format, which Pillow would do, slowly, with the first photo."""
+    """Load the decoder of every format, which Pillow would do, slowly, with the first photo; keep no giant's memory."""
+    return_large_buffers()
     for format_ in FORMATS:
         stream = io.BytesIO()
         Image.new("RGB", (8, 8)).save(stream, format_)

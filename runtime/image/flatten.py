@@ -11,7 +11,7 @@ from runtime.image.colour import to_srgb
 
 # Reduce by whole factors first, as long as twice the wanted size is left: then the filter has little to do.
 REDUCING_GAP = 2.0
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 18
 
 # Their channels can be averaged as they are; anything else becomes RGB first.
 _AVERAGED = frozenset({"RGB", "L", "CMYK"})
