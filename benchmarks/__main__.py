@@ -113,6 +113,35 @@ def training(data: Path | None, image_size: int, epochs: int, weights: str, seed
     click.echo(f"{training_verdict(result)}\nmade {out / 'training.json'}")
 
 
+@main.command()
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
+)
+@click.option("--bodies", type=click.IntRange(min=1), default=10_000, help="Requests to send.")
+@click.option("--seed", type=int, default=0, help="The same seed sends the same requests.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the JSON.")
+def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
+    """Send hostile requests to an appliance started for it, and see that it refuses them and stays as it was.
+
+    Damaged photos of every format, bombs, polyglots, wrong headers, broken forms, cut streams, no HTTP at all. Exits
+    with 1 on any 5xx but 503, an answer that is owed and does not come, a crash, or memory that grows.
+    """
+    from rich.console import Console
+
+    from benchmarks.robustness import measure_robustness, memory_curve, robustness_table
+    from runtime.bundle import to_json
+
+    _make(out)
+    result = measure_robustness(bodies, seed=seed, arguments=["--bundle", str(bundle or _default_bundle())])
+    (out / "robustness.json").write_bytes(to_json(result))
+    Console(width=None if sys.stdout.isatty() else 132).print(robustness_table(result))
+    click.echo(memory_curve(result))
+    click.echo(f"growth after the warm-up {result.growth:+.1%}, peak {result.peak_mb:.0f} MB")
+    click.echo(f"made {out / 'robustness.json'}")
+    if result.failures:
+        raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
+
+
 def _default_bundle() -> Path:
     from runtime.default import default_bundle
 
