@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,8 @@ class RobustnessResult(msgspec.Struct, frozen=True):
     memory: list[Sample]
     peak_mb: float
     growth: float
+    slowest_s: float
+    slowest: str
     stacks_logged: int
     failures: list[str]
 
@@ -61,6 +64,7 @@ class _Sent(NamedTuple):
     number: int
     attack: Attack
     status: str
+    seconds: float
 
 
 def measure_robustness(
@@ -70,6 +74,7 @@ def measure_robustness(
     attack = attacks(seed, originals)
     answers: dict[str, Counter[str]] = {}
     failures: list[str] = []
+    slowest = (0.0, "")
     with tempfile.TemporaryDirectory() as folder, appliance(Path(folder), *arguments) as running:
         memory = [Sample(0, running.resident_mb())]
         with ThreadPoolExecutor(CLIENTS) as clients, progress("hostile requests", bodies) as advance:
@@ -78,6 +83,7 @@ def measure_robustness(
                 for sent in clients.map(lambda number: _send(number, attack(number), running.port), numbers):
                     answers.setdefault(sent.attack.kind, Counter())[sent.status] += 1
                     failures += _judge(sent)
+                    slowest = max(slowest, (sent.seconds, _name(sent)))
                 failures += _judge_health(running, numbers.stop)
                 memory.append(Sample(numbers.stop, round(running.resident_mb(), 1)))
                 advance(len(numbers), note=f"{memory[-1].resident_mb:.0f} MB")
@@ -98,6 +104,8 @@ def measure_robustness(
         memory=memory,
         peak_mb=round(peak_mb, 1),
         growth=round(growth, 4),
+        slowest_s=round(slowest[0], 2),
+        slowest=slowest[1],
         stacks_logged=stacks,
         failures=failures,
     )
@@ -113,11 +121,17 @@ def growth_of(memory: Sequence[Sample]) -> float:
 
 
 def _send(number: int, attack: Attack, port: int) -> _Sent:
+    began = time.monotonic()
     try:
         with socket.create_connection((HOST, port), timeout=ANSWER_S) as connection:
-            return _Sent(number, attack, _exchange(attack, connection))
+            status = _exchange(attack, connection)
     except OSError:
-        return _Sent(number, attack, NO_ANSWER)
+        status = NO_ANSWER
+    return _Sent(number, attack, status, time.monotonic() - began)
+
+
+def _name(sent: _Sent) -> str:
+    return f"request {sent.number} ({sent.attack.kind})"
 
 
 def _exchange(attack: Attack, connection: socket.socket) -> str:
@@ -146,11 +160,10 @@ def _read_status(connection: socket.socket) -> str:
 
 
 def _judge(sent: _Sent) -> list[str]:
-    what = f"request {sent.number} ({sent.attack.kind})"
     if sent.status == NO_ANSWER:
-        return [f"{what}: no answer"] if sent.attack.answered else []
+        return [f"{_name(sent)}: no answer"] if sent.attack.answered else []
     status = int(sent.status)
-    return [f"{what}: status {status}"] if status >= _FAILURES and status != _OVERLOADED else []
+    return [f"{_name(sent)}: status {status}"] if status >= _FAILURES and status != _OVERLOADED else []
 
 
 def _judge_health(running: Appliance, requests: int) -> list[str]:

@@ -10,9 +10,9 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from runtime.image import ACCEPTED
+from runtime.image import ACCEPTED, MEDIA_TYPES
 
 FIELD = "file"
 _HOW = f"send a {ACCEPTED} photo as the multipart field `{FIELD}`, or as the body with its image/… content type"
@@ -50,9 +50,9 @@ class PhotoOperation(Operation):
 
     def __post_init__(self) -> None:
         """Describe the body, which the handler reads by itself."""
-        photo = Schema(type=OpenAPIType.STRING, content_media_type="image/*")
+        photo = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, min_length=1)
         form = Schema(type=OpenAPIType.OBJECT, properties={FIELD: photo}, required=[FIELD])
-        raw = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+        raw = (*MEDIA_TYPES, "application/octet-stream")
         self.request_body = RequestBody(
             content={"multipart/form-data": OpenAPIMediaType(schema=form)}
             | {media_type: OpenAPIMediaType(schema=photo) for media_type in raw},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.image.decode import ImageSpec, decode, warm_up
 from runtime.image.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
-from runtime.image.formats import ACCEPTED, FORMATS
+from runtime.image.formats import ACCEPTED, FORMATS, MEDIA_TYPES
 from runtime.image.header import DEFAULT_MAX_PIXELS, MAX_FRAMES, open_image
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "FORMATS",
     "MAX_FRAMES",
+    "MEDIA_TYPES",
     "CorruptImage",
     "ImageError",
     "ImageSpec",

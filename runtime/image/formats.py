@@ -32,6 +32,7 @@ NAMES: Mapping[str, str] = {
     **({"HEIF": "HEIC"} if HEIC else {}),
 }
 FORMATS = tuple(NAMES)
+MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in NAMES.values())
 
 ACCEPTED = " or ".join([", ".join(list(NAMES.values())[:-1]), list(NAMES.values())[-1]])
 
