@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 MAX_PARTS = 1000  # a panorama with a depth map, extended XMP and a large colour profile has about 150
-MAX_SCANS = 100  # of one JPEG; encoders write about 10
+MAX_SCANS = 50  # of one JPEG; encoders write about 10, and each costs a pass over the whole photo
 
 # So small a photo cannot hold enough segments or chunks to hurt.
 SMALL_BYTES = 100_000

@@ -117,6 +117,17 @@ def rise_mb(data: bytes, threads: int) -> tuple[float, float]:
     return peak, left
 
 
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF", "PNG"])
+def test_exif_tags_that_all_claim_the_same_bytes_take_little_memory(format: str) -> None:
+    claimed = 15 if format == "JPEG" else 1_000_000
+    entries = b"".join(struct.pack("<HHII", 0x8000 + number, 1, max(claimed, 20_000), 8) for number in range(3000))
+    exif = b"II*\0\x08\0\0\0" + struct.pack("<H", 3000) + entries + bytes(4 + claimed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = encode(draw_photo("dandelion", 0), format, exif=exif)
+    assert peak_mb(data) < 60
+
+
 def test_the_thousands_of_oddities_of_a_hostile_exif_block_are_not_logged() -> None:
     entries = b"".join(struct.pack("<HHII", 0x8000 + number, 1, 9_999_999, 8) for number in range(3000))
     exif = b"II*\0\x08\0\0\0" + struct.pack("<H", 3000) + entries
