@@ -113,6 +113,73 @@ def training(data: Path | None, image_size: int, epochs: int, weights: str, seed
     click.echo(f"{training_verdict(result)}\nmade {out / 'training.json'}")
 
 
+@main.command()
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
+)
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    envvar="DANDELION_PHOTOS",
+    show_envvar=True,
+    help="Folder of JPEG photos; drawn ones if not given.",
+)
+@click.option("--sample", type=click.IntRange(min=1), default=400, help="Photos to enlarge, a second or two each.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the JSON.")
+def decode(bundle: Path | None, photos: Path | None, sample: int, out: Path) -> None:
+    """Decode photos enlarged to 12 megapixels, at scale and in full, and compare times and predicted labels."""
+    from rich.console import Console
+
+    from benchmarks.decoding import TARGET_AGREEMENT, TARGET_SPEEDUP, decoding_table, measure_decoding
+    from benchmarks.machine import describe
+    from benchmarks.photos import load_photos
+    from benchmarks.tables import crowd, times
+    from runtime.bundle import Bundle, to_json
+
+    opened = Bundle.open(bundle or _default_bundle())
+    encoded, source = load_photos(photos, sample)
+    _make(out)
+    result = measure_decoding(opened, encoded, source)
+    (out / "decode.json").write_bytes(to_json(result))
+    Console(width=None if sys.stdout.isatty() else 132).print(decoding_table(result))
+    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"scaled decoding is faster {times(result.speedup, result.neighbours, result.count)}")
+    click.echo(f"the same label on {result.same_label} of {result.count} photos ({result.agreement:.2%})")
+    click.echo(f"made {out / 'decode.json'}")
+    if result.agreement < TARGET_AGREEMENT or result.speedup.value < TARGET_SPEEDUP:
+        raise Refusal(f"below the target: {TARGET_SPEEDUP:.0f} times faster, the same label on {TARGET_AGREEMENT:.1%}")
+
+
+@main.command()
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
+)
+@click.option("--bodies", type=click.IntRange(min=1), default=10_000, help="Requests to send.")
+@click.option("--seed", type=int, default=0, help="The same seed sends the same requests.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the JSON.")
+def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
+    """Send hostile requests to an appliance started for it, and see that it refuses them and stays as it was.
+
+    Damaged photos of every format, bombs, polyglots, wrong headers, broken forms, cut streams, no HTTP at all. Exits
+    with 1 on any 5xx but 503, an answer that is owed and does not come, a crash, or memory that grows.
+    """
+    from rich.console import Console
+
+    from benchmarks.robustness import measure_robustness, memory_curve, robustness_table
+    from runtime.bundle import to_json
+
+    _make(out)
+    result = measure_robustness(bodies, seed=seed, arguments=["--bundle", str(bundle or _default_bundle())])
+    (out / "robustness.json").write_bytes(to_json(result))
+    Console(width=None if sys.stdout.isatty() else 132).print(robustness_table(result))
+    click.echo(memory_curve(result))
+    click.echo(f"growth after the warm-up {result.growth:+.1%}, peak {result.peak_mb:.0f} MB")
+    click.echo(f"slowest answer {result.slowest_s:.1f} s, to {result.slowest}")
+    click.echo(f"made {out / 'robustness.json'}")
+    if result.failures:
+        raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
+
+
 def _default_bundle() -> Path:
     from runtime.default import default_bundle
 

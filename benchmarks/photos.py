@@ -20,8 +20,8 @@ MOST = 64
 PER_CLASS = 200
 
 
-def load_photos(folder: Path | None) -> tuple[list[bytes], str]:
-    """Encoded photos to measure with, at most MOST, and where they are from; drawn ones without a folder.
+def load_photos(folder: Path | None, most: int = MOST) -> tuple[list[bytes], str]:
+    """Encoded photos to measure with, at most `most`, and where they are from; drawn ones without a folder.
 
     Raises Refusal where there is no folder, no photo in it, or one that does not decode.
     """
@@ -32,7 +32,7 @@ def load_photos(folder: Path | None) -> tuple[list[bytes], str]:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in {".jpg", ".jpeg"})
     if not files:
         raise Refusal(f"{folder}: holds no JPEG photos; name another folder with --photos")
-    chosen = files[:: max(1, len(files) // MOST)][:MOST]
+    chosen = files[:: max(1, len(files) // most)][:most]
     return [_read(file) for file in chosen], f"{len(chosen)} of {len(files)} photos of {folder.resolve().name}"
 
 

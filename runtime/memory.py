@@ -1,16 +1,39 @@
-"""Giving memory back: loading a model leaves behind freed pages that the C library would keep."""
+"""How the C library keeps freed memory, which decides what a long-running process occupies."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import sys
+
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+LARGE_BYTES = 2**20
+
+
+def return_large_buffers() -> bool:
+    """Have buffers from LARGE_BYTES on given back to the system as soon as they are freed; False where it cannot be.
+
+    Left to itself, glibc raises that threshold to the largest buffer freed so far, up to 32 MB, and keeps what is
+    smaller for the thread that asked: after one giant photo in each thread, hundreds of megabytes for good.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library, which has ways of its own
+        return False
+    # Setting one stops the adjustment of both: without the second, each small photo would cost system calls.
+    return bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) and mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
 
 
 def return_free_memory() -> None:
-    """Hand freed pages back to the system, where the C library is glibc; elsewhere it does so by itself."""
+    """Hand freed pages back to the system at once, where the C library is glibc: loading a model leaves many."""
     gc.collect()
     try:
         trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
+    except (AttributeError, OSError, TypeError):  # another C library, which has ways of its own
         return
     trim(0)

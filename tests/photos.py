@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,17 @@ def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes
 
 def photo(label: str = "dandelion", seed: int = 0, format: str = "JPEG", size: tuple[int, int] = SIZE) -> bytes:
     return encode(draw_photo(label, seed, size), format)
+
+
+def png(size: tuple[int, int], bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of `rows` (each begins with its filter), with `chunks` before them: what Pillow does not write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0))
+    others = b"".join(chunk(*each) for each in chunks)
+    return b"\x89PNG\r\n\x1a\n" + header + others + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def write_photos(folder: Path, per_class: int, labels: tuple[str, ...] = ("dandelion", "grass")) -> Path:

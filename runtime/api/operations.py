@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from runtime.api.upload import FIELD, FIELDS
+from runtime.image import MEDIA_TYPES
 
-_PHOTO = Schema(type=OpenAPIType.STRING, content_media_type="image/*")
-_RAW = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+_PHOTO = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, min_length=1)
+_RAW = (*MEDIA_TYPES, "application/octet-stream")
 
 
 @dataclass

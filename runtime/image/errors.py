@@ -1,0 +1,29 @@
+"""Why a photo is refused; each message is one sentence for whoever sent it."""
+
+from __future__ import annotations
+
+from PIL import UnidentifiedImageError
+
+
+class ImageError(ValueError):
+    """A photo that cannot be classified."""
+
+
+class UnsupportedImage(ImageError):
+    """The bytes are of no accepted format."""
+
+
+class ImageTooLarge(ImageError):
+    """The header promises more pixels or frames than the limit."""
+
+
+class CorruptImage(ImageError):
+    """The bytes begin as an accepted format and do not decode to the end."""
+
+    @classmethod
+    def because(cls, reason: Exception | str) -> CorruptImage:
+        """The refusal for whatever a decoder raised, which is not always meant for people."""
+        if isinstance(reason, UnidentifiedImageError):
+            reason = "its header cannot be read"  # Pillow's own message is the address of our buffer
+        text = str(reason).splitlines()[0][:80] if str(reason) else type(reason).__name__
+        return cls(f"the photo is broken ({text}); send it again or export it anew")

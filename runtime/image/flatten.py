@@ -1,0 +1,74 @@
+"""A decoded photo of any kind, shrunk to the model's size as opaque RGB, without a second copy in full size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from runtime.image.colour import to_srgb
+
+# Reduce by whole factors first, as long as twice the wanted size is left: then the filter has little to do.
+REDUCING_GAP = 2.0
+STRIP_PIXELS = 1 << 18
+
+# Their channels can be averaged as they are; anything else becomes RGB first.
+_AVERAGED = frozenset({"RGB", "L", "CMYK"})
+
+
+def shrink(image: Image.Image, size: tuple[int, int], *, bits: int = 8) -> Image.Image:
+    """An opaque sRGB image of `size` (width, height); transparency is flattened on white.
+
+    `bits` is the depth of the file's samples, in which a PNG states its transparent colour.
+    """
+    if image.mode in _AVERAGED and "transparency" not in image.info:
+        small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+    else:
+        small = _shrink_by_strips(image, size, bits)
+    return to_srgb(small, image.info.get("icc_profile"))
+
+
+def _shrink_by_strips(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:
+    """Flatten a strip, reduce it, take the next: in full size there is never more than one strip.
+
+    Each pixel meets the white before it meets its neighbours, so that no hidden colour bleeds into the edges.
+    """
+    across, down = (max(1, int(side / wanted / REDUCING_GAP)) for side, wanted in zip(image.size, size, strict=True))
+    rows = down * max(1, STRIP_PIXELS // (image.width * down))
+    reduced = Image.new("RGB", (math.ceil(image.width / across), math.ceil(image.height / down)))
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        reduced.paste(_on_white(strip, bits).reduce((across, down)), (0, top // down))
+    # The last column and row of `reduced` may stand for less than a whole factor.
+    box = (0, 0, image.width / across, image.height / down)
+    return reduced.resize(size, Image.Resampling.BILINEAR, box=box)
+
+
+def _on_white(image: Image.Image, bits: int) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _grey16_on_white(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    transparent = image.info.get("transparency")
+    if image.mode in {"L", "RGB"} and transparent is not None:
+        image.info["transparency"] = _in_8_bits(transparent, bits)
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _grey16_on_white(image: Image.Image) -> Image.Image:
+    """Pillow would clip 16-bit grey at 255; a photo means its upper byte."""
+    samples = np.asarray(image).astype(np.uint16)
+    grey = (samples >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if transparent is not None:
+        grey[samples == transparent] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _in_8_bits(transparent: int | tuple[int, ...], bits: int) -> int | tuple[int, ...]:
+    """The transparent colour in the samples that Pillow decodes to: 16 bits lose the lower byte, 2 and 4 are spread."""
+    if isinstance(transparent, tuple):
+        return tuple(sample >> (bits - 8) for sample in transparent)
+    return transparent * 255 // int(2**bits - 1)
