@@ -19,7 +19,8 @@ from benchmarks.samples import Estimate, median_of, order, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.image import ImageSpec, decode
-from runtime.session import Session, open_session
+from runtime.kernels import open_proven
+from runtime.session import Session
 from training.progress import progress
 
 PIXELS = 12_000_000

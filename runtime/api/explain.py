@@ -8,19 +8,23 @@ from typing import Any, Literal
 
 import numpy as np
 from litestar import Request, Response, post
-from litestar.exceptions import ValidationException
+from litestar.exceptions import NotFoundException
+from litestar.openapi.datastructures import ResponseSpec
 from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.answers import Answer
 from runtime.api.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
+from runtime.api.problems import documented
 from runtime.api.upload import gone, photo_of
 from runtime.engine import Engine
 from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.image import preview
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+
+UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
 
 
 class Explanation(Answer, frozen=True):
@@ -34,7 +38,7 @@ class Explanation(Answer, frozen=True):
     "/explain",
     status_code=HTTPStatus.OK,
     operation_class=PhotoOperation,
-    responses=REFUSALS,
+    responses={200: ResponseSpec(Explanation, description="In numbers; as image/png, the picture alone")} | UNKNOWN,
     tags=["Predict"],
     summary="Show where in the photo the evidence lies",
 )
@@ -45,7 +49,7 @@ async def explain(
     settings: Settings,
     label: str | None = None,
     layer: Literal["blend", "heat"] = "blend",
-) -> Explanation | Response[bytes]:
+) -> Response[Any]:
     """Classify a photo and show the evidence for its label, or for another `label`.
 
     With `Accept: image/png` the answer is a picture: the photo under its heat (`layer=blend`), or the transparent heat
@@ -55,11 +59,11 @@ async def explain(
         model, answer, activation_map = await engine.explain(photo, partial(gone, request))
         explained = label or answer.label
         if explained not in model.manifest.labels:
-            raise ValidationException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
+            raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
         strength = evidence(activation_map[model.manifest.labels.index(explained)])
         if "image/png" not in request.headers.get("accept", ""):
             rows = [[round(value, 4) for value in row] for row in strength.tolist()]
-            return Explanation(**_fields(answer), explained=explained, activation_map=rows)
+            return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
         picture = await engine.work(partial(_draw, photo, strength, layer, settings.max_pixels))
     return Response(picture, media_type="image/png", headers={"x-label": answer.label, "x-explained": explained})
 

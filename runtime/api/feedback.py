@@ -9,10 +9,11 @@ from typing import Any
 
 from litestar import Request, post
 from litestar.datastructures import UploadFile
-from litestar.exceptions import ClientException, HTTPException
+from litestar.exceptions import ClientException, HTTPException, NotFoundException
 
 from runtime.api.operations import FeedbackOperation
 from runtime.api.predict import REFUSALS
+from runtime.api.problems import documented
 from runtime.api.upload import FIELD, promised_bytes, read_form
 from runtime.engine import Engine
 from runtime.feedback import Feedback, Receipt, SpoolFull
@@ -27,7 +28,7 @@ MAX_TEXT = 100
     "/feedback",
     status_code=HTTPStatus.ACCEPTED,
     operation_class=FeedbackOperation,
-    responses=REFUSALS,
+    responses=REFUSALS | documented(HTTPStatus.NOT_FOUND),
     tags=["Predict"],
     summary="Keep a photo with its right label for the next training",
 )
@@ -48,7 +49,7 @@ async def feedback(
         labels = engine.manifest.labels
         if label not in labels:
             detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(labels)}"
-            raise HTTPException(detail, status_code=HTTPStatus.UNPROCESSABLE_ENTITY)
+            raise NotFoundException(detail)
         photo = await field.read()
         format_ = await engine.work(partial(_checked_format, photo, engine, settings))
         keep = partial(

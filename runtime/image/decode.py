@@ -49,7 +49,8 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS
     image = open_image(data, max_pixels=max_pixels)
     with _turn(image):
         try:
-            return np.asarray(_to_input(image, spec))
+            pixels = _to_input(image, spec).tobytes()
+            return np.frombuffer(pixels, np.uint8).reshape(spec.height, spec.width, 3)
         except Exception as error:  # whatever a decoder raises over hostile bytes, it means: this photo is broken
             raise CorruptImage.because(error) from error.with_traceback(None)  # whose frames would keep the photo
         finally:

@@ -98,7 +98,7 @@ def test_another_label_can_be_explained(client: httpx.Client):
     body = explain(client, photo("dandelion"), label="grass").json()
     assert (body["label"], body["explained"]) == ("dandelion", "grass")
     refused = explain(client, photo(), label="daisy")
-    assert refused.status_code == 400
+    assert refused.status_code == 404
     assert "there is no label 'daisy'; choose dandelion, grass" in refused.json()["detail"]
 
 

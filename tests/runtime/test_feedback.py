@@ -51,7 +51,7 @@ def test_a_corrected_photo_is_kept_under_its_label_with_what_is_known(server: Ap
 
 def test_bad_feedback_is_refused_and_leaves_nothing(server: Appliance, tmp_path: Path):
     unknown = send(server, label="../daisy")
-    assert unknown.status_code == 422
+    assert unknown.status_code == 404
     assert "choose dandelion, grass" in unknown.json()["detail"]
     assert send(server, label=None).status_code == 400
     assert send(server, b"text").status_code == 415
