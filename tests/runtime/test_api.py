@@ -96,7 +96,7 @@ def test_an_unsure_answer_says_so(tmp_path: Path) -> None:
 )
 def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form: dict[str, object]) -> None:
     answer = client.post("/predict", **form)  # type: ignore[arg-type]
-    assert_refused(answer, 400, "no file in the field `file`; send a JPEG, PNG, WebP, AVIF or HEIC photo")
+    assert_refused(answer, 400, "no file in the field `file`; send a JPEG, .* photo")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form:
 def test_a_broken_form_is_refused_with_400(client: httpx.Client, content_type: str, body: bytes) -> None:
     answer = client.post("/predict", content=body, headers={"content-type": content_type})
     assert_refused(
-        answer, 400, "the form cannot be read; send a JPEG, PNG, WebP, AVIF or HEIC photo as the multipart field"
+        answer, 400, "the form cannot be read; send a JPEG, .* photo as the multipart field"
     )
 
 
