@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -18,6 +17,7 @@ from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
 from runtime.image.header import DEFAULT_MAX_PIXELS, decoding_bytes, open_image, recognised_format
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
+from runtime.image.samples import sample
 from runtime.memory import return_large_buffers
 
 # A photo that takes more memory than this to decode waits for its turn: two at once would take twice as much.
@@ -61,9 +61,7 @@ def warm_up() -> None:
     """Load the decoder of every format, which Pillow would do, slowly, with the first photo; keep no giant's memory."""
     return_large_buffers()
     for format_ in FORMATS:
-        stream = io.BytesIO()
-        Image.new("RGB", (8, 8)).save(stream, format_)
-        decode(stream.getvalue(), ImageSpec(height=8, width=8))
+        decode(sample(format_), ImageSpec(height=8, width=8))
 
 
 def _turn(image: Image.Image) -> AbstractContextManager[object]:

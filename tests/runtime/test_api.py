@@ -123,9 +123,7 @@ def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form:
 )
 def test_a_broken_form_is_refused_with_400(client: httpx.Client, content_type: str, body: bytes) -> None:
     answer = client.post("/predict", content=body, headers={"content-type": content_type})
-    assert_refused(
-        answer, 400, "the form cannot be read; send a JPEG, .* photo as the multipart field"
-    )
+    assert_refused(answer, 400, "the form cannot be read; send a JPEG, .* photo as the multipart field")
 
 
 def test_an_empty_form_is_refused_with_400(client: httpx.Client) -> None:
