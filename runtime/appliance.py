@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 
 from runtime.bundle import Bundle
 from runtime.default import default_bundle
@@ -31,6 +32,7 @@ class Appliance:
     feedback: Feedback | None
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
+    release: str = field(default_factory=partial(version, "dandelion"))
 
     def start(self) -> None:
         """Begin to follow the models and to send what is spooled."""

@@ -115,16 +115,20 @@ class Engine:
                 infer_s += part.infer_s
         return Batch(model.name, answers, decode_s, infer_s)
 
-    async def infer(self, pixels: NDArray[np.uint8]) -> tuple[ModelName, Inference]:
-        """Classify `pixels` [N, height, width, 3] that somebody else decoded. Raises Overloaded."""
+    async def decode_many(self, photos: Sequence[bytes], model: Model) -> list[NDArray[np.uint8] | ImageError]:
+        """Decode photos for `model`: pixels [height, width, 3] or an error for each. Raises Overloaded."""
+        with self.line.place(len(photos)):
+            return await self._decode_all(model, photos)
+
+    async def infer(self, pixels: NDArray[np.uint8], model: Model) -> Inference:
+        """Classify `pixels` [N, height, width, 3] that were decoded for `model`, by it. Raises Overloaded."""
         arrived = time.perf_counter()
-        model = self._model  # one request, one model
         with self.line.place(len(pixels)):
             batches = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
             parts = [await self._in_worker(partial(self._infer, model, batch)) for batch in batches]
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
         self._predictions(model, list(pixels), inference, time.perf_counter() - arrived)
-        return model.name, inference
+        return inference
 
     async def work(self, job: Callable[[], T]) -> T:
         """Run some other work on a photo in the pool. Raises Overloaded."""
@@ -150,8 +154,7 @@ class Engine:
 
     async def _answer_batch(self, model: Model, photos: Sequence[bytes]) -> Batch:
         arrived = time.perf_counter()
-        jobs = (partial(self._decode, model.manifest.input, photo) for photo in photos)
-        decoded = await asyncio.gather(*(self._in_worker(job) for job in jobs))
+        decoded = await self._decode_all(model, photos)
         done = time.perf_counter()
         pictures = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
         predictions: Iterator[Prediction] = iter(())
@@ -169,6 +172,10 @@ class Engine:
         for picture, prediction in zip(pictures, predictions, strict=True):
             self._metrics.count(prediction, brightness_of(picture), {"total": total_s})
         return predictions
+
+    async def _decode_all(self, model: Model, photos: Sequence[bytes]) -> list[NDArray[np.uint8] | ImageError]:
+        jobs = (partial(self._decode, model.manifest.input, photo) for photo in photos)
+        return await asyncio.gather(*(self._in_worker(job) for job in jobs))
 
     def _decode(self, spec: ImageSpec, data: bytes) -> NDArray[np.uint8] | ImageError:
         try:

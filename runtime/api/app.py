@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from litestar import Litestar, Router, get
 from litestar.datastructures import State
@@ -23,6 +22,7 @@ from runtime.api.keys import may_predict
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
+from runtime.api.v2 import routes as v2
 from runtime.appliance import Appliance
 from runtime.engine import ClientGone
 from runtime.image import ImageError
@@ -54,6 +54,7 @@ def _routes(appliance: Appliance) -> Litestar:
             home,
             Router("/", route_handlers=[predict, predict_batch, explain, feedback], guards=[may_predict]),
             models.router,
+            v2.router,
             health.health,
             health.live,
             health.ready,
@@ -71,7 +72,7 @@ def _routes(appliance: Appliance) -> Litestar:
             Exception: apologise,
         },
         lifespan=[lifespan],
-        openapi_config=docs.openapi_config(version("dandelion")),
+        openapi_config=docs.openapi_config(appliance.release),
         request_max_body_size=appliance.settings.max_upload_bytes,
         logging_config=None,
     )
