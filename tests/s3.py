@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.store import S3Settings, Store, open_store
+from tests.servers import free_port
 
 START_S = 60
 ACCESS_KEY, SECRET_KEY = "tester", "a-secret-of-the-tests"
@@ -89,18 +89,12 @@ class S3Server:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    server = S3Server(folder, {service + kind: _free_port() for service in SERVICES for kind in ("", ".grpc")})
+    server = S3Server(folder, {service + kind: free_port() for service in SERVICES for kind in ("", ".grpc")})
     server.start()
     try:
         yield server
     finally:
         server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _weed() -> str:

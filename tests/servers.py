@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,3 +60,9 @@ def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
             break
         time.sleep(0.05)
     raise AssertionError(f"the appliance did not start:\n{log.read_text()}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
