@@ -1,0 +1,77 @@
+"""Plots of the results, each a PNG for the README and for the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.load import LoadResult, Point, Served
+from benchmarks.machine import Machine
+from benchmarks.neighbours import Neighbours
+from benchmarks.tables import GREEN, GREY, INK, PAPER, YELLOW, crowd
+
+PALETTE = (YELLOW, GREEN, "#5b7f95", "#b5533c", "#7a6a9b", "#2f6f6a", "#8c7a3f", "#a3547f")
+CURVE = np.linspace(0, 0.999, 400)
+
+
+def load_plot(result: LoadResult, file: Path) -> None:
+    """Throughput against concurrency, and how the latencies of each way of loading are distributed."""
+    count = len(result.served)
+    figure = sheet("The appliance under load", 4.2 * count, result.machine, result.neighbours)
+    grid = figure.subplots(count, 2, squeeze=False)
+    for served, (left, right) in zip(result.served, grid, strict=True):
+        _throughput(left, served)
+        _latencies(right, served)
+    figure.savefig(file)
+
+
+def _throughput(axes: Axes, served: Served) -> None:
+    points = [point for point in served.points if point.clients is not None]
+    clients = [point.clients or 0 for point in points]
+    middle = [point.photos_per_s.value for point in points]
+    axes.plot(clients, middle, color=YELLOW, marker="o", linewidth=2)
+    axes.fill_between(clients, [point.photos_per_s.low for point in points],
+                      [point.photos_per_s.high for point in points], color=YELLOW, alpha=0.25)  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(clients, [str(count) for count in clients])
+    axes.set_ylim(bottom=0)
+    dress(axes, f"{served.image_size} px: throughput", "clients", "photos per second")
+
+
+def _latencies(axes: Axes, served: Served) -> None:
+    for colour, point in zip(PALETTE, served.points, strict=False):
+        latencies = _accepted(point)
+        if latencies:
+            axes.plot(100 * CURVE, np.quantile(latencies, CURVE), color=colour, label=point.name, linewidth=1.6)
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    dress(axes, f"{served.image_size} px: latency", "percentile", "milliseconds")
+
+
+def _accepted(point: Point) -> list[float]:
+    return [ms for burst in point.bursts for ms in burst.accepted_ms]
+
+
+def sheet(title: str, height: float, machine: Machine, neighbours: Neighbours) -> Figure:
+    """An empty figure with a title, and below what it was measured on."""
+    figure = Figure(figsize=(10, height + 0.9), dpi=130, layout="constrained", facecolor=PAPER)
+    figure.suptitle(title, x=0.015, ha="left", color=INK, fontweight="bold", fontsize=14)
+    warning = f"Not to be quoted: {crowd(neighbours)}. " if neighbours.crowded else ""
+    figure.supxlabel(f"{warning}{machine.cpu}, {machine.cores} cores.", x=0.015, ha="left", color=INK, fontsize=8)
+    return figure
+
+
+def dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """One look for all axes."""
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    axes.set_xlabel(x, color=INK, fontsize=9)
+    axes.set_ylabel(y, color=INK, fontsize=9)
+    axes.set_facecolor(PAPER)
+    axes.grid(color=INK, alpha=0.12, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(length=0, colors=INK, labelsize=9)
