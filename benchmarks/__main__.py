@@ -9,6 +9,7 @@ from statistics import median
 
 import click
 
+from benchmarks.commands.footprint import footprint
 from benchmarks.commands.load import load
 from benchmarks.commands.options import RESULTS
 from benchmarks.commands.options import default_folder as _default_bundle
@@ -184,6 +185,7 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
 
 
 for command in (load,):
+for command in (load, footprint):
     main.add_command(command)
 
 if __name__ == "__main__":

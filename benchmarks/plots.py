@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.footprint import FootprintResult
 from benchmarks.load import LoadResult, Point, Served
 from benchmarks.machine import Machine
 from benchmarks.neighbours import Neighbours
@@ -53,6 +54,19 @@ def _latencies(axes: Axes, served: Served) -> None:
 
 def _accepted(point: Point) -> list[float]:
     return [ms for burst in point.bursts for ms in burst.accepted_ms]
+
+
+def footprint_plot(result: FootprintResult, file: Path) -> None:
+    """Memory over requests and over time."""
+    figure = sheet("Memory of the appliance", 3.4, result.machine, result.neighbours)
+    left, right = figure.subplots(1, 2, sharey=True)
+    memory = [look.resident_mb for look in result.memory]
+    left.plot([look.requests for look in result.memory], memory, color=GREEN, linewidth=2)
+    right.plot([look.seconds for look in result.memory], memory, color=GREEN, linewidth=2)
+    left.set_ylim(0, 1.15 * max(memory))
+    dress(left, f"{result.image_size} px, mixed requests", "requests", "resident, MB")
+    dress(right, "", "seconds", "")
+    figure.savefig(file)
 
 
 def sheet(title: str, height: float, machine: Machine, neighbours: Neighbours) -> Figure:
