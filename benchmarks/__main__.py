@@ -14,6 +14,7 @@ from benchmarks.commands.load import load
 from benchmarks.commands.options import RESULTS
 from benchmarks.commands.options import default_folder as _default_bundle
 from benchmarks.commands.options import make as _make
+from benchmarks.commands.peers import peers
 from runtime.commands import Commands, Refusal
 
 DATA = Path("var/data/processed")
@@ -184,8 +185,7 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
         raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
 
 
-for command in (load,):
-for command in (load, footprint):
+for command in (load, footprint, peers):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def goals_table(title: str, goals: Sequence[Goal], neighbours: Neighbours) -> Ta
             goal.what,
             f"{goal.estimate.value:.2f}",
             interval,
-            f"{'≥' if goal.rule == 'at least' else '≤'} {goal.limit:g}",
+            f"{'≥' if goal.rule == 'at least' else '≤'} {goal.limit:.3g}",
             f"{reached} ({why})" if why else reached,
         )
     return table

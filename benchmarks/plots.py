@@ -12,6 +12,8 @@ from benchmarks.footprint import FootprintResult
 from benchmarks.load import LoadResult, Point, Served
 from benchmarks.machine import Machine
 from benchmarks.neighbours import Neighbours
+from benchmarks.peers.measure import PeersResult, Row
+from benchmarks.samples import median_of
 from benchmarks.tables import GREEN, GREY, INK, PAPER, YELLOW, crowd
 
 PALETTE = (YELLOW, GREEN, "#5b7f95", "#b5533c", "#7a6a9b", "#2f6f6a", "#8c7a3f", "#a3547f")
@@ -67,6 +69,43 @@ def footprint_plot(result: FootprintResult, file: Path) -> None:
     dress(left, f"{result.image_size} px, mixed requests", "requests", "resident, MB")
     dress(right, "", "seconds", "")
     figure.savefig(file)
+
+
+def peers_plot(result: PeersResult, file: Path) -> None:
+    """Each server in its best setting: throughput by clients, then memory and CPU side by side."""
+    rows = best_settings(result)
+    figure = sheet("The same photos, other servers", 0.4 * len(rows) + 3.2, result.machine, result.neighbours)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
+    colours = {id(row): colour for row, colour in zip(rows, (*PALETTE, *PALETTE), strict=False)}
+    for row in rows:
+        rates = [row.rate(count).value for count in result.clients]
+        left.plot(result.clients, rates, color=colours[id(row)], marker="o", label=f"{row.title}, {row.image_size} px")
+    left.set_xscale("log", base=2)
+    left.set_xticks(result.clients, [str(count) for count in result.clients])
+    left.set_ylim(bottom=0)
+    left.legend(frameon=False, fontsize=7, labelcolor=INK)
+    dress(left, "Throughput", "clients", "photos per second")
+    busy = max(result.clients)
+    for axes, title, values in (
+        (middle, "Memory, MB", [median_of(row.memory).value for row in rows]),
+        (right, "CPU seconds per 1 000 photos", [median_of(row.cpu(busy)).value for row in rows]),
+    ):
+        axes.barh(range(len(rows)), values, color=[colours[id(row)] for row in rows])
+        axes.set_yticks([])
+        axes.invert_yaxis()
+        dress(axes, title, "", "")
+    figure.savefig(file)
+
+
+def best_settings(result: PeersResult) -> list[Row]:
+    """Of each server and size the setting that answers the most photos with the most clients."""
+    busy = max(result.clients)
+    best: dict[tuple[str, int], Row] = {}
+    for row in result.rows:
+        key = (row.name, row.image_size)
+        if row.turns and (key not in best or row.rate(busy).value > best[key].rate(busy).value):
+            best[key] = row
+    return list(best.values())
 
 
 def sheet(title: str, height: float, machine: Machine, neighbours: Neighbours) -> Figure:
