@@ -9,12 +9,14 @@ from statistics import median
 
 import click
 
+from benchmarks.commands.advise import advise
 from benchmarks.commands.footprint import footprint
 from benchmarks.commands.load import load
 from benchmarks.commands.options import RESULTS
 from benchmarks.commands.options import default_folder as _default_bundle
 from benchmarks.commands.options import make as _make
 from benchmarks.commands.peers import peers
+from benchmarks.commands.sessions import sessions
 from runtime.commands import Commands, Refusal
 
 DATA = Path("var/data/processed")
@@ -185,7 +187,7 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
         raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
 
 
-for command in (load, footprint, peers):
+for command in (load, footprint, peers, sessions, advise):
     main.add_command(command)
 
 if __name__ == "__main__":

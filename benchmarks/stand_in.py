@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 
 from runtime import bundle
-from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Scores, describe_file, to_json
+from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Reference, Scores, describe_file, to_json
 from runtime.golden import PATTERNS, draw
 from runtime.image import ImageSpec
 from runtime.session import Session
 
 CALIBRATION_PHOTOS = 10
+BINS = 10
 
 
 def stand_in(image_size: int, labels: Sequence[str], folder: Path) -> Path:
@@ -70,6 +71,9 @@ def _manifest(image_size: int, labels: Sequence[str], folder: Path) -> Manifest:
         seed=0,
         git_commit=None,
         mlflow_run=None,
+        reference=Reference(
+            labels=dict.fromkeys(labels, 1 / len(labels)), confidence=[1 / BINS] * BINS, brightness=[1 / BINS] * BINS
+        ),
         golden=[
             GoldenCase(
                 name, 0, [min(1.0, p) for p in session.infer(draw(name, 0, spec)[np.newaxis]).probabilities[0].tolist()]
