@@ -13,6 +13,7 @@ from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
 from benchmarks.plans import Burst, Closed, Order
 from benchmarks.servers import appliance, serving
+from benchmarks.stand_in import RANDOM
 from benchmarks.wire import raw
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
@@ -30,6 +31,7 @@ class Option(msgspec.Struct, frozen=True):
     """One way to serve: what a lone client sees (ms) and the most photos per second.
 
     `bundle` is None for a size that no bundle was given for; its figures are then `reckoned` from the measured sizes.
+    One that is not `trained` has random weights: measured, but there only for its size.
     """
 
     bundle: str | None
@@ -41,6 +43,12 @@ class Option(msgspec.Struct, frozen=True):
     photos_per_s: float
     infer_ms: float
     reckoned: bool = False
+    trained: bool = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be served as it is: measured, and with weights that mean something."""
+        return self.trained and not self.reckoned
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -100,9 +108,9 @@ def thread_counts(cores: int) -> list[int]:
 
 
 def choose(options: Sequence[Option], target: Target) -> Option | None:
-    """Of those that meet the target: measured before reckoned, then the largest input, then the fewest threads."""
+    """Of those that meet the target: what can be served as it is, then the largest input, then the fewest threads."""
     fitting = [option for option in options if target.met_by(option)]
-    return min(fitting, key=lambda option: (option.reckoned, -option.image_size, option.threads), default=None)
+    return min(fitting, key=lambda option: (not option.ready, -option.image_size, option.threads), default=None)
 
 
 def reckon(measured: Sequence[Option]) -> list[Option]:
@@ -114,9 +122,7 @@ def reckon(measured: Sequence[Option]) -> list[Option]:
     reckoned = []
     for threads in sorted({option.threads for option in measured}):
         here = [option for option in measured if option.threads == threads]
-        for size in OTHER_SIZES:
-            if size not in known:
-                reckoned.append(_reckoned(size, here))
+        reckoned += [_reckoned(size, here) for size in OTHER_SIZES if size not in known]
     return reckoned
 
 
@@ -165,6 +171,7 @@ def _measure(bundle: Bundle, threads: int, send: Send, requests: list[bytes], se
         p95_ms=alone.quantile_ms(0.95),
         photos_per_s=busy.rate_per_s,
         infer_ms=float(np.median(alone.stages_ms.get("infer", [float("nan")]))),
+        trained=bundle.manifest.weights != RANDOM,
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 from rich.table import Table
 
-from benchmarks.advise import HEADROOM, Advice, Target
+from benchmarks.advise import HEADROOM, Advice, Option, Target
 
 
 def options_table(advice: Advice) -> Table:
@@ -26,7 +26,7 @@ def options_table(advice: Advice) -> Table:
             f"{option.p50_ms:.1f}",
             f"{option.p95_ms:.1f}",
             f"{option.photos_per_s:.0f}",
-            "reckoned" if option.reckoned else "measured",
+            _known_by(option),
             "met" if advice.target.met_by(option) else "",
         )
     return table
@@ -40,6 +40,12 @@ def kernels_table(advice: Advice) -> Table:
     for each in advice.kernels:
         table.add_row(each.precision, each.kernel, f"{each.infer_ms:.2f}", "yes" if each.chosen else "")
     return table
+
+
+def _known_by(option: Option) -> str:
+    if option.reckoned:
+        return "reckoned, not measured"
+    return "measured" if option.trained else "measured with random weights"
 
 
 def wanted(target: Target) -> str:
@@ -60,13 +66,14 @@ def recommendation(advice: Advice) -> str:
     chosen = next(kernel for kernel in advice.kernels if kernel.chosen)
     precision = f"{chosen.precision.upper()} ({chosen.kernel} kernel, which the appliance chooses by itself)"
     figures = f"p95 {best.p95_ms:.1f} ms, {best.photos_per_s:.0f} photos/s at most"
-    if best.reckoned:
+    threads = f"{best.threads} thread{'s' if best.threads > 1 else ''}"
+    if not best.ready:
         return (
-            f"no bundle that was measured gives {wanted(target)}; one of {best.image_size} px should ({figures}, "
-            f"reckoned, not measured). Make it and measure again:\n\n  IMAGE_SIZE={best.image_size} make train\n"
+            f"no trained bundle that was measured gives {wanted(target)}; one of {best.image_size} px should "
+            f"({figures}, {_known_by(best)}). Make it and measure again:\n\n  IMAGE_SIZE={best.image_size} make train\n"
         )
     return (
-        f"for {wanted(target)}: {best.image_size} px, {best.threads} threads, {precision}; measured {figures}. "
+        f"for {wanted(target)}: {best.image_size} px, {threads}, {precision}; measured {figures}. "
         f"Settings to paste:\n\n  DANDELION_BUNDLE={best.path}\n  DANDELION_THREADS={best.threads}\n"
     )
 

@@ -50,7 +50,7 @@ def _latencies(axes: Axes, served: Served) -> None:
         if latencies:
             axes.plot(100 * CURVE, np.quantile(latencies, CURVE), color=colour, label=point.name, linewidth=1.6)
     axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
     dress(axes, f"{served.image_size} px: latency", "percentile", "milliseconds")
 
 
@@ -74,7 +74,7 @@ def footprint_plot(result: FootprintResult, file: Path) -> None:
 def peers_plot(result: PeersResult, file: Path) -> None:
     """Each server in its best setting: throughput by clients, then memory and CPU side by side."""
     rows = best_settings(result)
-    figure = sheet("The same photos, other servers", 0.4 * len(rows) + 3.2, result.machine, result.neighbours)
+    figure = sheet("The same photos, other servers", 0.45 * len(rows) + 3.2, result.machine, result.neighbours)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
     colours = {id(row): colour for row, colour in zip(rows, (*PALETTE, *PALETTE), strict=False)}
     for row in rows:
@@ -83,7 +83,7 @@ def peers_plot(result: PeersResult, file: Path) -> None:
     left.set_xscale("log", base=2)
     left.set_xticks(result.clients, [str(count) for count in result.clients])
     left.set_ylim(bottom=0)
-    left.legend(frameon=False, fontsize=7, labelcolor=INK)
+    left.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     dress(left, "Throughput", "clients", "photos per second")
     busy = max(result.clients)
     for axes, title, values in (

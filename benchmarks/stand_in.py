@@ -18,6 +18,7 @@ from runtime.session import Session
 
 CALIBRATION_PHOTOS = 10
 BINS = 10
+RANDOM = "random"  # what the manifest calls the weights
 
 
 def stand_in(image_size: int, labels: Sequence[str], folder: Path) -> Path:
@@ -66,7 +67,7 @@ def _manifest(image_size: int, labels: Sequence[str], folder: Path) -> Manifest:
         metrics=Metrics(photos=0, fp32=unknown, int8=unknown, agreement=0.0, answered=0.0, answered_precision=0.0),
         gates=[],
         dataset=Dataset(sha256="0" * 64, train_photos=0, validation_photos=0),
-        weights="random",
+        weights=RANDOM,
         epochs=0,
         seed=0,
         git_commit=None,
