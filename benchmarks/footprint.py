@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from PIL import Image
 
-import runtime
 from benchmarks.generator import Send, generator
 from benchmarks.goals import Goal, counted
-from benchmarks.installed import closure, folder_bytes, package_bytes
+from benchmarks.installed import our_megabytes
 from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
 from benchmarks.photos import PHONE, draw_jpeg
@@ -91,10 +89,6 @@ def measure_footprint(
             before = idle_share(server, idle_s)
             memory, statuses = _exercise(server, send, mix, requests)
             after = idle_share(server, idle_s)
-    installed = {name: package_bytes(each) / MEGABYTE for name, each in closure("dandelion").items()}
-    installed["dandelion"] = (
-        folder_bytes(Path(runtime.__file__).parent) / MEGABYTE
-    )  # what an editable install points at
     start = median_of(started)
     return FootprintResult(
         machine=this_machine(),
@@ -109,7 +103,7 @@ def measure_footprint(
         idle_share_after=after,
         idle_window_s=idle_s,
         statuses=statuses,
-        installed_mb=installed,
+        installed_mb=our_megabytes(),
         goals=_goals(start, starts, memory, max(before, after), _unexpected(mix, statuses)),
     )
 

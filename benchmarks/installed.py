@@ -8,6 +8,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+import runtime
+
+OURS = "dandelion"
+MEGABYTE = 1_000_000
+
 
 def closure(name: str) -> dict[str, Distribution]:
     """The installed package `name` and all that it needs, by normalised name; extras only where one is asked for.
@@ -35,6 +40,13 @@ def closure(name: str) -> dict[str, Distribution]:
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 wanted += [(requirement.name, one) for one in ("", *requirement.extras)]
     return found
+
+
+def our_megabytes() -> dict[str, float]:
+    """What an edge host carries, package by package: the runtime's own folder, and all that it needs."""
+    sizes = {name: package_bytes(installed) / MEGABYTE for name, installed in closure(OURS).items()}
+    # Not the package's own list of files: an editable install lists none.
+    return sizes | {OURS: folder_bytes(Path(runtime.__file__).parent) / MEGABYTE}
 
 
 def package_bytes(installed: Distribution) -> int:

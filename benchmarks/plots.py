@@ -24,9 +24,10 @@ def load_plot(result: LoadResult, file: Path) -> None:
     """Throughput against concurrency, and how the latencies of each way of loading are distributed."""
     count = len(result.served)
     figure = sheet("The appliance under load", 4.2 * count, result.machine, result.neighbours)
-    grid = figure.subplots(count, 2, squeeze=False)
-    for served, (left, right) in zip(result.served, grid, strict=True):
+    grid = figure.subplots(count, 3, squeeze=False)
+    for served, (left, middle, right) in zip(result.served, grid, strict=True):
         _throughput(left, served)
+        _stages(middle, served)
         _latencies(right, served)
     figure.savefig(file)
 
@@ -42,6 +43,22 @@ def _throughput(axes: Axes, served: Served) -> None:
     axes.set_xticks(clients, [str(count) for count in clients])
     axes.set_ylim(bottom=0)
     dress(axes, f"{served.image_size} px: throughput", "clients", "photos per second")
+
+
+def _stages(axes: Axes, served: Served) -> None:
+    """The distribution of each stage at the fewest clients."""
+    alone = min((point for point in served.points if point.clients), key=lambda point: point.clients or 0)
+    stages: dict[str, list[float]] = {}
+    for burst in alone.bursts:
+        for stage, values in burst.stages_ms.items():
+            stages.setdefault(stage, []).extend(values)
+    stages["over HTTP"] = _accepted(alone)
+    for colour, (stage, values) in zip((GREY, GREEN, PALETTE[2], YELLOW), stages.items(), strict=False):
+        if values:
+            axes.plot(100 * CURVE, np.quantile(values, CURVE), color=colour, label=stage, linewidth=1.6)
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
+    dress(axes, f"{served.image_size} px: stages, {alone.name}", "percentile", "milliseconds")
 
 
 def _latencies(axes: Axes, served: Served) -> None:
@@ -110,7 +127,7 @@ def best_settings(result: PeersResult) -> list[Row]:
 
 def sheet(title: str, height: float, machine: Machine, neighbours: Neighbours) -> Figure:
     """An empty figure with a title, and below what it was measured on."""
-    figure = Figure(figsize=(10, height + 0.9), dpi=130, layout="constrained", facecolor=PAPER)
+    figure = Figure(figsize=(12, height + 0.9), dpi=130, layout="constrained", facecolor=PAPER)
     figure.suptitle(title, x=0.015, ha="left", color=INK, fontweight="bold", fontsize=14)
     warning = f"Not to be quoted: {crowd(neighbours)}. " if neighbours.crowded else ""
     figure.supxlabel(f"{warning}{machine.cpu}, {machine.cores} cores.", x=0.015, ha="left", color=INK, fontsize=8)

@@ -6,7 +6,7 @@ import base64
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jinja2
 import msgspec
@@ -36,7 +36,7 @@ from runtime.commands import Refusal
 TEMPLATE = "report.html.j2"
 KNOWN = {f"{name}.json" for name in
          ("latency", "load", "peers", "sessions", "footprint", "training", "advise")}  # fmt: skip
-LONGEST = 80  # characters of a value in the table of a result that has no section of its own
+LONGEST, MOST_ROWS = 80, 50  # characters and rows in the tables of a result that has no section of its own
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -164,20 +164,31 @@ def _other(file: Path) -> Section:
     fields = result if isinstance(result, dict) else {}
     plain = [[name, str(value)] for name, value in fields.items() if not isinstance(value, dict | list)]
     tables = [HtmlTable("", ["", ""], plain)] if plain else []
-    for name, value in fields.items():
-        records = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-        if records:
-            columns = [column for column, cell in records[0].items() if not isinstance(cell, dict | list)]
-            rows = [[str(record.get(column, ""))[:LONGEST] for column in columns] for record in records]
-            tables.append(HtmlTable(name, columns, rows))
+    tables += [_records(name, value) for name, value in fields.items() if _is_records(value)]
     plot = file.with_suffix(".png")
     return Section(file.stem, _machine_of(fields), tables, [_data_uri(plot)] if plot.exists() else [], [])
 
 
-def _machine_of(fields: dict[str, object]) -> str:
+def _is_records(value: object) -> bool:
+    """Whether it is a table in itself: records by name, or a list of a few."""
+    rows = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(rows, list) and 0 < len(rows) <= MOST_ROWS and all(isinstance(row, dict) for row in rows)
+
+
+def _records(name: str, value: Any) -> HtmlTable:
+    named = value if isinstance(value, dict) else {str(number): row for number, row in enumerate(value, 1)}
+    columns = list(dict.fromkeys(column for row in named.values() for column in row))
+    rows = [[key, *(str(row.get(column, ""))[:LONGEST] for column in columns)] for key, row in named.items()]
+    return HtmlTable(name, ["", *columns], rows)
+
+
+def _machine_of(fields: dict[str, Any]) -> str:
+    """What the result says of its machine and of who else used it; nothing where it is no such record."""
     try:
-        return _measured(msgspec.convert(fields["machine"], Machine), msgspec.convert(fields["neighbours"], Neighbours))
-    except (KeyError, msgspec.ValidationError):
+        machine = describe(msgspec.convert(fields.get("machine"), Machine))
+        neighbours = fields.get("neighbours")
+        return f"{machine}; {crowd(msgspec.convert(neighbours, Neighbours))}" if neighbours else machine
+    except msgspec.ValidationError:
         return ""
 
 

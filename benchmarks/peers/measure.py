@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import wire
 from benchmarks.generator import Send, generator
-from benchmarks.installed import closure, package_bytes
+from benchmarks.installed import our_megabytes
 from benchmarks.load_table import answers
 from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
@@ -155,7 +155,7 @@ def measure_peers(
 def _contenders(
     bundles: Sequence[Bundle], peers: Sequence[Peer], root: Path, *, install: bool
 ) -> tuple[list[_Contender], list[Row]]:
-    ours_mb = sum(package_bytes(each) for each in closure("dandelion").values()) / MEGABYTE
+    ours_mb = sum(our_megabytes().values())
     able = [
         _Contender(
             our_recipe(bundle),
