@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import signal
@@ -22,6 +23,7 @@ from runtime.commands import Refusal
 START_S = 120
 STOP_S = 30
 HOST = "127.0.0.1"
+PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
 
 
 class ServerError(Refusal):
@@ -76,6 +78,7 @@ def serving(recipe: Recipe) -> Iterator[Server]:
 
     Raises ServerError where it ends, or is not ready within START_S.
     """
+    _adopt_orphans()
     port = _free_port()
     command = [part.format(port=port) for part in recipe.command]
     environment = os.environ | {key: value.format(port=port) for key, value in recipe.environment.items()}
@@ -145,13 +148,25 @@ def _last_words(log: IO[bytes]) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to stop, then insist; nothing that it started is left behind."""
-    started = tree(process.pid)
+    """Ask it to stop, then insist; nothing that it started is left behind, and all is waited for."""
+    started = [pid for pid in tree(process.pid) if pid != process.pid]
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
-    for pid in [process.pid, *wait_until_ended([pid for pid in started if pid != process.pid], timeout_s=1)]:
+    for pid in [process.pid, *wait_until_ended(started, timeout_s=1)]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()
+    for pid in started:
+        with suppress(ChildProcessError):  # collected by its own parent
+            os.waitpid(pid, 0)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own has ended without waiting for them (prctl(2)), where Linux allows.
+
+    Only so can they be waited for, and their work be told from that of strangers (`benchmarks.neighbours`).
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_one_that_ignores_the_request_to_stop_is_killed(monkeypatch: pytest.Monk
         pass
     assert tree(server.pid) == []
     assert time.monotonic() - began < 20
+
+
+def test_the_work_of_workers_that_nobody_waited_for_is_our_own(tmp_path: Path):
+    busy = "import time\nuntil = time.process_time() + 0.5\nwhile time.process_time() < until: pass\ntime.sleep(600)"
+    program = PROGRAM.replace("import time; time.sleep(600)", busy.replace("\n", "\\n"))
+    before = os.times().children_user + os.times().children_system
+    with serving(recipe(program)) as server:
+        deadline = time.monotonic() + 20
+        while server.cpu_s() < 0.6 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert os.times().children_user + os.times().children_system - before >= 0.5
 
 
 def test_one_that_ends_under_measurement_is_told():
