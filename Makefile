@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train test check format clean
+.PHONY: help run train bench test check format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,17 @@ train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle 
 	$(BIN)/python -m training fit
 	$(BIN)/python -m training evaluate
 	$(BIN)/python -m export build
+
+bench: $(VENV)/.export ## Measure this host and compare with other servers, an hour; var/benchmarks/report.html (PRICE=of a core and hour)
+	$(BIN)/python -m benchmarks latency
+	$(BIN)/python -m benchmarks sessions
+	$(BIN)/python -m benchmarks load --size 224 --overload 4
+	$(BIN)/python -m benchmarks footprint
+	$(BIN)/python -m benchmarks peers --size 224
+	$(BIN)/python -m benchmarks training
+	-$(BIN)/python -m benchmarks decode
+	-$(BIN)/python -m benchmarks robustness
+	$(BIN)/python -m benchmarks report $(if $(PRICE),--price $(PRICE))
 
 test: check ## Set up, check and run all tests
 	$(BIN)/python -m pytest
@@ -51,7 +62,7 @@ $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.export: EXTRA = export
+$(VENV)/.export: EXTRA = benchmarks
 $(VENV)/.dev: EXTRA = dev
 $(VENV)/.export $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what $(EXTRA) needs into $(VENV)"

@@ -9,9 +9,17 @@ from statistics import median
 
 import click
 
+from benchmarks.commands.advise import advise
+from benchmarks.commands.footprint import footprint
+from benchmarks.commands.load import load
+from benchmarks.commands.options import RESULTS
+from benchmarks.commands.options import default_folder as _default_bundle
+from benchmarks.commands.options import make as _make
+from benchmarks.commands.peers import peers
+from benchmarks.commands.report import report
+from benchmarks.commands.sessions import sessions
 from runtime.commands import Commands, Refusal
 
-RESULTS = Path("var/benchmarks")
 DATA = Path("var/data/processed")
 
 
@@ -180,22 +188,8 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
         raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
 
 
-def _default_bundle() -> Path:
-    from runtime.default import default_bundle
-
-    try:
-        return default_bundle()
-    except ValueError as error:
-        raise Refusal("this checkout carries no default bundle; name one with --bundle") from error
-
-
-def _make(folder: Path) -> None:
-    """Before minutes are spent on what could then not be kept."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"{folder}: {error.strerror}; choose another folder with --out") from error
-
+for command in (load, footprint, peers, sessions, advise, report):
+    main.add_command(command)
 
 if __name__ == "__main__":
     sys.exit(main(prog_name="python -m benchmarks"))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.processes import cpu_s, tree
+
 STAT = Path("/proc/stat")
 TOLERATED = 0.1  # of the cores that are measured: more than that in other hands and the figures are theirs
 
@@ -36,20 +38,38 @@ class Neighbours(msgspec.Struct, frozen=True):
         return self.host_cores - self.busy_cores < self.wanted_cores * (1 - TOLERATED)
 
 
-class _Watch:
-    """Filled in when the block ends."""
+class Watch:
+    """Knows which processes are our own; `seen` is filled in when the block ends."""
 
     seen: Neighbours
 
+    def __init__(self) -> None:
+        """Nothing is ours yet but this process and what it waits for."""
+        self._ours: dict[int, float] = {}
+
+    def include(self, pid: int) -> None:
+        """Count a child of ours and its children from now on as our own; it need not end before the block does.
+
+        One that ends must be waited for: its work is then among this process's own.
+        """
+        self._ours[pid] = cpu_s(tree(pid))
+
+    def ours_s(self) -> float:
+        """Seconds of work of the included since they were; of one that was waited for, less what it did before."""
+        return sum(cpu_s(tree(pid)) - before for pid, before in self._ours.items())
+
 
 @contextmanager
-def watched(wanted_cores: int, stat: Path = STAT) -> Iterator[_Watch]:
-    """Watch the host's cores while the block runs; processes that it starts it must also wait for."""
-    watch = _Watch()
+def watched(wanted_cores: int, stat: Path = STAT) -> Iterator[Watch]:
+    """Watch the host's cores while the block runs.
+
+    Our own are this process, the children that the block starts and waits for, and those named with `include`.
+    """
+    watch = Watch()
     began, own, busy = time.monotonic(), _own_s(), _busy_s(stat)
     yield watch
     elapsed = time.monotonic() - began
-    own, ended = _own_s() - own, _busy_s(stat)
+    own, ended = _own_s() - own + watch.ours_s(), _busy_s(stat)
     others = None
     if busy is not None and ended is not None:
         others = round(max(0.0, ended - busy - own) / max(elapsed, 1e-9), 2)

@@ -1,0 +1,196 @@
+"""Which settings suit a target on this host: measured for the bundles that are there, reckoned for other sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from benchmarks.generator import Send, generator
+from benchmarks.machine import Machine, this_machine
+from benchmarks.neighbours import Neighbours, watched
+from benchmarks.plans import Burst, Closed, Order
+from benchmarks.servers import appliance, serving
+from benchmarks.stand_in import RANDOM
+from benchmarks.wire import raw
+from runtime.bundle import Bundle
+from runtime.cpu import available_cpus
+from runtime.golden import PATTERNS, draw
+from runtime.kernels import Kernel, open_as, open_proven
+from training.progress import progress
+
+OTHER_SIZES = (224, 192, 160, 128, 96)
+BUSY_CLIENTS = 16
+HEADROOM = 0.8  # of the most that it can do: past that, queues grow
+KERNEL_RUNS = 15
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One way to serve: what a lone client sees (ms) and the most photos per second.
+
+    `bundle` is None for a size that no bundle was given for; its figures are then `reckoned` from the measured sizes.
+    One that is not `trained` has random weights: measured, but there only for its size.
+    """
+
+    bundle: str | None
+    path: str | None
+    image_size: int
+    threads: int
+    p50_ms: float
+    p95_ms: float
+    photos_per_s: float
+    infer_ms: float
+    reckoned: bool = False
+    trained: bool = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be served as it is: measured, and with weights that mean something."""
+        return self.trained and not self.reckoned
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is wanted; None for what does not matter."""
+
+    ms: float | None
+    rate: float | None
+
+    def met_by(self, option: Option) -> bool:
+        """A lone client's 95th percentile within `ms`, and `rate` within HEADROOM of the most."""
+        quick = self.ms is None or option.p95_ms <= self.ms
+        return quick and (self.rate is None or self.rate <= HEADROOM * option.photos_per_s)
+
+
+class KernelTime(msgspec.Struct, frozen=True):
+    """One arithmetic in one thread, ms a photo; whether it is right on this CPU by the bundle's golden cases."""
+
+    precision: str
+    kernel: str
+    infer_ms: float
+    chosen: bool
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """All options, measured ones first, and the best that meets the target; None where none does."""
+
+    machine: Machine
+    neighbours: Neighbours
+    target: Target
+    photos: str
+    options: list[Option]
+    kernels: list[KernelTime]
+    best: Option | None
+
+
+def advise(
+    bundles: Sequence[Bundle], photos: Sequence[bytes], source: str, target: Target, *, seconds: float
+) -> Advice:
+    """Serve each bundle with each number of threads worth trying, `seconds` for each figure."""
+    cores = available_cpus()
+    tries = [(bundle, threads) for bundle in bundles for threads in thread_counts(cores)]
+    requests = [raw("/predict")(photo) for photo in photos]
+    with watched(cores) as watch, generator() as send, progress("measure this host", len(tries) + 1) as advance:
+        measured = []
+        for bundle, threads in tries:
+            measured.append(_measure(bundle, threads, send, requests, seconds))
+            advance()
+        kernels = kernel_times(bundles[0])
+        advance()
+    options = [*measured, *reckon(measured)]
+    return Advice(this_machine(), watch.seen, target, source, options, kernels, choose(options, target))
+
+
+def thread_counts(cores: int) -> list[int]:
+    """1, 2, 4, … and all."""
+    return sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), cores})
+
+
+def choose(options: Sequence[Option], target: Target) -> Option | None:
+    """Of those that meet the target: what can be served as it is, then the largest input, then the fewest threads."""
+    fitting = [option for option in options if target.met_by(option)]
+    return min(fitting, key=lambda option: (not option.ready, -option.image_size, option.threads), default=None)
+
+
+def reckon(measured: Sequence[Option]) -> list[Option]:
+    """The other sizes: inference grows with the area of the input, all else stays.
+
+    Through two or more measured sizes a straight line over the area; from one, its inference time scaled.
+    """
+    known = {option.image_size for option in measured}
+    reckoned = []
+    for threads in sorted({option.threads for option in measured}):
+        here = [option for option in measured if option.threads == threads]
+        reckoned += [_reckoned(size, here) for size in OTHER_SIZES if size not in known]
+    return reckoned
+
+
+def _reckoned(size: int, measured: Sequence[Option]) -> Option:
+    nearest = min(measured, key=lambda option: abs(option.image_size - size))
+    infer_ms = _infer_ms(size, measured)
+    more_ms = infer_ms - nearest.infer_ms
+    # Of the time that a photo takes a core, inference is its share of the lone client's latency.
+    slower = 1 + more_ms / nearest.p50_ms
+    return Option(
+        bundle=None,
+        path=None,
+        image_size=size,
+        threads=nearest.threads,
+        p50_ms=nearest.p50_ms + more_ms,
+        p95_ms=nearest.p95_ms + more_ms,
+        photos_per_s=nearest.photos_per_s / slower,
+        infer_ms=infer_ms,
+        reckoned=True,
+    )
+
+
+def _infer_ms(size: int, measured: Sequence[Option]) -> float:
+    areas = [option.image_size**2 for option in measured]
+    times = [option.infer_ms for option in measured]
+    if len(set(areas)) > 1:
+        slope, constant = np.polyfit(areas, times, 1)
+        return float(max(constant + slope * size**2, min(times) * size**2 / max(areas)))
+    return times[0] * size**2 / areas[0]
+
+
+def _measure(bundle: Bundle, threads: int, send: Send, requests: list[bytes], seconds: float) -> Option:
+    with serving(appliance(bundle.path, {"DANDELION_THREADS": str(threads)})) as server:
+
+        def load(clients: int) -> Burst:
+            return send(Order(server.port, requests, Closed(clients, seconds)))
+
+        load(1)  # warm
+        alone, busy = load(1), load(BUSY_CLIENTS)
+    return Option(
+        bundle=bundle.manifest.version,
+        path=str(bundle.path),
+        image_size=bundle.manifest.input.height,
+        threads=threads,
+        p50_ms=alone.quantile_ms(0.5),
+        p95_ms=alone.quantile_ms(0.95),
+        photos_per_s=busy.rate_per_s,
+        infer_ms=float(np.median(alone.stages_ms.get("infer", [float("nan")]))),
+        trained=bundle.manifest.weights != RANDOM,
+    )
+
+
+def kernel_times(bundle: Bundle) -> list[KernelTime]:
+    """Each arithmetic that the bundle has, in one thread; the chosen one is what the appliance would take here."""
+    chosen = open_proven(bundle, threads=1).kernel
+    kernels = [Kernel("int8", "fast", 0.0), Kernel("int8", "exact", 0.0)]
+    if bundle.fp32_model:
+        kernels.append(Kernel("fp32", "fp32", 0.0))
+    spec = bundle.manifest.input
+    pixels = draw(next(iter(PATTERNS)), 0, spec)[np.newaxis]
+    sessions = [open_as(bundle, kernel, threads=1) for kernel in kernels]
+    took: list[list[float]] = [[] for _ in kernels]
+    for _ in range(KERNEL_RUNS):
+        for session, times in zip(sessions, took, strict=True):
+            began = time.perf_counter()
+            session.infer(pixels)
+            times.append((time.perf_counter() - began) * 1000)
+    return [
+        KernelTime(kernel.precision, kernel.kernel, float(np.median(times)), kernel[:2] == chosen[:2])
+        for kernel, times in zip(kernels, took, strict=True)
+    ]

@@ -1,0 +1,56 @@
+"""`python -m benchmarks sessions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmarks.commands.options import RESULTS, default_folder, keep, make, out_option, show
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Whose INT8 file; ours by default.")
+@click.option(
+    "--size", type=click.IntRange(32, 512), help="Instead of --bundle: random weights at this input size, px."
+)
+@click.option("--rounds", type=click.IntRange(min=2), default=40, help="Turns of each contender.")
+@click.option("--environments", type=click.Path(path_type=Path), default=Path("var/peers"), help="Where OpenVINO is.")
+@click.option("--installed-only", is_flag=True, help="Install nothing.")
+@click.option("--openvino/--no-openvino", default=True, help="Whether to compare with OpenVINO.")
+@out_option
+def sessions(
+    *,
+    bundle: Path | None,
+    size: int | None,
+    rounds: int,
+    environments: Path,
+    installed_only: bool,
+    openvino: bool,
+    out: Path,
+) -> None:
+    """Time the bare INT8 session against OpenVINO on the same file, and against this CPU's INT8 peak.
+
+    The peak is what the same onnxruntime reaches in a large uint8 x int8 matrix product, the fastest of three sizes.
+    """
+    from benchmarks.goals import goals_table
+    from benchmarks.machine import describe
+    from benchmarks.sessions import measure_sessions
+    from benchmarks.sessions_table import sessions_table
+    from benchmarks.stand_in import stand_in
+    from benchmarks.tables import crowd
+    from runtime.bundle import Bundle
+
+    if bundle and size:
+        raise click.BadParameter("give --bundle or --size, not both", param_hint="--size")
+    opened = Bundle.open(bundle or default_folder())
+    if size:
+        opened = Bundle.open(stand_in(size, opened.manifest.labels, RESULTS / "bundles"))
+    make(out)
+    result = measure_sessions(
+        opened, rounds=rounds, environments=environments, install=not installed_only, openvino=openvino
+    )
+    keep(result, out / "sessions.json")
+    show(sessions_table(result), goals_table("Figures to reach", result.goals, result.neighbours))
+    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"made {out / 'sessions.json'}")

@@ -1,0 +1,140 @@
+"""One kept HTTP/1.1 connection that costs its owner little: ready bytes out, a status and an unread body in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import httptools
+
+BROKEN = 0  # the status of a request without an answer: refused, cut, or silent for too long
+
+
+class Reply(NamedTuple):
+    """An answer; `retry_after` is whether it says when to come again."""
+
+    status: int
+    body: bytes
+    retry_after: bool
+
+
+class Connection(asyncio.Protocol):
+    """Asks one request at a time. A connection that ends under a request answers it with the status BROKEN."""
+
+    def __init__(self) -> None:
+        """Connected by asyncio."""
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Reply] | None = None
+        self._begin()
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be asked on it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: bytes) -> Reply:
+        """Send the bytes of one request and wait for the whole answer."""
+        if self._transport is None:
+            return Reply(BROKEN, b"", False)
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._waiting
+
+    def close(self) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: it is connected."""
+        self._transport = transport  # type: ignore[assignment]  # TCP connections have this kind of transport
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: feed the parser, which calls the methods named on_…"""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """asyncio: it has ended."""
+        self._transport = None
+        self._answer(Reply(BROKEN, b"", False))
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 - httptools' signature
+        """httptools: one header."""
+        if name.lower() == b"retry-after":
+            self._retry_after = True
+
+    def on_body(self, body: bytes) -> None:
+        """httptools: a part of the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """httptools: the answer is whole."""
+        reply = Reply(self._parser.get_status_code(), b"".join(self._body), self._retry_after)
+        if not self._parser.should_keep_alive() and self._transport is not None:
+            self._transport.close()
+        self._begin()
+        self._answer(reply)
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._body: list[bytes] = []
+        self._retry_after = False
+
+    def _answer(self, reply: Reply) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(reply)
+        self._waiting = None
+
+
+class Connections:
+    """Kept connections to one port of this machine; whoever needs one takes it and gives it back."""
+
+    def __init__(self, host: str, port: int, *, most: int) -> None:
+        """`most` are open at once; past that, to take one is to wait for one."""
+        self._host, self._port = host, port
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+
+    async def ask(self, request: bytes) -> Reply:
+        """Ask on a connection that is idle, or on a new one; BROKEN where there is nobody to connect to."""
+        async with self._free:
+            try:
+                connection = await self._take()
+            except OSError:
+                return Reply(BROKEN, b"", False)
+            reply = await connection.ask(request)
+            if connection.usable:
+                self._idle.append(connection)
+            else:
+                self._all.discard(connection)
+            return reply
+
+    async def prepare(self, count: int) -> None:
+        """Open `count` connections beforehand; those that nobody accepts are tried again when they are needed."""
+        try:
+            self._idle += [await self._connect() for _ in range(count)]
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """End all, those under a request too."""
+        for connection in list(self._all):
+            connection.close()
+
+    async def _take(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            self._all.discard(connection)
+        return await self._connect()
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, self._host, self._port)
+        self._all.add(connection)
+        return connection

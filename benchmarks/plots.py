@@ -1,0 +1,147 @@
+"""Plots of the results, each a PNG for the README and for the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.footprint import FootprintResult
+from benchmarks.load import LoadResult, Point, Served
+from benchmarks.machine import Machine
+from benchmarks.neighbours import Neighbours
+from benchmarks.peers.measure import PeersResult, Row
+from benchmarks.samples import median_of
+from benchmarks.tables import GREEN, GREY, INK, PAPER, YELLOW, crowd
+
+PALETTE = (YELLOW, GREEN, "#5b7f95", "#b5533c", "#7a6a9b", "#2f6f6a", "#8c7a3f", "#a3547f")
+CURVE = np.linspace(0, 0.999, 400)
+
+
+def load_plot(result: LoadResult, file: Path) -> None:
+    """Throughput against concurrency, and how the latencies of each way of loading are distributed."""
+    count = len(result.served)
+    figure = sheet("The appliance under load", 4.2 * count, result.machine, result.neighbours)
+    grid = figure.subplots(count, 3, squeeze=False)
+    for served, (left, middle, right) in zip(result.served, grid, strict=True):
+        _throughput(left, served)
+        _stages(middle, served)
+        _latencies(right, served)
+    figure.savefig(file)
+
+
+def _throughput(axes: Axes, served: Served) -> None:
+    points = [point for point in served.points if point.clients is not None]
+    clients = [point.clients or 0 for point in points]
+    middle = [point.photos_per_s.value for point in points]
+    axes.plot(clients, middle, color=YELLOW, marker="o", linewidth=2)
+    axes.fill_between(clients, [point.photos_per_s.low for point in points],
+                      [point.photos_per_s.high for point in points], color=YELLOW, alpha=0.25)  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(clients, [str(count) for count in clients])
+    axes.set_ylim(bottom=0)
+    dress(axes, f"{served.image_size} px: throughput", "clients", "photos per second")
+
+
+def _stages(axes: Axes, served: Served) -> None:
+    """The distribution of each stage at the fewest clients."""
+    alone = min((point for point in served.points if point.clients), key=lambda point: point.clients or 0)
+    stages: dict[str, list[float]] = {}
+    for burst in alone.bursts:
+        for stage, values in burst.stages_ms.items():
+            stages.setdefault(stage, []).extend(values)
+    stages["over HTTP"] = _accepted(alone)
+    for colour, (stage, values) in zip((GREY, GREEN, PALETTE[2], YELLOW), stages.items(), strict=False):
+        if values:
+            axes.plot(100 * CURVE, np.quantile(values, CURVE), color=colour, label=stage, linewidth=1.6)
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
+    dress(axes, f"{served.image_size} px: stages, {alone.name}", "percentile", "milliseconds")
+
+
+def _latencies(axes: Axes, served: Served) -> None:
+    for colour, point in zip(PALETTE, served.points, strict=False):
+        latencies = _accepted(point)
+        if latencies:
+            axes.plot(100 * CURVE, np.quantile(latencies, CURVE), color=colour, label=point.name, linewidth=1.6)
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
+    dress(axes, f"{served.image_size} px: latency", "percentile", "milliseconds")
+
+
+def _accepted(point: Point) -> list[float]:
+    return [ms for burst in point.bursts for ms in burst.accepted_ms]
+
+
+def footprint_plot(result: FootprintResult, file: Path) -> None:
+    """Memory over requests and over time."""
+    figure = sheet("Memory of the appliance", 3.4, result.machine, result.neighbours)
+    left, right = figure.subplots(1, 2, sharey=True)
+    memory = [look.resident_mb for look in result.memory]
+    left.plot([look.requests for look in result.memory], memory, color=GREEN, linewidth=2)
+    right.plot([look.seconds for look in result.memory], memory, color=GREEN, linewidth=2)
+    left.set_ylim(0, 1.15 * max(memory))
+    dress(left, f"{result.image_size} px, mixed requests", "requests", "resident, MB")
+    dress(right, "", "seconds", "")
+    figure.savefig(file)
+
+
+def peers_plot(result: PeersResult, file: Path) -> None:
+    """Each server in its best setting: throughput by clients, then memory and CPU side by side."""
+    rows = best_settings(result)
+    figure = sheet("The same photos, other servers", 0.45 * len(rows) + 3.2, result.machine, result.neighbours)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
+    colours = {id(row): colour for row, colour in zip(rows, (*PALETTE, *PALETTE), strict=False)}
+    for row in rows:
+        rates = [row.rate(count).value for count in result.clients]
+        left.plot(result.clients, rates, color=colours[id(row)], marker="o", label=f"{row.title}, {row.image_size} px")
+    left.set_xscale("log", base=2)
+    left.set_xticks(result.clients, [str(count) for count in result.clients])
+    left.set_ylim(bottom=0)
+    left.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    dress(left, "Throughput", "clients", "photos per second")
+    busy = max(result.clients)
+    for axes, title, values in (
+        (middle, "Memory, MB", [median_of(row.memory).value for row in rows]),
+        (right, "CPU seconds per 1 000 photos", [median_of(row.cpu(busy)).value for row in rows]),
+    ):
+        axes.barh(range(len(rows)), values, color=[colours[id(row)] for row in rows])
+        axes.set_yticks([])
+        axes.invert_yaxis()
+        dress(axes, title, "", "")
+    figure.savefig(file)
+
+
+def best_settings(result: PeersResult) -> list[Row]:
+    """Of each server and size the setting that answers the most photos with the most clients."""
+    busy = max(result.clients)
+    best: dict[tuple[str, int], Row] = {}
+    for row in result.rows:
+        key = (row.name, row.image_size)
+        if row.turns and (key not in best or row.rate(busy).value > best[key].rate(busy).value):
+            best[key] = row
+    return list(best.values())
+
+
+def sheet(title: str, height: float, machine: Machine, neighbours: Neighbours) -> Figure:
+    """An empty figure with a title, and below what it was measured on."""
+    figure = Figure(figsize=(12, height + 0.9), dpi=130, layout="constrained", facecolor=PAPER)
+    figure.suptitle(title, x=0.015, ha="left", color=INK, fontweight="bold", fontsize=14)
+    warning = f"Not to be quoted: {crowd(neighbours)}. " if neighbours.crowded else ""
+    figure.supxlabel(f"{warning}{machine.cpu}, {machine.cores} cores.", x=0.015, ha="left", color=INK, fontsize=8)
+    return figure
+
+
+def dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """One look for all axes."""
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    axes.set_xlabel(x, color=INK, fontsize=9)
+    axes.set_ylabel(y, color=INK, fontsize=9)
+    axes.set_facecolor(PAPER)
+    axes.grid(color=INK, alpha=0.12, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(length=0, colors=INK, labelsize=9)

@@ -1,0 +1,177 @@
+"""The bare INT8 session, without decoding or a server: onnxruntime against OpenVINO, and against the CPU's own peak."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from benchmarks.arithmetic import PRODUCTS, macs, write_product
+from benchmarks.goals import Goal
+from benchmarks.machine import Machine, this_machine
+from benchmarks.neighbours import Neighbours, watched
+from benchmarks.peers.environments import HERE, environment, python_of
+from benchmarks.samples import Estimate, interleave, median_of, ratio_of_medians
+from runtime.bundle import Bundle
+from runtime.commands import Refusal
+from runtime.cpu import available_cpus
+
+RUNS = 8  # in a turn; their median is its sample
+ENDING_S = 10
+OPENVINO_ENVIRONMENT = "fastapi-openvino"
+ONNXRUNTIME, OPENVINO, PRODUCT = "onnxruntime, INT8", "OpenVINO, INT8", "INT8 matrix product"
+LEVEL = 1.03  # times as long: no one notices
+
+Run = Callable[[int], list[float]]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One contender; `samples_ms` are the turns' medians, `gmacs` its billions of products a second."""
+
+    name: str
+    threads: int
+    median_ms: Estimate
+    gmacs: float
+    samples_ms: list[float]
+
+
+class SessionsResult(msgspec.Struct, frozen=True):
+    """The rows of one bundle; `macs` are those of one photo."""
+
+    machine: Machine
+    neighbours: Neighbours
+    bundle: str
+    image_size: int
+    rounds: int
+    macs: int
+    rows: list[Row]
+    goals: list[Goal]
+
+
+def measure_sessions(
+    bundle: Bundle, *, rounds: int, environments: Path, install: bool = True, openvino: bool = True
+) -> SessionsResult:
+    """Measure with one thread and with all; each contender in a process of its own.
+
+    Raises NotInstalled where OpenVINO cannot be installed.
+    """
+    size = bundle.manifest.input.height
+    python = python_of(environment(OPENVINO_ENVIRONMENT, environments, install=install)) if openvino else None
+    every = available_cpus()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder, watched(every) as watch:
+        products = [Path(folder) / f"{number}.onnx" for number in range(len(PRODUCTS))]
+        product_macs = [write_product(file, *shape) for file, shape in zip(products, PRODUCTS, strict=True)]
+        model_macs = macs(bundle.model)
+        for threads in sorted({1, every}):
+            with ExitStack() as stack:
+                ours = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
+                runs = {ONNXRUNTIME: stack.enter_context(_session(ours, bundle.model, threads))}
+                work = {ONNXRUNTIME: model_macs}
+                if python is not None:
+                    theirs = [python, HERE / "shared" / "openvino_session.py"]
+                    runs[OPENVINO] = stack.enter_context(_session(theirs, bundle.model, threads))
+                    work[OPENVINO] = model_macs
+                for file, shape, count in zip(products, PRODUCTS, product_macs, strict=True):
+                    name = f"{PRODUCT} {' x '.join(map(str, shape))}"
+                    runs[name] = stack.enter_context(_session(ours, file, threads))
+                    work[name] = count
+                turns = {name: functools.partial(_turn, run) for name, run in runs.items()}
+                samples = interleave(turns, rounds, what=f"{threads} thread{'s' if threads > 1 else ''}")
+            rows += [_row(name, threads, samples[name], work[name]) for name in runs]
+    return SessionsResult(
+        machine=this_machine(),
+        neighbours=watch.seen,
+        bundle=bundle.manifest.version,
+        image_size=size,
+        rounds=rounds,
+        macs=model_macs,
+        rows=rows,
+        goals=session_goals(rows),
+    )
+
+
+def session_goals(rows: Sequence[Row]) -> list[Goal]:
+    """Level with OpenVINO; and the fraction of the peak, which is the fastest of the matrix products."""
+    goals = []
+    for threads in sorted({row.threads for row in rows}):
+        here = [row for row in rows if row.threads == threads]
+        ours = next(row for row in here if row.name == ONNXRUNTIME)
+        theirs = [row for row in here if row.name == OPENVINO]
+        what = f"{threads} thread{'s' if threads > 1 else ''}"
+        if theirs:
+            ratio = ratio_of_medians(ours.samples_ms, theirs[0].samples_ms)
+            goals.append(Goal(f"time over OpenVINO's, {what}", ratio, "at most", LEVEL, len(ours.samples_ms)))
+        peak = max((row for row in here if row.name.startswith(PRODUCT)), key=lambda row: row.gmacs)
+        if threads == 1:
+            fraction = _fraction(ours, peak)
+            goals.append(Goal(f"fraction of the INT8 peak, {what}", fraction, "at least", 0.6, len(ours.samples_ms)))
+    return goals
+
+
+def _fraction(ours: Row, peak: Row) -> Estimate:
+    """Products a second of the model over those of the matrix product."""
+    work = (ours.gmacs * ours.median_ms.value) / (peak.gmacs * peak.median_ms.value)
+    return ratio_of_medians([work * ms for ms in peak.samples_ms], ours.samples_ms)
+
+
+def _turn(run: Run) -> float:
+    return float(np.median(run(RUNS)))
+
+
+def _row(name: str, threads: int, samples_ms: list[float], work: int) -> Row:
+    middle = median_of(samples_ms)
+    return Row(name, threads, middle, work / middle.value / 1e6, samples_ms)
+
+
+@contextmanager
+def _session(program: Sequence[Path], model: Path, threads: int) -> Iterator[Run]:
+    """A session in a process of its own; raises Refusal with its last words where it ends early."""
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(
+        [*map(str, program), str(model.resolve()), str(threads)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert process.stdin is not None  # noqa: S101 - all three are pipes
+    assert process.stdout is not None  # noqa: S101
+    asked, told = process.stdin, process.stdout
+
+    def run(count: int) -> list[float]:
+        try:
+            asked.write(f"{count}\n")
+            asked.flush()
+        except BrokenPipeError:
+            line = ""
+        else:
+            line = told.readline()
+        if not line:
+            said = process.stderr.read().strip().splitlines() if process.stderr else []
+            raise Refusal(f"{program[-1].stem} ended: {said[-1] if said else 'it said nothing'}")
+        took: list[float] = json.loads(line)
+        return took
+
+    try:
+        yield run
+    finally:
+        asked.close()
+        try:
+            process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        told.close()
+        if process.stderr:
+            process.stderr.close()

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks.__main__ import main
+from benchmarks.arithmetic import macs, write_product
+from benchmarks.peers.environments import HERE
+from benchmarks.samples import median_of
+from benchmarks.sessions import ONNXRUNTIME, OPENVINO, PRODUCT, Row, SessionsResult, _session, session_goals
+from runtime.commands import Refusal
+from runtime.default import default_bundle
+from tests.bundles import write_bundle
+
+ROOT = Path(__file__).parents[2] / "var" / "peers"
+HAS_OPENVINO = (ROOT / "fastapi-openvino" / "made.txt").exists()
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["sessions", *map(str, arguments)])
+
+
+def test_sessions_are_timed_against_each_other_and_the_peak(tmp_path: Path):
+    # OpenVINO takes part where `python -m benchmarks peers` or `sessions` has installed it.
+    openvino = "--openvino" if HAS_OPENVINO else "--no-openvino"
+    bundle = write_bundle(tmp_path / "v1")
+    ran = run("--bundle", bundle, "--rounds", 2, openvino, "--environments", ROOT, "--out", tmp_path)
+    assert ran.exit_code == 0, ran.output
+    result = msgspec.json.decode((tmp_path / "sessions.json").read_bytes(), type=SessionsResult)
+    names = {row.name for row in result.rows}
+    assert {ONNXRUNTIME} <= names
+    assert (OPENVINO in names) is HAS_OPENVINO
+    assert {row.threads for row in result.rows} == {1, result.machine.cores}
+    assert all(len(row.samples_ms) == 2 and row.gmacs > 0 for row in result.rows)
+    assert any(goal.what == "fraction of the INT8 peak, 1 thread" for goal in result.goals)
+    assert ran.stdout.endswith(f"made {tmp_path / 'sessions.json'}\n")
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path: Path):
+    program = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
+    with pytest.raises(Refusal, match="onnxruntime_session ended: "), _session(program, tmp_path / "no", 1) as session:
+        session(1)
+
+
+def test_the_products_of_a_convolution_are_counted(tmp_path: Path):
+    bundle = write_bundle(tmp_path / "v1", size=32)
+    assert macs(bundle / "model.onnx") == 32 * 32 * 2 * 3  # 1 x 1, 3 channels to 2
+
+
+def test_the_products_of_a_resnet18_are_those_of_the_literature():
+    model = default_bundle() / "model.onnx"
+    side = 160
+    assert macs(model) == pytest.approx(1.82e9 * (side / 224) ** 2, rel=0.03)
+
+
+def test_the_plain_product_is_one(tmp_path: Path):
+    file = tmp_path / "product.onnx"
+    assert write_product(file, 4, 8, 2) == 64
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (product,) = session.run(None, {"a": np.ones((4, 8), np.uint8)})
+    assert product.shape == (4, 2)
+    assert product.dtype == np.int32
+
+
+def row(name: str, ms: float, gmacs: float) -> Row:
+    return Row(name, 1, median_of([ms] * 6), gmacs, [ms] * 6)
+
+
+def test_the_peak_is_the_fastest_product():
+    rows = [row(ONNXRUNTIME, 10, 200), row(OPENVINO, 9, 222), row(f"{PRODUCT} a", 2, 100), row(f"{PRODUCT} b", 4, 250)]
+    against, fraction = session_goals(rows)
+    assert against.estimate.value == pytest.approx(10 / 9)
+    assert fraction.estimate.value == pytest.approx(200 / 250)
+
+
+def test_bundle_and_size_exclude_each_other(tmp_path: Path):
+    assert run("--bundle", tmp_path, "--size", 64).exit_code == 2
