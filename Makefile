@@ -13,7 +13,7 @@ UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links
 .PHONY: help run train test check format clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.serving ## Serve on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
 	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m runtime
@@ -28,7 +28,7 @@ train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle 
 test: check ## Set up, check and run all tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## Lint, types, architecture
+check: $(VENV)/.dev lint-deploy ## Lint, types, architecture, and all that is deployed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
@@ -37,6 +37,8 @@ check: $(VENV)/.dev ## Lint, types, architecture
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+include deploy/targets.mk
 
 clean: ## Remove the environment and caches (var/ stays)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
