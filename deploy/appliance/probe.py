@@ -68,7 +68,9 @@ def draw() -> bytes:
     for _ in range(900):
         x, y = dice.uniform(0, 320), dice.uniform(0, 240)
         shade = dice.randint(60, 150)
-        pen.line([x, y, x + dice.uniform(-9, 9), y - dice.uniform(10, 40)], fill=(shade // 2, shade, shade // 3), width=2)
+        pen.line(
+            [x, y, x + dice.uniform(-9, 9), y - dice.uniform(10, 40)], fill=(shade // 2, shade, shade // 3), width=2
+        )
     for x, y, size in ((160, 118, 78), (62, 60, 34), (268, 182, 30)):
         for _ in range(700):
             angle = dice.gauss(0, 1), dice.gauss(0, 1)
