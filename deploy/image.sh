@@ -3,6 +3,7 @@
 #
 #   IMAGE       name of the result                          (dandelion-NAME:VERSION)
 #   BASE_IMAGE  base instead of the pinned one; `auto` makes one with debootstrap where no registry is reachable
+#   WHEELS      folder with CPU wheels of torch and torchvision, for airflow (PyTorch's own index)
 #   BUILD_CA    certificate bundle for package downloads behind a site's own authority
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +23,13 @@ arguments=(
 if [ "${BASE_IMAGE:-}" = auto ]; then BASE_IMAGE=$(deploy/base-image.sh); fi
 if [ -n "${BASE_IMAGE:-}" ]; then arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi
 if [ -n "${BUILD_CA:-}" ]; then arguments+=(--secret "id=ca,src=$BUILD_CA"); fi
+if [ "$name" = airflow ]; then
+  rm -rf deploy/airflow/wheels
+  if [ -n "${WHEELS:-}" ]; then
+    mkdir deploy/airflow/wheels
+    find "$WHEELS" -maxdepth 1 -name 'torch*.whl' -exec ln -f {} deploy/airflow/wheels/ \;
+  fi
+fi
 
 # BuildKit comes as the plugin buildx, or inside an older client; Debian's client may stand behind another on PATH.
 if docker buildx version >/dev/null 2>&1; then
@@ -31,4 +39,4 @@ else
   if [ -x /usr/bin/docker ]; then client=/usr/bin/docker; fi
   DOCKER_BUILDKIT=1 "$client" build --network "${BUILD_NETWORK:-default}" "${arguments[@]}" "$@" .
 fi
-echo "built $image; next: make image-test, make image-size"
+echo "built $image"

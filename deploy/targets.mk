@@ -9,6 +9,7 @@ BASE_NAME = $(if $(filter auto,$(BASE_IMAGE)),$(shell deploy/base-image.sh),$(BA
 
 image: ## Build the appliance image (BASE_IMAGE=your own; BASE_IMAGE=auto makes one where no registry is reachable)
 	IMAGE=$(IMAGE) deploy/image.sh appliance
+	@echo "next: make image-test, make image-size"
 
 image-test: ## Run it with no network, read-only, in 256 MB on one CPU, and ask it for a photo (PHOTO=file LABEL=label)
 	$(PYTHON) deploy/image_test.py $(IMAGE) $(if $(PHOTO),--photo $(PHOTO)) $(if $(LABEL),--label $(LABEL))
@@ -16,9 +17,9 @@ image-test: ## Run it with no network, read-only, in 256 MB on one CPU, and ask 
 image-size: ## Print what the image adds to its base, unpacked and compressed; fail above the limits
 	$(PYTHON) deploy/image_size.py $(IMAGE) $(BASE_NAME)
 
-images: image ## Build the images of MLflow and Airflow, too
+images: image ## Build the images of MLflow and Airflow, too (WHEELS=folder with CPU wheels of torch)
 	deploy/image.sh mlflow
-	deploy/image.sh airflow
+	WHEELS=$(WHEELS) deploy/image.sh airflow
 
 lock: $(VENV)/.dev ## Resolve what goes into the images anew: deploy/*/requirements.lock
 	deploy/lock.sh $(UV)

@@ -1,4 +1,4 @@
-"""What the StatsD exporter does with Airflow's metrics, in as much as our mapping uses it: there is no package of it."""
+"""What the StatsD exporter does with Airflow's metrics, as far as our mapping needs it: it comes in no package."""
 
 from __future__ import annotations
 

@@ -131,17 +131,19 @@ AIRFLOW_SENDS = (
 @needs_prometheus
 def test_every_panel_and_rule_of_airflow_has_data_once_airflow_has_worked(tmp_path: Path) -> None:
     mapping = yaml.safe_load((ROOT / "deploy/statsd/mapping.yml").read_text())
-    with exposition(mapping, AIRFLOW_SENDS) as exporter:
-        with prometheus(tmp_path, {"airflow": [exporter.address]}, ["airflow.yml"]) as server:
-            server.wait_for("sum(airflow_scheduler_heartbeat) > 0")
-            exporter.send(AIRFLOW_SENDS)
-            for title, expression in panel_queries("airflow-overview"):
-                server.wait_for(expression)
-            for name, expression in rule_expressions("airflow.yml"):
-                unknown = metric_names(expression) - exporter.names()
-                assert not unknown, f"{name} names {unknown}, which the mapping does not make"
-                server.query(expression)
-            assert "airflow_dag_processing_last_duration_count" not in exporter.names()  # names files: dropped
+    with (
+        exposition(mapping, AIRFLOW_SENDS) as exporter,
+        prometheus(tmp_path, {"airflow": [exporter.address]}, ["airflow.yml"]) as server,
+    ):
+        server.wait_for("sum(airflow_scheduler_heartbeat) > 0")
+        exporter.send(AIRFLOW_SENDS)
+        for _, expression in panel_queries("airflow-overview"):
+            server.wait_for(expression)
+        for name, expression in rule_expressions("airflow.yml"):
+            unknown = metric_names(expression) - exporter.names()
+            assert not unknown, f"{name} names {unknown}, which the mapping does not make"
+            server.query(expression)
+        assert "airflow_dag_processing_last_duration_count" not in exporter.names()  # names files: dropped
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

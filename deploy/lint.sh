@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lint all that is deployed, offline: deploy/lint.sh [folder of the tools]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bin=${1:-.venv/bin}
+kubernetes_version=1.35
+
+rendered=$(mktemp -d)
+trap 'rm -rf "$rendered"' EXIT
+
+"$bin/hadolint" deploy/*/Dockerfile
+git ls-files -z '*.sh' .ci/run | xargs -0 "$bin/shellcheck"
+"$bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec compose.yaml
+"$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+"$bin/zizmor" --quiet --offline --persona pedantic .github/workflows
+if command -v actionlint >/dev/null; then actionlint -shellcheck= -pyflakes=; fi
+
+for kustomization in deploy/k8s/base deploy/k8s/overlays/*/; do
+  "$bin/kubectl" kustomize "$kustomization" >"$rendered/objects.yaml"
+  "$bin/kubernetes-validate" --strict --kubernetes-version "$kubernetes_version" "$rendered/objects.yaml" >"$rendered/report" ||
+    { cat "$rendered/report" >&2 && echo "$kustomization: an object does not fit Kubernetes $kubernetes_version" >&2 && exit 1; }
+done
+echo "images, scripts, compose, workflows and Kubernetes objects are in order"
