@@ -53,18 +53,23 @@ def measure(image: str, *, skip: int) -> tuple[int, int]:
         saved = Path(folder) / "image.tar"
         subprocess.run(["docker", "save", "--output", saved, image], check=True)
         with tarfile.open(saved) as archive:
-            index = archive.extractfile("manifest.json")
-            assert index
-            names: list[str] = json.load(index)[0]["Layers"][skip:]
+            names: list[str] = json.load(member(archive, "manifest.json"))[0]["Layers"][skip:]
             unpacked = compressed = 0
             for name in names:
-                layer = archive.extractfile(name)
-                assert layer
+                layer = member(archive, name)
                 with tarfile.open(fileobj=layer) as files:
                     unpacked += sum(file.size for file in files if file.isfile())
                 layer.seek(0)
                 compressed += gzip_size(layer)
             return unpacked, compressed
+
+
+def member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """A file inside an archive, open for reading."""
+    found = archive.extractfile(name)
+    if found is None:
+        raise tarfile.TarError(f"{name} is no file")
+    return found
 
 
 def gzip_size(stream: IO[bytes]) -> int:

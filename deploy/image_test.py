@@ -42,7 +42,8 @@ def main() -> None:
     faults = judge(found, options.label)
     answer = found["answer"]
     print(
-        f"{options.image}: ready after {found['ready_s']:.1f} s; {answer.get('label')} with {answer.get('confidence')}; "
+        f"{options.image}: ready after {found['ready_s']:.1f} s; "
+        f"{answer.get('label')} with {answer.get('confidence')}; "
         f"the page answers {found['page']}; peak memory {(found['peak_bytes'] or 0) / 1e6:.0f} MB of 256; "
         f"{found['unroutable_packets']} packets for elsewhere"
     )
