@@ -22,7 +22,7 @@ STATE=$ROOT/var/lib/dandelion-kit
 COMMAND=$ROOT/usr/local/bin/dandelion
 UNIT=$ROOT/etc/systemd/system/dandelion.service
 NAME=dandelion
-WAIT_S=60
+WAIT_S=${DANDELION_WAIT_S:-60}
 
 # Settings of this host; $ETC/host.conf overrides them.
 PORT=8000
