@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,8 +10,9 @@ from tests.deploy.engine import ROOT, Engine, build_environment, this_engine
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return this_engine(tmp_path_factory.mktemp("dockerd"))
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with this_engine(tmp_path_factory.mktemp("dockerd")) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,13 @@ START_S = 60
 
 # The client that comes with the engine: another one, earlier on PATH, may lack BuildKit.
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-TOOLS = {"dockerd": "docker.io", "debootstrap": "debootstrap", "ip": "iproute2", "iptables": "iptables"}
+TOOLS = {
+    "dockerd": "docker.io",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "ssh-keygen": "openssh-client",
+}
 MISSING = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
 
 needs_engine = pytest.mark.skipif(
@@ -51,13 +57,20 @@ class Engine:
         )
 
 
-def this_engine(folder: Path) -> Engine:
-    """The engine of this machine; one that a test had to start stays for the tests that follow."""
+@contextmanager
+def this_engine(folder: Path) -> Iterator[Engine]:
+    """The engine of this machine; started, and stopped afterwards, where none runs."""
     engine = Engine("unix:///var/run/docker.sock")
-    if engine.run(DOCKER, "version").returncode != 0:
-        start(folder, "/var/run/docker.sock", ())
+    if engine.run(DOCKER, "version").returncode == 0:
+        yield engine
+        return
+    process = start(folder, "/var/run/docker.sock", ())
+    try:
         wait_for(engine, folder / "dockerd.log")
-    return engine
+        yield engine
+    finally:
+        process.terminate()
+        process.wait(timeout=START_S)
 
 
 @contextmanager
