@@ -13,7 +13,7 @@ UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links
 .PHONY: help run train bench test check format clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.serving ## Serve on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
 	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m runtime
@@ -39,7 +39,7 @@ bench: $(VENV)/.export ## Measure this host and compare with other servers, an h
 test: check ## Set up, check and run all tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## Lint, types, architecture
+check: $(VENV)/.dev lint-deploy ## Lint, types, architecture, and all that is deployed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
@@ -48,6 +48,8 @@ check: $(VENV)/.dev ## Lint, types, architecture
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+include deploy/targets.mk
 
 clean: ## Remove the environment and caches (var/ stays)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

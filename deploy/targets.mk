@@ -1,0 +1,44 @@
+# Images, the offline kit, the stack and the cluster. The Makefile includes this file.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= dandelion:$(VERSION)
+BASE_IMAGE ?= $(shell sed -n 's/^ARG BASE_IMAGE=//p' deploy/appliance/Dockerfile)
+export BASE_IMAGE
+BASE_NAME = $(if $(filter auto,$(BASE_IMAGE)),$(shell deploy/base-image.sh),$(BASE_IMAGE))
+
+.PHONY: image image-test image-size images lock offline-kit env compose-check minikube-deploy minikube-smoke lint-deploy
+
+image: ## Build the appliance image (BASE_IMAGE=your own; BASE_IMAGE=auto makes one where no registry is reachable)
+	IMAGE=$(IMAGE) deploy/image.sh appliance
+	@echo "next: make image-test, make image-size"
+
+image-test: ## Run it with no network, read-only, in 256 MB on one CPU, and ask it for a photo (PHOTO=file LABEL=label)
+	$(PYTHON) deploy/image_test.py $(IMAGE) $(if $(PHOTO),--photo $(PHOTO)) $(if $(LABEL),--label $(LABEL))
+
+image-size: ## Print what the image adds to its base, unpacked and compressed; fail above the limits
+	$(PYTHON) deploy/image_size.py $(IMAGE) $(BASE_NAME)
+
+images: image ## Build the images of MLflow and Airflow, too (WHEELS=folder with CPU wheels of torch)
+	deploy/image.sh mlflow
+	WHEELS=$(WHEELS) deploy/image.sh airflow
+
+lock: $(VENV)/.dev ## Resolve what goes into the images anew: deploy/*/requirements.lock
+	deploy/lock.sh $(UV)
+
+offline-kit: ## Write var/kit/dandelion-VERSION-ARCH.kit.tar: image, installer, guide (KEY=ssh private key signs it)
+	IMAGE=$(IMAGE) deploy/kit/pack.sh
+
+env: ## Generate every secret of the stack into .env; never overwrites one
+	deploy/env.sh
+
+compose-check: $(VENV)/.dev ## Check compose.yaml against its schema, its variables against .env.example
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/python -m pytest -q tests/deploy/test_compose.py
+
+minikube-deploy: ## Build or load the images into Minikube and deploy everything there
+	deploy/minikube.sh deploy
+
+minikube-smoke: ## Ask the deployed API for a photo
+	deploy/minikube.sh smoke
+
+lint-deploy: $(VENV)/.dev ## Lint Dockerfiles, shell, compose, workflows and every Kubernetes object (part of `make check`)
+	deploy/lint.sh $(BIN)

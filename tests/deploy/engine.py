@@ -1,0 +1,125 @@
+"""Docker for the tests: the engine of this machine, started if need be, and another one that has no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+START_S = 60
+
+# The client that comes with the engine: another one, earlier on PATH, may lack BuildKit.
+DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
+TOOLS = {
+    "dockerd": "docker.io",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "ssh-keygen": "openssh-client",
+}
+MISSING = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
+
+needs_engine = pytest.mark.skipif(
+    bool(MISSING) or os.geteuid() != 0,
+    reason=f"be root and install {', '.join(MISSING) or 'nothing'}: images are built and run by a real engine",
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine, and the commands that reach it."""
+
+    host: str
+    within: tuple[str, ...] = ()  # what a command on its host is started with
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"DOCKER_HOST": self.host, "ENGINE": DOCKER}
+
+    def docker(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        done = subprocess.run([DOCKER, *arguments], env=self.environment, capture_output=True, text=True, input=stdin)
+        assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command on the engine's host."""
+        return subprocess.run(
+            [*self.within, *command], env=self.environment | environment, capture_output=True, text=True
+        )
+
+
+@contextmanager
+def this_engine(folder: Path) -> Iterator[Engine]:
+    """The engine of this machine; started, and stopped afterwards, where none runs."""
+    engine = Engine("unix:///var/run/docker.sock")
+    if engine.run(DOCKER, "version").returncode == 0:
+        yield engine
+        return
+    process = start(folder, "/var/run/docker.sock", ())
+    try:
+        wait_for(engine, folder / "dockerd.log")
+        yield engine
+    finally:
+        process.terminate()
+        process.wait(timeout=START_S)
+
+
+@contextmanager
+def offline_engine(folder: Path) -> Iterator[Engine]:
+    """An engine of its own in a network namespace with nothing in it but the loopback interface."""
+    namespace = f"offline-{uuid.uuid4().hex[:6]}"
+    within = ("nsenter", f"--net=/var/run/netns/{namespace}")  # `ip netns exec` would hide the cgroups
+    socket = folder / "docker.sock"
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        subprocess.run([*within, "ip", "link", "set", "lo", "up"], check=True)
+        process = start(
+            folder,
+            str(socket),
+            within,
+            f"--data-root={folder / 'data'}",
+            f"--exec-root={folder / 'exec'}",
+            f"--pidfile={folder / 'dockerd.pid'}",
+        )
+        try:
+            engine = Engine(f"unix://{socket}", within)
+            wait_for(engine, folder / "dockerd.log")
+            yield engine
+        finally:
+            process.terminate()
+            process.wait(timeout=START_S)
+    finally:
+        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+
+
+def start(folder: Path, socket: str, within: tuple[str, ...], *options: str) -> subprocess.Popen[bytes]:
+    with (folder / "dockerd.log").open("w") as log:
+        return subprocess.Popen(
+            [*within, "dockerd", f"--host=unix://{socket}", *options], stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def wait_for(engine: Engine, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if engine.run(DOCKER, "version").returncode == 0:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"dockerd did not start:\n{log.read_text()[-2000:]}")
+
+
+def build_environment() -> dict[str, str]:
+    """How an image is built on this machine: with a base from packages where there is no registry of images."""
+    settings = {"BASE_IMAGE": os.environ.get("BASE_IMAGE", "auto"), "BUILD_NETWORK": "host"}
+    if os.environ.get("PIP_CERT"):
+        settings["BUILD_CA"] = os.environ["PIP_CERT"]
+    return settings
