@@ -8,7 +8,6 @@ from functools import partial
 from importlib.metadata import version
 
 from runtime.bundle import Bundle
-from runtime.default import default_bundle
 from runtime.engine import Engine
 from runtime.feedback import Feedback
 from runtime.follower import Follower
@@ -75,10 +74,8 @@ def assemble(settings: Settings) -> Appliance:
     follower = _follower(settings, metrics)
     if follower:
         model = follower.first()
-    elif settings.bundle:
-        model = load(Bundle.open(settings.bundle), str(settings.bundle))
     else:
-        model = load(Bundle.open(default_bundle()), "the default bundle")
+        model = load(*_only_bundle(settings))
     feedback = None
     if settings.data:
         spool = settings.cache / "spool"

@@ -210,15 +210,7 @@ def test_a_missing_file_is_one_line(installed: Host) -> None:
         assert done.stderr.splitlines() == ["dandelion: /no/such/file: there is no such file"]
 
 
-def can_import(installed: Host) -> bool:
-    image = (installed.root / "var/lib/dandelion-kit/current").read_text().split()[0]
-    done = installed.engine.run("docker", "run", "--rm", image, "runtime", "models", "import", "--help")
-    return done.returncode == 0
-
-
 def test_a_bundle_is_imported_and_a_tampered_one_refused(installed: Host, tmp_path: Path) -> None:
-    if not can_import(installed):
-        pytest.skip("the runtime in this work tree has no `models import` yet")
     from runtime.default import default_bundle
 
     good = tmp_path / "model.bundle"

@@ -5,6 +5,7 @@ import re
 import tarfile
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,6 +16,7 @@ from runtime.models.catalogue import Catalogue
 from runtime.store import open_store
 from tests.bundles import write_bundle
 from tests.s3 import S3Server
+from tests.servers import appliance
 
 
 class Operator:
@@ -150,3 +152,17 @@ def test_a_wrong_secret_is_one_line(operator: Operator, s3: S3Server):
     uris = {"DANDELION_MODELS": "s3://commands-models"}
     wrong = s3.environment | {"MINIO_SECRET_KEY": "wrong"}
     assert "check MINIO" in operator.refuses("models", "pull", **wrong, **uris)
+
+
+def test_what_was_imported_serves_where_no_store_is_followed(operator: Operator):
+    file = operator.folder / "v1.bundle"
+    operator.says("models", "export", write_bundle(operator.folder / "v1"), file)
+    operator.says("models", "import", file)
+    with appliance(operator.folder, DANDELION_CACHE=str(operator.folder / "cache")) as server:
+        assert httpx.get(server.url + "/health").json()["model"]["version"] == "v1"
+    (operator.cache.folder_of("v1") / MODEL).write_bytes(b"rotten")
+    with (
+        pytest.raises(AssertionError, match=r"Error: .*fetch the bundle again"),
+        appliance(operator.folder, DANDELION_CACHE=str(operator.folder / "cache")),
+    ):
+        pass
