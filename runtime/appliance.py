@@ -70,12 +70,8 @@ def assemble(settings: Settings) -> Appliance:
     Raises BundleError where no model can be served, and Refusal for a key or a store's name that cannot be read.
     """
     metrics = Metrics()
-    load = partial(_load, settings)
     follower = _follower(settings, metrics)
-    if follower:
-        model = follower.first()
-    else:
-        model = load(*_only_bundle(settings))
+    model = follower.first() if follower else _load(settings, *_only_bundle(settings))
     feedback = None
     if settings.data:
         spool = settings.cache / "spool"
@@ -86,9 +82,23 @@ def assemble(settings: Settings) -> Appliance:
 def _follower(settings: Settings, metrics: Metrics) -> Follower | None:
     if settings.bundle or not settings.models:
         return None
-    key = public_key(settings.public_key) if settings.public_key else None
     catalogue = Catalogue(open_store(settings.models))
-    return Follower(catalogue, Cache(settings.cache, key), partial(_load, settings), metrics, poll_s=settings.poll_s)
+    return Follower(catalogue, _cache(settings), partial(_load, settings), metrics, poll_s=settings.poll_s)
+
+
+def _only_bundle(settings: Settings) -> tuple[Bundle, str]:
+    """Where no store is followed: the bundle that is named, else the one imported and pinned here, else the default."""
+    if settings.bundle:
+        return Bundle.open(settings.bundle), str(settings.bundle)
+    cache = _cache(settings)
+    pinned = cache.state.pinned
+    if pinned:
+        return cache.open(pinned), f"imported to {settings.cache}"
+    return Bundle.open(default_bundle()), "the default bundle"
+
+
+def _cache(settings: Settings) -> Cache:
+    return Cache(settings.cache, public_key(settings.public_key) if settings.public_key else None)
 
 
 def _load(settings: Settings, bundle: Bundle, source: str) -> Model:
