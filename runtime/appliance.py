@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 
 from runtime.bundle import Bundle
+from runtime.default import default_bundle
 from runtime.engine import Engine
 from runtime.feedback import Feedback
 from runtime.follower import Follower
