@@ -5,14 +5,32 @@ import { csv, download, json } from "/ui/static/files.js";
 import { fill, size } from "/ui/static/send.js";
 import { add, again, clear, correct, remove, resume, session } from "/ui/static/session.js";
 
-const SEEDS = 24;
+// A seed head: three rings, the inner ones shorter and paler. The seeds leave as the photos are done.
+const RINGS = [
+  { count: 26, from: 8, to: 44, tuft: 13 },
+  { count: 18, from: 7, to: 33, tuft: 10 },
+  { count: 11, from: 6, to: 21, tuft: 8 },
+];
+const SEEDS = RINGS.flatMap(({ count, from, to, tuft }, ring) =>
+  Array.from({ length: count }, (_, n) => ({
+    ring,
+    turn: (360 / count) * (n + ring / 2) + 5 * Math.sin(7 * n),
+    order: (((n * 7) % count) + ring / 3) / count,
+    path: `M0 ${-from}V${-to}`,
+    tuft: [-34, -17, 0, 17, 34]
+      .map((angle) => [tuft * Math.sin((angle * Math.PI) / 180), -to - tuft * Math.cos((angle * Math.PI) / 180)])
+      .map(([x, y]) => `M0 ${-to}Q0 ${-to - tuft / 2} ${x.toFixed(1)} ${y.toFixed(1)}`)
+      .join(""),
+  })),
+);
 
 const clock = `
-  <svg class="clock" viewBox="-60 -60 120 120" aria-hidden="true">
-    <g v-for="n in ${SEEDS}" :key="n" :class="['seed', { gone: (n - 1) / ${SEEDS} < fraction }]" :style="{ '--turn': (n * 360 * 7 / ${SEEDS}) + 'deg', '--late': (n % 5) * 40 + 'ms' }">
-      <g class="fly"><path d="M0-9V-40" /><path class="tuft" d="M0-40l-9-10M0-40l-4.5-13M0-40v-14M0-40l4.5-13M0-40l9-10" /></g>
+  <svg class="clock" viewBox="-62 -62 124 150" aria-hidden="true">
+    <path class="stalk" d="M0 4C2 34 3 58 -6 90" />
+    <g v-for="(seed, n) in seeds" :key="n" :class="['seed', 'ring' + seed.ring, { gone: seed.order < blown }]" :style="{ '--turn': seed.turn + 'deg', '--late': (n % 7) * 45 + 'ms' }">
+      <g class="fly"><path :d="seed.path" /><path class="tuft" :d="seed.tuft" /></g>
     </g>
-    <circle r="7" />
+    <circle r="6" />
   </svg>`;
 
 const feedback = `
@@ -32,6 +50,7 @@ export default {
   props: { t: Object, language: String, labels: Array, names: Object, threshold: Number },
   data: () => ({
     session,
+    seeds: SEEDS,
     view: "cards",
     heat: 60,
     filter: "",
@@ -53,7 +72,10 @@ export default {
       return this.items.filter((item) => item.state === "done" || item.state === "refused").length;
     },
     fraction() {
-      return this.items.length ? this.done / this.items.length : this.over > 0 ? 1 : 0;
+      return this.items.length ? this.done / this.items.length : 0;
+    },
+    blown() {
+      return this.over > 0 ? 0.45 : this.busy ? this.fraction : 0;
     },
     busy() {
       return this.done < this.items.length;
@@ -102,9 +124,9 @@ export default {
       return this.names[label] ?? label;
     },
     percent(value) {
-      // Never rounded up to certainty.
-      const shown = Math.min(value, 0.999);
-      return shown.toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      const shown = Math.min(value, 0.999); // never rounded up to certainty
+      const words = shown.toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      return value > shown ? `> ${words}` : words;
     },
     ms(value) {
       return `${value.toLocaleString(this.language, { maximumFractionDigits: value < 10 ? 1 : 0 })} ms`;
@@ -207,7 +229,7 @@ export default {
   },
   template: `
   <div class="classify" :style="{ '--heat': heat / 100 }">
-    <section :class="['desk', { over: over > 0, small: items.length }]" :aria-label="t.drop_title">
+    <section :class="['desk', { over: over > 0, compact: items.length }]" :aria-label="t.drop_title">
       <div class="desk-words">
         <h1 v-if="!items.length">{{ t.headline }}</h1>
         <h1 v-else class="small-title">{{ busy ? fill(t.progress, { done, all: items.length }) : fill(t.finished, { all: items.length }) }}</h1>
@@ -226,7 +248,7 @@ export default {
           <label class="button file camera"><input type="file" accept="image/*" capture="environment" @change="choose" :aria-label="t.camera"><span>{{ t.camera }}</span></label>
           <span class="hint">{{ t.hint }}</span>
         </div>
-        <div v-if="items.length" class="progress" role="progressbar" :aria-label="t.progress_label" aria-valuemin="0" :aria-valuemax="items.length" :aria-valuenow="done"><i :style="{ width: 100 * fraction + '%' }"></i></div>
+        <div v-if="busy" class="progress" role="progressbar" :aria-label="t.progress_label" aria-valuemin="0" :aria-valuemax="items.length" :aria-valuenow="done"><i :style="{ width: 100 * fraction + '%' }"></i></div>
       </div>
       <div class="desk-picture">${clock}</div>
       <p v-if="over" class="desk-over">{{ t.drop_here }}</p>

@@ -13,7 +13,8 @@ export default {
       return this.names[label] ?? label;
     },
     percent(value) {
-      return Math.min(value, 0.999).toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      const words = Math.min(value, 0.999).toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      return value > 0.999 ? `> ${words}` : words;
     },
     choose(event) {
       const [file] = event.target.files;
