@@ -113,7 +113,7 @@ def _requests(watch: Watch, text: Texts) -> str:
     figure = text.number(rate(newest, then), 1) if newest is not then else "0"
     waiting = text(
         "monitor.in_flight",
-        flying=text.number(newest.value("dandelion_in_flight")),
+        flying=text.number(max(0.0, newest.value("dandelion_in_flight") - 1)),  # the look itself is one
         waiting=text.number(newest.value("dandelion_queue_depth")),
     )
     known = [*[None] * (SHOWN - 1 - len(rates)), *rates]

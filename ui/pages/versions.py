@@ -64,6 +64,8 @@ class _Versions:
                 self._card(models, version)
             self._follow(models)
         self._compare.clear()
+        if len(models["versions"]) < 2:
+            return
         with self._compare:
             part(
                 Compare,

@@ -1,13 +1,14 @@
-// The class-activation map as a layer over the photo, in the colours of the API's own pictures.
+// The class-activation map as a layer over the photo, in colours that no meadow has: on yellow flowers the API's own
+// scale, which ends in yellow, would be lost. Lightness grows evenly, so that it reads without colour, too.
 
 const ANCHORS = [
-  [0, 0, 4],
-  [87, 16, 110],
-  [188, 55, 84],
-  [249, 142, 9],
-  [252, 255, 164],
+  [36, 8, 92],
+  [104, 22, 160],
+  [190, 36, 166],
+  [246, 92, 160],
+  [255, 226, 240],
 ];
-const STRONGEST = 0.82; // opacity of the strongest evidence
+const STRONGEST = 0.9; // opacity of the strongest evidence
 const LONGEST = 256; // px: the browser smooths the rest
 
 const COLOURS = Array.from({ length: 256 }, (_, value) => {
@@ -32,7 +33,7 @@ export function paint(canvas, map, width, height) {
     pixels.data[i] = colour[0];
     pixels.data[i + 1] = colour[1];
     pixels.data[i + 2] = colour[2];
-    pixels.data[i + 3] = value * STRONGEST;
+    pixels.data[i + 3] = 255 * STRONGEST * (value / 255) ** 0.8;
   }
   context.putImageData(pixels, 0, 0);
 }

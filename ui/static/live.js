@@ -16,7 +16,7 @@ export default {
       return this.names[label] ?? label;
     },
     percent(value) {
-      return Math.min(value, 0.999).toLocaleString(this.language, { style: "percent", maximumFractionDigits: 0 });
+      return Math.min(value, 0.99).toLocaleString(this.language, { style: "percent", maximumFractionDigits: 0 }); // never certain
     },
     number(value) {
       return value.toLocaleString(this.language, { maximumFractionDigits: value < 10 ? 1 : 0 });
