@@ -158,7 +158,7 @@ def test_a_correction_is_sent_and_its_fate_told(visit: Visit, photos: Photos, ru
     page.get_by_label("It shows").select_option("grass")
     page.get_by_role("button", name="Send the photo").click()
     expect(page.locator("dialog.viewer .thanks")).to_contain_text("stored as “Grass”")
-    kept = list((running.log.parent / "data" / "feedback" / "grass").glob("*.jpg"))
+    kept = list((running.log.parent / "data" / "feedback" / "grass").glob("*.jp*g"))
     assert len(kept) == 1
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".card .thanks")).to_be_visible()
@@ -183,7 +183,7 @@ def test_an_uncertain_answer_says_so(visit: Visit, tmp_path: Path):
 
     page = visit().open()
     file = tmp_path / "grey.png"
-    Image.new("RGB", (64, 64), (128, 96, 128)).save(file)
+    Image.new("RGB", (64, 64), (128, 0, 128)).save(file)
     add(page, file)
     settled(page, 1)
     expect(page.locator(".card .doubt")).to_have_text("Not sure enough: look for yourself.")

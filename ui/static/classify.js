@@ -346,7 +346,7 @@ export default {
               <button @click="step(1)" :aria-label="t.next">→</button>
             </div>
             <span v-else></span>
-            <button class="button" @click="$refs.dialog.close()">{{ t.close }}</button>
+            <button class="button" autofocus @click="$refs.dialog.close()">{{ t.close }}</button>
           </div>
           <template v-if="current.state === 'done'">
             <h2 class="big">{{ named(current.label) }}</h2>
