@@ -30,8 +30,9 @@ def strip(values: Sequence[bool | None], title: str) -> str:
     """One bar for each look: up, away, or nobody looked."""
     step = WIDTH / max(1, len(values))
     kinds = {True: "up", False: "away", None: "unwatched"}
+    width = max(1.0, step - 0.8)
     bars = "".join(
-        f'<rect class="{kinds[value]}" x="{place * step:.2f}" y="0" width="{max(1.0, step - 0.8):.2f}" height="24" rx="1"/>'
+        f'<rect class="{kinds[value]}" x="{place * step:.2f}" y="0" width="{width:.2f}" height="24" rx="1"/>'
         for place, value in enumerate(values)
     )
     return _svg(bars, title, "strip", WIDTH, 24)

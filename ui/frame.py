@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 from nicegui.element import Element
 
-from ui.icons import CONNECTION, MARK, PAGE_ICONS, THEME
 from ui.connection import Connection
+from ui.icons import CONNECTION, MARK, PAGE_ICONS, THEME
 from ui.language import COOKIE, LANGUAGES, Texts
 from ui.pages.benchmark import benchmark
 from ui.pages.classify import classify
@@ -27,7 +27,7 @@ BUILDERS: dict[str, tuple[str, Callable[[Visit], None]]] = {
     BENCHMARK: ("benchmark", benchmark),
 }
 STATE_EVERY_S = 4.0
-FOCUS = "requestAnimationFrame(() => document.querySelector('main')?.focus({preventScroll: true}))"
+FOCUS = "requestAnimationFrame(() => document.getElementById('main')?.focus({preventScroll: true}))"
 
 
 class Frame:
@@ -56,7 +56,7 @@ class Frame:
                     Tag("span", text("app.name"))
                 self._navigation(text)
                 self._tools(text)
-            with Tag("main", id="main", tabindex="-1"):
+            with Tag("div", id="main", tabindex="-1"):  # NiceGUI's own <main> is around everything
                 ui.sub_pages({path: self._page(path) for path in BUILDERS}, show_404=False)
         self._mark(self._router.current_path)
 
@@ -74,7 +74,9 @@ class Frame:
     def _tools(self, text: Texts) -> None:
         connection = Connection(self._visit, changed=self._changed)
         with Tag("div", class_="tools"):
-            opener = Tag("button", class_="state", type="button", aria_haspopup="dialog", title=text("frame.connection"))
+            opener = Tag(
+                "button", class_="state", type="button", aria_haspopup="dialog", title=text("frame.connection")
+            )
             with opener:
                 ui.html(CONNECTION, sanitize=False, tag="span").props("aria-hidden=true").classes("state-icon")
                 Tag("span", text("frame.connection"), class_="unseen")
@@ -82,7 +84,9 @@ class Frame:
             opener.on("click", js_handler=connection.opener)
             for language, name in LANGUAGES.items():
                 if language != text.language:
-                    button = Tag("button", language.upper(), class_="tool", type="button", lang=language, aria_label=name)
+                    button = Tag(
+                        "button", language.upper(), class_="tool", type="button", lang=language, aria_label=name
+                    )
                     button.on("click", lambda _, language=language: self._speak(language))
             look = Tag("button", class_="tool", type="button", aria_label=text("frame.theme"))
             with look:
@@ -92,19 +96,19 @@ class Frame:
 
     def _speak(self, language: str) -> None:
         self._visit.text = Texts(language)
-        ui.run_javascript(
+        self._client.run_javascript(
             f"document.cookie = '{COOKIE}={language}; Path=/; Max-Age=31536000; SameSite=Strict';"
             f"document.documentElement.lang = '{language}'"
         )
         self._draw()
         self._client.run_javascript(FOCUS)
-        ui.timer(0.01, self._look, once=True)
+        background_tasks.create(self._look())
 
     def _changed(self) -> None:
         """Another appliance or another key: draw the page anew, and let its scripts try again."""
         self._draw()
-        ui.run_javascript("window.dispatchEvent(new Event('dandelion-appliance'))")
-        ui.timer(0.01, self._look, once=True)
+        self._client.run_javascript("window.dispatchEvent(new Event('dandelion-appliance'))")
+        background_tasks.create(self._look())
 
     def _moved(self, path: str) -> None:
         self._mark(path)
@@ -121,7 +125,8 @@ class Frame:
             link.update()
         if path in BUILDERS:
             title = f"{text(f'frame.{BUILDERS[path][0]}')} · {text('app.name')}"
-            ui.page_title(title)
+            with self._client:
+                ui.page_title(title)
 
     async def _look(self) -> None:
         state = await self._visit.targets.state(self._visit.session.target)
@@ -143,6 +148,3 @@ class Frame:
 def build(visit: Visit) -> None:
     """Build a page for a visit."""
     Frame(visit)
-
-
-

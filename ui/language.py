@@ -73,7 +73,7 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 def preferred(cookie: str | None, accepted: str) -> str:
     """The visitor's language: the one chosen before, else the first that Accept-Language and we have in common."""
-    if cookie in LANGUAGES:
+    if cookie and cookie in LANGUAGES:
         return cookie
     weighted = []
     for place, entry in enumerate(accepted.split(",")):

@@ -36,9 +36,7 @@ def create_relay(targets: Targets, sessions: Sessions) -> APIRouter:
             headers["x-api-key"] = session.key
         try:
             api = await targets.api(session.target)
-            answer = await api.relay(
-                "POST", f"/{path}", query=request.url.query, headers=headers, body=_body(request)
-            )
+            answer = await api.relay("POST", f"/{path}", query=request.url.query, headers=headers, body=_body(request))
         except Away as error:
             return _refuse(HTTPStatus.BAD_GATEWAY, str(error))
         given = {name: answer.headers[name] for name in GIVEN if name in answer.headers}

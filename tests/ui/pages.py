@@ -100,7 +100,13 @@ class Visitor:
 
 @contextmanager
 def visitor(
-    browser: Browser, url: str, *, size: dict[str, int] = WIDE, language: str = "en-GB", dark: bool = False, scale: float = 1
+    browser: Browser,
+    url: str,
+    *,
+    size: dict[str, int] = WIDE,
+    language: str = "en-GB",
+    dark: bool = False,
+    scale: float = 1,
 ) -> Iterator[Visitor]:
     narrow = size["width"] < 700
     context = browser.new_context(

@@ -65,7 +65,7 @@ def scenes(files: list[Path], broken: list[Path]) -> dict[str, Callable[[Visitor
 
     def benchmark(guest: Visitor) -> None:
         guest.open("/benchmark")
-        guest.page.click("main button.primary")
+        guest.page.click("#main button.primary")
         guest.page.wait_for_selector(".verdict-big", timeout=90_000)
 
     def connection(guest: Visitor) -> None:

@@ -43,11 +43,13 @@ def test_a_photo_is_answered_with_its_evidence(visit: Visit, photos: Photos, siz
 
 
 @pytest.mark.parametrize(
-    ("language", "title", "label"), [("en-GB", "What is growing here?", "Dandelion"), ("fr-FR", "Qu’est-ce qui pousse ici ?", "Pissenlit")]
+    ("language", "title", "label"),
+    [
+        ("en-GB", "What is growing here?", "Dandelion"),
+        ("fr-FR", "Qu\N{RIGHT SINGLE QUOTATION MARK}est-ce qui pousse ici ?", "Pissenlit"),
+    ],
 )
-def test_the_page_speaks_the_browser_s_language(
-    visit: Visit, photos: Photos, language: str, title: str, label: str
-):
+def test_the_page_speaks_the_browser_s_language(visit: Visit, photos: Photos, language: str, title: str, label: str):
     page = visit(language=language).open()
     expect(page.locator("h1")).to_have_text(title)
     assert page.locator("html").get_attribute("lang", timeout=1000)[:2] == language[:2]
@@ -73,8 +75,9 @@ def test_photos_come_by_drop_and_by_paste(visit: Visit):
     give = """([event, name, bytes]) => {
       const transfer = new DataTransfer();
       transfer.items.add(new File([new Uint8Array(bytes)], name, {type: "image/jpeg"}));
-      const made = event === "paste" ? new ClipboardEvent("paste", {clipboardData: transfer, bubbles: true, cancelable: true})
-                                     : new DragEvent(event, {dataTransfer: transfer, bubbles: true, cancelable: true});
+      const how = {bubbles: true, cancelable: true};
+      const made = event === "paste" ? new ClipboardEvent("paste", {clipboardData: transfer, ...how})
+                                     : new DragEvent(event, {dataTransfer: transfer, ...how});
       document.body.dispatchEvent(made);
     }"""
     page.evaluate(give, ["dragenter", "a.jpg", []])

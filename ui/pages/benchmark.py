@@ -14,6 +14,7 @@ from ui.measure import Progress, Report, measure
 from ui.tags import Markup, Tag, escape
 from ui.visit import Visit
 
+_MEASURED = ("decode_ms", "infer_ms", "total_ms", "round_trip_ms", "round_trip_p95_ms")
 _TURN = asyncio.Lock()  # two measurements at once would measure each other
 
 
@@ -125,15 +126,15 @@ def _throughput(report: Report, text: Texts) -> str:
 
 
 def _latency(report: Report, text: Texts) -> str:
-    columns = ("decode_ms", "infer_ms", "total_ms", "round_trip_ms", "round_trip_p95_ms")
-    head = "".join(f'<th scope="col">{escape(text(f"benchmark.{column}"))}</th>' for column in columns)
+    head = "".join(f'<th scope="col">{escape(text(f"benchmark.{column}"))}</th>' for column in _MEASURED)
     rows = "".join(
         f'<tr><th scope="row">{escape(text(f"benchmark.photo_{stages.photo}"))}</th>'
-        + "".join(f"<td>{text.number(getattr(stages, column), 1)} ms</td>" for column in columns)
+        + "".join(f"<td>{text.number(getattr(stages, column), 1)} ms</td>" for column in _MEASURED)
         + "</tr>"
         for stages in report.stages
     )
-    return f'<div class="scroll"><table class="figures"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    table = f'<table class="figures"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
 def _download(report: Report, kind: str) -> None:
@@ -143,8 +144,7 @@ def _download(report: Report, kind: str) -> None:
         return
     lines = ["measure,photo,at_once,value,unit"]
     for stages in report.stages:
-        for name in ("decode_ms", "infer_ms", "total_ms", "round_trip_ms", "round_trip_p95_ms"):
-            lines.append(f"{name.removesuffix('_ms')},{stages.photo},1,{getattr(stages, name)},ms")
+        lines += [f"{name.removesuffix('_ms')},{stages.photo},1,{getattr(stages, name)},ms" for name in _MEASURED]
     for step in report.throughput:
         lines.append(f"throughput,small,{step.at_once},{step.photos_per_s},photos/s")
         lines.append(f"median,small,{step.at_once},{step.median_ms},ms")

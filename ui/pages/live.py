@@ -15,6 +15,4 @@ class Camera(Element, component="../components/live.js"):
 def live(visit: Visit) -> None:
     """Build the page."""
     text = visit.text
-    part(
-        Camera, t=text.part("live", "pauses"), language=text.language, names=visit.names(list(LABELS))
-    )
+    part(Camera, t=text.part("live", "pauses"), language=text.language, names=visit.names(list(LABELS)))

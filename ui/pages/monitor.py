@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from nicegui import ui
@@ -36,10 +37,10 @@ def monitor(visit: Visit) -> None:
     news = Tag("p", class_="unseen", role="status")
     panels: list[_Panel] = []
     with Tag("div", class_="panels"):
-        for name, draw in PANELS.items():
+        for name, draw_panel in PANELS.items():
             with Tag("section", class_=f"panel panel-{name}", aria_label=text(f"monitor.{name}")):
                 Tag("h2", text(f"monitor.{name}"))
-                panels.append(_Panel(Markup(), draw))
+                panels.append(_Panel(Markup(), draw_panel))
     drawn: list[object] = [None]
 
     def draw() -> None:
@@ -104,7 +105,7 @@ def _serving(watch: Watch, text: Texts) -> str:
 def _requests(watch: Watch, text: Texts) -> str:
     scrapes = [look.scrape for look in watch.looks][-SHOWN:]
     rates: list[float | None] = []
-    for before, now in zip(scrapes, scrapes[1:], strict=False):
+    for before, now in pairwise(scrapes):
         same = before is not None and now is not None and before.began == now.began
         rates.append(rate(now, before) if same and now and before else None)
     then, newest = watch.before(WINDOW_S), watch.latest
@@ -178,7 +179,13 @@ def _confidence(watch: Watch, text: Texts) -> str:
     rows, below = [], 0.0
     for bound, cumulative in sorted(newest.buckets("dandelion_confidence").items()):
         if not math.isinf(bound):
-            rows.append((f"≤ {text.percent(bound, 0)}", (cumulative - below) / count, text.percent((cumulative - below) / count, 0)))
+            rows.append(
+                (
+                    f"≤ {text.percent(bound, 0)}",
+                    (cumulative - below) / count,
+                    text.percent((cumulative - below) / count, 0),
+                )
+            )
             below = cumulative
     return _figure(text.percent(mean), text("monitor.mean_confidence")) + charts.bars(rows, highest=1.0, class_="tight")
 
@@ -230,7 +237,7 @@ def _memory(scrape: Scrape | None) -> float | None:
 
 def _ms(seconds: float | None, text: Texts) -> str:
     if seconds is None:
-        return "–"
+        return "\N{EN DASH}"
     milliseconds = 1000 * seconds
     return f"{text.number(milliseconds, 1 if milliseconds < 10 else 0)} ms"
 

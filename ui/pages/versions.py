@@ -181,5 +181,6 @@ def _facts(version: Mapping[str, Any], text: Texts) -> str:
 
 def _link(run: str) -> str:
     if run.startswith(("http://", "https://")):
-        return f'<a href="{escape(run)}" target="_blank" rel="noreferrer noopener">{escape(run.rsplit("/", 1)[-1][:12])}</a>'
+        name = escape(run.rsplit("/", 1)[-1][:12])
+        return f'<a href="{escape(run)}" target="_blank" rel="noreferrer noopener">{name}</a>'
     return escape(run[:12])

@@ -1,14 +1,15 @@
 // The class-activation map as a layer over the photo, in colours that no meadow has: on yellow flowers the API's own
-// scale, which ends in yellow, would be lost. Lightness grows evenly, so that it reads without colour, too.
+// scale, which ends in yellow, would be lost. Weak evidence stays clear, so that the photo is not veiled.
 
 const ANCHORS = [
-  [36, 8, 92],
-  [104, 22, 160],
-  [190, 36, 166],
-  [246, 92, 160],
-  [255, 226, 240],
+  [112, 16, 150],
+  [180, 24, 160],
+  [236, 44, 140],
+  [255, 110, 150],
+  [255, 214, 228],
 ];
-const STRONGEST = 0.9; // opacity of the strongest evidence
+const FAINT = 0.15; // evidence below this is not drawn
+const FULL = 0.8; // and from here on it covers the photo
 const LONGEST = 256; // px: the browser smooths the rest
 
 const COLOURS = Array.from({ length: 256 }, (_, value) => {
@@ -16,6 +17,11 @@ const COLOURS = Array.from({ length: 256 }, (_, value) => {
   const low = Math.min(ANCHORS.length - 2, Math.floor(place));
   return ANCHORS[low].map((start, i) => start + (ANCHORS[low + 1][i] - start) * (place - low));
 });
+
+function cover(strength) {
+  const x = Math.min(1, Math.max(0, (strength - FAINT) / (FULL - FAINT)));
+  return x * x * (3 - 2 * x);
+}
 
 // `map` are rows from the top, 0..1; the canvas takes the photo's proportions.
 export function paint(canvas, map, width, height) {
@@ -33,7 +39,7 @@ export function paint(canvas, map, width, height) {
     pixels.data[i] = colour[0];
     pixels.data[i + 1] = colour[1];
     pixels.data[i + 2] = colour[2];
-    pixels.data[i + 3] = 255 * STRONGEST * (value / 255) ** 0.8;
+    pixels.data[i + 3] = 255 * cover(value / 255);
   }
   context.putImageData(pixels, 0, 0);
 }

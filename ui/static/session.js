@@ -111,7 +111,6 @@ async function classify(item) {
       map: markRaw(data.activation_map),
       at: new Date().toISOString(),
     });
-    session.pause = "";
   } else if (problem.kind === "busy" || problem.kind === "away") {
     item.state = "waiting";
     session.pause = problem.kind;
