@@ -10,13 +10,13 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train bench test check format clean
+.PHONY: help run train bench test check format screenshots clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.serving ## Serve on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
-	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m runtime
+run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
+	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
 
 train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source $(SOURCE))
@@ -49,6 +49,9 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
+	$(BIN)/python -m tests.ui.screenshots $(PHOTOS)
+
 include deploy/targets.mk
 
 clean: ## Remove the environment and caches (var/ stays)
@@ -61,7 +64,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what serving needs into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ui]'
 	@touch $@
 
 $(VENV)/.export: EXTRA = benchmarks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -13,14 +12,15 @@ from typing import Any
 import click
 import uvicorn
 
-from runtime.api.app import create_app
+from runtime.api.app import App
 from runtime.api.keys import new_key
 from runtime.appliance import Appliance, assemble
 from runtime.bundle import Bundle
-from runtime.commands import Commands, Refusal
+from runtime.commands import Commands
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
 from runtime.kernels import open_proven
+from runtime.listening import listen
 from runtime.logs import Format, configure_logging
 from runtime.models.commands import models, store
 from runtime.options import serving_options, settings_of
@@ -65,10 +65,10 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
-    with _listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener:
         appliance = assemble(settings)
         config = uvicorn.Config(
-            create_app(appliance),
+            App(appliance),
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -112,22 +112,6 @@ def key() -> None:
 
 main.add_command(models)
 main.add_command(store)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is loaded: a busy one is the commonest mistake."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise Refusal(
-            f"cannot listen on {host} port {port} ({error.strerror}); choose another with PORT= or DANDELION_HOST="
-        ) from error
-    return listener
 
 
 if __name__ == "__main__":

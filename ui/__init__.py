@@ -1,1 +1,1 @@
-"""The browser app: a NiceGUI front end, and the one process that serves it together with the API."""
+"""The browser app: a NiceGUI front end beside the API, or in front of a remote one."""

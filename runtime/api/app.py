@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from litestar import Litestar, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
-from litestar.types import ASGIApp
+from litestar.types import Receive, Scope, Send
 
 from runtime.admission import Overloaded
 from runtime.api import docs, health, models
@@ -34,11 +34,24 @@ async def home() -> Redirect:
     return Redirect(docs.PATH)
 
 
-def create_app(appliance: Appliance) -> ASGIApp:
-    """The HTTP interface of an appliance, which it starts and stops."""
-    metrics, settings = appliance.metrics, appliance.settings
-    guarded = Guard(_routes(appliance), metrics, upload_patience_s=settings.upload_patience_s)
-    return ObserveRequests(guarded, metrics)
+class App:
+    """The HTTP interface of an appliance, as an ASGI app; its lifespan starts and stops the appliance."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        """Nothing runs before the lifespan begins."""
+        metrics, settings = appliance.metrics, appliance.settings
+        self._routes = _routes(appliance)
+        self._outermost = ObserveRequests(
+            Guard(self._routes, metrics, upload_patience_s=settings.upload_patience_s), metrics
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        await self._outermost(scope, receive, send)
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """The lifespan, for a process that serves other apps beside this one."""
+        return self._routes.lifespan()
 
 
 def _routes(appliance: Appliance) -> Litestar:

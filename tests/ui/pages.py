@@ -1,0 +1,135 @@
+"""The browser app as a process, and a browser to look at it with."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
+
+CHROMIUM = "/usr/bin/chromium"
+START_S = 60
+WIDE = {"width": 1440, "height": 900}
+NARROW = {"width": 390, "height": 844}
+PATHS = ("/", "/live", "/monitor", "/versions", "/benchmark")
+
+
+@dataclass
+class App:
+    process: subprocess.Popen[str]
+    log: Path
+    url: str
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=START_S)
+
+
+@contextmanager
+def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **environment: str) -> Iterator[App]:
+    log = folder / f"{module}-{time.monotonic_ns()}.log"
+    command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *arguments]
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stderr=stream, env=os.environ | environment, text=True)
+    try:
+        yield App(process, log, _wait_until_ready(process, log))
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"at http://localhost:(\d+)", log.read_text())
+        if found:
+            url = f"http://127.0.0.1:{found[1]}"
+            try:
+                if httpx.get(url + "/", follow_redirects=True).is_success:
+                    return url
+            except httpx.TransportError:
+                pass
+        time.sleep(0.05)
+    raise AssertionError(f"it did not start:\n{log.read_text()}")
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--font-render-hinting=none",
+        ],
+    )
+
+
+@dataclass
+class Visitor:
+    """One browser context. What it asked of anybody else, and what its pages complained of, is held against it."""
+
+    context: BrowserContext
+    page: Page
+    url: str
+    strays: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> Page:
+        self.page.goto(self.url + path)
+        self.page.wait_for_selector(".state .dot")  # connected: the server has drawn the state
+        return self.page
+
+
+@contextmanager
+def visitor(
+    browser: Browser,
+    url: str,
+    *,
+    size: dict[str, int] = WIDE,
+    language: str = "en-GB",
+    dark: bool = False,
+    scale: float = 1,
+) -> Iterator[Visitor]:
+    narrow = size["width"] < 700
+    context = browser.new_context(
+        viewport=size,  # type: ignore[arg-type]
+        locale=language,
+        color_scheme="dark" if dark else "light",
+        device_scale_factor=scale,
+        has_touch=narrow,
+        is_mobile=narrow,
+        permissions=["camera"],
+    )
+    context.set_default_timeout(20_000)
+    guest = Visitor(context, context.new_page(), url)
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((url, url.replace("http", "ws"), "blob:", "data:")):
+            guest.strays.append(request.url)
+
+    context.on("request", watch)
+    guest.page.on("pageerror", lambda error: guest.errors.append(str(error)))
+    try:
+        yield guest
+    finally:
+        context.close()
+    assert guest.strays == []
+    assert guest.errors == []

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import ui
+from ui.language import LANGUAGES, Texts, catalogue, preferred
+
+FOLDER = Path(ui.__file__).parent
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def test_both_languages_say_the_same_things():
+    english, french = (catalogue(language) for language in LANGUAGES)
+    assert english.keys() == french.keys()
+    for key, text in english.items():
+        assert placeholders(text) == placeholders(french[key]), key
+        assert text.strip(), key
+        assert french[key].strip(), key
+
+
+def test_every_text_that_the_code_asks_for_is_there():
+    code = "\n".join(file.read_text() for file in FOLDER.rglob("*.py"))
+    asked = set(re.findall(r'text\(\s*"([a-z]+\.[a-z0-9_]+)"', code))
+    assert len(asked) > 60
+    assert asked <= catalogue("en").keys()
+
+
+@pytest.mark.parametrize(
+    ("script", "prefixes"),
+    [("classify", ["classify", "refused"]), ("live", ["live", "pauses"]), ("compare", ["compare", "refused"])],
+)
+def test_every_text_that_a_script_asks_for_is_there(script: str, prefixes: list[str]):
+    code = (FOLDER / "static" / f"{script}.js").read_text()
+    asked = set(re.findall(r"\bt\.([a-z_]+)", code))
+    assert asked
+    assert asked <= Texts("en").part(*prefixes).keys()
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        (None, "", "en"),
+        (None, "fr-CA,en;q=0.8", "fr"),
+        (None, "de,fr;q=0.5,en;q=0.7", "en"),
+        (None, "fr;q=0, en", "en"),
+        (None, "fr;q=nonsense", "en"),
+        ("fr", "en", "fr"),
+        ("xx", "fr", "fr"),
+    ],
+)
+def test_the_visitor_s_language_is_found(cookie: str | None, accepted: str, language: str):
+    assert preferred(cookie, accepted) == language
+
+
+def test_numbers_are_written_as_the_language_does():
+    assert Texts("en").number(1234.5, 1) == "1,234.5"
+    assert Texts("fr").number(1234.5, 1) == "1\N{NARROW NO-BREAK SPACE}234,5"
+    assert Texts("en").percent(0.965) == "96.5%"
+    assert Texts("fr").duration(90) == "1,5 min"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from runtime.models.catalogue import Catalogue
+from runtime.models.publish import publish
+from runtime.store import open_store
+from tests.bundles import write_bundle
+from tests.ui.conftest import Visit
+from tests.ui.pages import NARROW, PATHS, WIDE, App, app
+from tests.ui.test_classify import Photos, add, settled
+
+KEY = "an-operator-s-key"
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An appliance that follows a store of two versions, the second of which serves."""
+    folder = tmp_path_factory.mktemp("operated")
+    store = open_store(str(folder / "store"))
+    for name in ("v1", "v2"):
+        publish(write_bundle(folder / name), store, tag=Catalogue(store).tag())
+    entry = f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"
+    arguments = ("--models", str(folder / "store"), "--cache", str(folder / "cache"), "--admin-keys", entry)
+    with app(folder, *arguments, DANDELION_POLL_S="0.5") as running:
+        yield running
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']} ({violation['impact']}): {[node['html'][:160] for node in violation['nodes']][:3]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_page_has_a_serious_barrier(visit: Visit, photos: Photos, size: dict[str, int], dark: bool):
+    guest = visit(size=size, dark=dark)
+    for path in PATHS:
+        page = guest.open(path)
+        expect(page.locator("h1")).to_be_visible()
+        page.wait_for_timeout(600)  # until what moves has come to rest
+        assert serious(page) == [], path
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size["width"], f"{path} is {wide} px wide"
+    page = guest.open("/")
+    add(page, photos(3))
+    settled(page, 3)
+    page.wait_for_timeout(600)
+    assert serious(page) == []
+    page.get_by_role("button", name="Table").click()
+    assert serious(page) == []
+    page.locator("tbody .link").first.click()
+    page.wait_for_timeout(400)
+    assert serious(page) == []
+    page.get_by_role("button", name="Close").click()
+    page.locator(".state").click()
+    page.wait_for_timeout(400)
+    assert serious(page) == []
+
+
+def test_every_page_is_reached_by_keyboard(visit: Visit):
+    page = visit().open()
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the page")
+    for name in ("Classify", "Live", "Monitor", "Models", "Benchmark"):
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_text(name)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Benchmark")
+    expect(page).to_have_title("Benchmark · Dandelion")
+    expect(page.locator("nav [aria-current=page]")).to_have_text("Benchmark")
+
+
+def test_the_look_follows_the_system_and_is_switched(visit: Visit):
+    page = visit(dark=True).open()
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.get_by_role("button", name="Light or dark").click()
+    light = page.evaluate(background)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(background) == light
+
+
+def test_the_camera_is_classified_one_frame_at_a_time(visit: Visit):
+    page = visit().open("/live")
+    under_way, most = 0, 0
+
+    def begin(_: object) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+
+    def end(_: object) -> None:
+        nonlocal under_way
+        under_way -= 1
+
+    page.on("request", lambda request: begin(request) if "/ui/api/" in request.url else None)
+    page.on("requestfinished", lambda request: end(request) if "/ui/api/" in request.url else None)
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator(".verdict")).to_contain_text("%")
+    expect(page.locator(".rate").first).not_to_have_text("0 frames a second")
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
+    assert most == 1
+
+
+def test_the_monitor_shows_what_was_classified(visit: Visit, photos: Photos):
+    guest = visit()
+    page = guest.open("/")
+    add(page, photos(5))
+    settled(page, 5)
+    page.get_by_role("link", name="Monitor").click()
+    expect(page.locator(".panel-serving")).to_contain_text("v7")
+    expect(page.locator(".panel-serving")).to_contain_text("INT8")
+    expect(page.locator(".panel-mix")).to_contain_text("Dandelion")
+    expect(page.locator(".panel-latency")).to_contain_text("ms")
+    expect(page.locator(".panel-machine")).to_contain_text("MiB")
+    looks = page.locator(".panel-availability")
+    before = looks.inner_text()
+    expect(looks).not_to_have_text(before)  # by itself
+
+
+def test_versions_are_loaded_pinned_and_rolled_back_with_the_key_only(visit: Visit, operated: App):
+    page = visit(operated.url).open("/versions")
+    serving = page.locator(".version.serving h2")
+    expect(serving).to_have_text("v2")
+    page.get_by_role("button", name="Pin v1").click()
+    expect(page.locator("main .note.warn")).to_contain_text("This takes an administrator")
+    page.locator(".state").click()
+    page.get_by_label("API key", exact=True).fill(KEY)
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Pin v1").click()
+    expect(serving).to_have_text("v1")
+    expect(page.locator(".version.serving .badge")).to_contain_text(["serving", "pinned"])
+    page.get_by_role("button", name="Follow the store again").click()
+    expect(page.locator("main .note")).to_contain_text("followed again")
+    page.get_by_role("button", name="Serve now v1").or_(page.get_by_role("button", name="Serve now v2")).first.click()
+    expect(page.locator("main .note")).to_contain_text("serves now")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.locator("main .note")).to_contain_text("serves again, and is pinned")
+
+
+def test_two_versions_are_asked_about_the_same_photo(visit: Visit, operated: App, photos: Photos):
+    page = visit(operated.url).open("/versions")
+    page.locator(".compare input[type=file]").set_input_files(photos(1))
+    sides = page.locator(".side")
+    expect(sides).to_have_count(2)
+    expect(sides.first).to_contain_text("Dandelion")
+    # The second answers, too, where it is loaded beside the first; where not, that is said.
+    expect(sides.nth(1).locator("h3, .why")).to_be_visible()
+
+
+def test_the_benchmark_ends_with_a_verdict_and_a_file(visit: Visit):
+    page = visit(language="fr-FR").open("/benchmark")
+    page.get_by_role("button", name="Mesurer").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator(".verdict-big")).to_contain_text("photos par seconde", timeout=120_000)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Télécharger JSON").click()
+    report = json.loads(Path(download.value.path()).read_text())
+    assert report["version"] == "v7"
+    assert [step["at_once"] for step in report["throughput"]] == [1, 2, 4, 8]
+    assert all(stage["infer_ms"] > 0 for stage in report["stages"])
+
+
+def test_nothing_of_the_page_shadows_the_api(running: App, browser: Browser):
+    import httpx
+
+    with httpx.Client(base_url=running.url) as client:
+        assert client.get("/health").json()["status"] == "ok"
+        assert client.get("/model").json()["manifest"]["version"] == "v7"
+        assert client.get("/models").json()["serving"] == "v7"
+        assert "dandelion_requests_total" in client.get("/metrics").text
+        assert client.get("/docs").status_code == 200
+        assert "text/html" in client.get("/").headers["content-type"]

@@ -1,0 +1,77 @@
+"""`python -m ui`: serve the browser app, by default together with the API on one port."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from runtime.commands import Refusal
+from runtime.logs import Format
+from runtime.options import serving_options, settings_of
+
+log = logging.getLogger("ui")
+
+
+class _BadValue(click.ClickException):
+    exit_code = 2
+
+
+class _OneLine(click.Command):
+    """Refuses in one line: a Refusal with exit code 1, a bad value with 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            raise _BadValue(error.format_message()) from error
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Refusal as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _checked_urls(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise click.BadParameter(f"{url!r} is not the address of an appliance, such as http://meadow:8000")
+        if parts.username or parts.password:
+            raise click.BadParameter("an address holds no password; type the API key in the page")
+    return tuple(dict.fromkeys(url.rstrip("/") for url in urls))
+
+
+@click.command(cls=_OneLine, context_settings={"show_default": True})
+@click.option(
+    "--api",
+    "remotes",
+    multiple=True,
+    callback=_checked_urls,
+    envvar="DANDELION_API",
+    show_envvar=True,
+    metavar="URL",
+    help="Serve only the page, for the appliance at URL. Several may be given: the page can switch between them.",
+)
+@serving_options
+def main(remotes: tuple[str, ...], log_level: str, log_format: Format, **options: Any) -> None:
+    """Serve the browser app on one port with the API, or with --api in front of a remote appliance."""
+    from runtime.listening import listen
+    from runtime.logs import configure_logging
+    from ui.process import serve
+
+    configure_logging(log_level, log_format)
+    # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = settings_of(**options)
+    with listen(settings.host, settings.port) as listener:
+        serve(settings, remotes, listener)
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="python -m ui"))

@@ -1,0 +1,2 @@
+// Kept by browsers for long, so it holds nothing but the way to what may change.
+export { default } from "/ui/static/live.js";

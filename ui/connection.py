@@ -1,0 +1,88 @@
+"""The dialog that chooses the appliance and takes the API key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui.events import GenericEventArguments
+
+from ui.tags import Tag
+from ui.targets import LOCAL
+from ui.visit import Visit
+
+# The key leaves the field at once: it is not to be read from the page again.
+_TAKE = """(event) => {
+  event.preventDefault();
+  const form = event.currentTarget, key = form.elements.key;
+  emit({target: form.elements.target?.value ?? "", key: key.value, forget: form.elements.forget?.checked ?? false});
+  key.value = "";
+  form.closest("dialog").close();
+}"""
+
+
+class Connection:
+    """One visitor's dialog."""
+
+    def __init__(self, visit: Visit, changed: Callable[[], None]) -> None:
+        """`changed` is called after the visitor has chosen."""
+        self._visit = visit
+        self._changed = changed
+
+    @property
+    def opener(self) -> str:
+        """The script that opens it."""
+        return "() => document.getElementById('connection').showModal()"
+
+    def dialog(self) -> None:
+        """Draw it, closed."""
+        text, session = self._visit.text, self._visit.session
+        with Tag("dialog", id="connection", class_="sheet-dialog", aria_label=text("connection.title")):
+            with Tag("form", method="dialog") as form:
+                Tag("h2", text("connection.title"))
+                self._targets()
+                with Tag("label", class_="field"):
+                    Tag("span", text("connection.key"))
+                    Tag(
+                        "input",
+                        type="password",
+                        name="key",
+                        autocomplete="off",
+                        spellcheck="false",
+                        placeholder=text("connection.key_set") if session.key else "",
+                    )
+                Tag("p", text("connection.key_note"), class_="small")
+                if session.key:
+                    with Tag("label", class_="choice"):
+                        Tag("input", type="checkbox", name="forget")
+                        Tag("span", text("connection.forget"))
+                with Tag("div", class_="row end"):
+                    close = Tag("button", text("connection.cancel"), class_="button", type="button")
+                    close.on("click", js_handler="(event) => event.currentTarget.closest('dialog').close()")
+                    Tag("button", text("connection.use"), class_="button primary", type="submit")
+            form.on("submit", self._take, js_handler=_TAKE)
+
+    def _targets(self) -> None:
+        text = self._visit.text
+        with Tag("fieldset", class_="choices"):
+            Tag("legend", text("connection.which"))
+            for key in self._visit.targets.keys:
+                with Tag("label", class_="choice"):
+                    radio = Tag("input", type="radio", name="target", value=key)
+                    if key == self._visit.session.target:
+                        radio.props["checked"] = True
+                    with Tag("span"):
+                        Tag("b", text("connection.local") if key == LOCAL else key)
+                        note = "connection.local_note" if key == LOCAL else "connection.remote_note"
+                        Tag("small", text(note))
+
+    def _take(self, event: GenericEventArguments) -> None:
+        session = self._visit.session
+        target, key = str(event.args["target"]), str(event.args["key"]).strip()
+        if target in self._visit.targets.keys and target != session.target:
+            session.target = target
+            session.key = ""  # a key is for one appliance, and shown to no other
+        if event.args["forget"]:
+            session.key = ""
+        if key and key.isascii() and key.isprintable():
+            session.key = key
+        self._changed()

@@ -1,0 +1,56 @@
+"""Two ASGI apps behind one port: the page at its own few paths, the API everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import FastAPI
+
+from runtime.api.app import App
+from ui.paths import ASSETS, PAGES
+from ui.targets import Targets
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Dispatcher:
+    """Passes each request to the shell or to the API, and starts and stops both."""
+
+    def __init__(self, shell: FastAPI, api: App | None, targets: Targets) -> None:
+        """Without `api` the shell takes everything."""
+        self._shell = shell
+        self._api = api
+        self._targets = targets
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._api is None or belongs_to_page(scope["path"]):
+            await self._shell(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)  # type: ignore[arg-type]  # Litestar spells ASGI in types of its own
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with AsyncExitStack() as stack:
+                if self._api:
+                    await stack.enter_async_context(self._api.lifespan())
+                await stack.enter_async_context(self._shell.router.lifespan_context(self._shell))
+                stack.push_async_callback(self._targets.close)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except BaseException as error:
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def belongs_to_page(path: str) -> bool:
+    """Whether a path is one of the page's own: the API keeps all others."""
+    return path in PAGES or path.startswith(ASSETS)

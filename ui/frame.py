@@ -1,0 +1,150 @@
+"""What surrounds every page: name, navigation, the appliance's state, language, look, connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui import background_tasks, ui
+from nicegui.element import Element
+
+from ui.connection import Connection
+from ui.icons import CONNECTION, MARK, PAGE_ICONS, THEME
+from ui.language import COOKIE, LANGUAGES, Texts
+from ui.pages.benchmark import benchmark
+from ui.pages.classify import classify
+from ui.pages.live import live
+from ui.pages.monitor import monitor
+from ui.pages.versions import versions
+from ui.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, VERSIONS
+from ui.tags import Markup, Tag, escape
+from ui.visit import Visit
+
+BUILDERS: dict[str, tuple[str, Callable[[Visit], None]]] = {
+    CLASSIFY: ("classify", classify),
+    LIVE: ("live", live),
+    MONITOR: ("monitor", monitor),
+    VERSIONS: ("versions", versions),
+    BENCHMARK: ("benchmark", benchmark),
+}
+STATE_EVERY_S = 4.0
+FOCUS = "requestAnimationFrame(() => document.getElementById('main')?.focus({preventScroll: true}))"
+
+
+class Frame:
+    """The frame of one open page; it draws itself again in another language."""
+
+    def __init__(self, visit: Visit) -> None:
+        """Draw it."""
+        self._visit = visit
+        self._client = ui.context.client
+        self._router = self._client.sub_pages_router
+        self._links: dict[str, Element] = {}
+        self._state: Markup | None = None
+        self._root = Tag("div", class_="app")
+        self._router.on_path_changed(self._moved)
+        self._draw()
+        ui.timer(STATE_EVERY_S, self._look)
+
+    def _draw(self) -> None:
+        text = self._visit.text
+        self._root.clear()
+        with self._root:
+            Tag("a", text("frame.skip"), class_="skip", href="#main")
+            with Tag("header", class_="top"):
+                with Tag("div", class_="brand"):
+                    ui.html(MARK, sanitize=False).props("aria-hidden=true")
+                    Tag("span", text("app.name"))
+                self._navigation(text)
+                self._tools(text)
+            with Tag("div", id="main", tabindex="-1"):  # NiceGUI's own <main> is around everything
+                ui.sub_pages({path: self._page(path) for path in BUILDERS}, show_404=False)
+        self._mark(self._router.current_path)
+
+    def _page(self, path: str) -> Callable[[], None]:
+        return lambda: BUILDERS[path][1](self._visit)
+
+    def _navigation(self, text: Texts) -> None:
+        with Tag("nav", class_="pages", aria_label=text("frame.pages")):
+            for path, (name, _) in BUILDERS.items():
+                with Tag("a", href=path) as link:
+                    ui.html(PAGE_ICONS[name], sanitize=False, tag="span").props("aria-hidden=true")
+                    Tag("span", text(f"frame.{name}"))
+                self._links[path] = link
+
+    def _tools(self, text: Texts) -> None:
+        connection = Connection(self._visit, changed=self._changed)
+        with Tag("div", class_="tools"):
+            opener = Tag(
+                "button", class_="state", type="button", aria_haspopup="dialog", title=text("frame.connection")
+            )
+            with opener:
+                ui.html(CONNECTION, sanitize=False, tag="span").props("aria-hidden=true").classes("state-icon")
+                Tag("span", text("frame.connection"), class_="unseen")
+                self._state = Markup("span")
+            opener.on("click", js_handler=connection.opener)
+            for language, name in LANGUAGES.items():
+                if language != text.language:
+                    button = Tag(
+                        "button", language.upper(), class_="tool", type="button", lang=language, aria_label=name
+                    )
+                    button.on("click", lambda _, language=language: self._speak(language))
+            look = Tag("button", class_="tool", type="button", aria_label=text("frame.theme"))
+            with look:
+                ui.html(THEME, sanitize=False, tag="span").props("aria-hidden=true")
+            look.on("click", js_handler="() => window.dandelionTheme()")
+        connection.dialog()
+
+    def _speak(self, language: str) -> None:
+        self._visit.text = Texts(language)
+        self._client.run_javascript(
+            f"document.cookie = '{COOKIE}={language}; Path=/; Max-Age=31536000; SameSite=Strict';"
+            f"document.documentElement.lang = '{language}'"
+        )
+        self._draw()
+        self._client.run_javascript(FOCUS)
+        background_tasks.create(self._look())
+
+    def _changed(self) -> None:
+        """Another appliance or another key: draw the page anew, and let its scripts try again."""
+        self._draw()
+        self._client.run_javascript("window.dispatchEvent(new Event('dandelion-appliance'))")
+        background_tasks.create(self._look())
+
+    def _moved(self, path: str) -> None:
+        self._mark(path)
+        self._client.run_javascript(FOCUS)
+
+    def _mark(self, current: str) -> None:
+        path = current.partition("?")[0].partition("#")[0]
+        text = self._visit.text
+        for target, link in self._links.items():
+            if target == path:
+                link.props["aria-current"] = "page"
+            else:
+                link.props.pop("aria-current", None)
+            link.update()
+        if path in BUILDERS:
+            title = f"{text(f'frame.{BUILDERS[path][0]}')} · {text('app.name')}"
+            with self._client:
+                ui.page_title(title)
+
+    async def _look(self) -> None:
+        state = await self._visit.targets.state(self._visit.session.target)
+        text = self._visit.text
+        if self._state is None:
+            return
+        if not state.up:
+            words, kind = text("frame.away", since=text.clock(state.since)), "away"
+        elif state.reasons:
+            words, kind = text("frame.degraded"), "degraded"
+        else:
+            words, kind = text("frame.ready"), "up"
+        self._state.put(
+            f'<i class="dot {kind}"></i><span class="state-words">{escape(words)}</span>'
+            f'<span class="state-version">{escape(state.version)}</span>'
+        )
+
+
+def build(visit: Visit) -> None:
+    """Build a page for a visit."""
+    Frame(visit)

@@ -1,0 +1,89 @@
+"""English and French: the words of the page, and how numbers and moments are written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
+COOKIE = "dandelion_language"
+
+_FOLDER = Path(__file__).parent / "catalogue"
+
+
+class Texts:
+    """The catalogue of one language. Keys are `page.name`; values may hold `{placeholders}`."""
+
+    def __init__(self, language: str) -> None:
+        """`language` is one of LANGUAGES."""
+        self.language = language
+        self._texts = catalogue(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """One text, filled in. Raises KeyError for a key that the catalogue lacks."""
+        text = self._texts[key]
+        return text.format(**values) if values else text
+
+    def part(self, *prefixes: str) -> dict[str, str]:
+        """The texts of some pages, without their prefix, for a script of the page."""
+        return {
+            key.split(".", 1)[1]: text
+            for prefix in prefixes
+            for key, text in self._texts.items()
+            if key.startswith(f"{prefix}.")
+        }
+
+    def label(self, label: str) -> str:
+        """A class of the model in this language, where the catalogue knows it."""
+        return self._texts.get(f"label.{label}", label)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """A number with `digits` decimals."""
+        text = f"{value:,.{digits}f}"
+        if self.language == "fr":
+            return text.replace(",", "\u202f").replace(".", ",")
+        return text
+
+    def percent(self, share: float, digits: int = 1) -> str:
+        """A share (0..1) in percent."""
+        space = "\u202f" if self.language == "fr" else ""
+        return f"{self.number(100 * share, digits)}{space}%"
+
+    def clock(self, at: float) -> str:
+        """A moment (Unix time, s) as this machine's time of day."""
+        return time.strftime("%H:%M:%S", time.localtime(at))
+
+    def duration(self, seconds: float) -> str:
+        """A duration in its largest unit that is not below one."""
+        for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+            if seconds >= length:
+                return f"{self.number(seconds / length, 1 if seconds < 10 * length else 0)} {self(f'unit.{unit}')}"
+        return f"{self.number(seconds)} s"
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """All texts of a language."""
+    return msgspec.json.decode((_FOLDER / f"{language}.json").read_bytes(), type=dict[str, str])
+
+
+def preferred(cookie: str | None, accepted: str) -> str:
+    """The visitor's language: the one chosen before, else the first that Accept-Language and we have in common."""
+    if cookie and cookie in LANGUAGES:
+        return cookie
+    weighted = []
+    for place, entry in enumerate(accepted.split(",")):
+        name, _, weight = entry.partition(";q=")
+        weighted.append((-_quality(weight), place, name.strip().lower()[:2]))
+    return next((name for quality, _, name in sorted(weighted) if name in LANGUAGES and quality), "en")
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,261 @@
+"""The Monitor page: how the appliance is doing, drawn again with each look at it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from nicegui import ui
+
+from ui import charts
+from ui.language import Texts
+from ui.scrape import STAGES, Scrape, cpu, percentile, rate
+from ui.tags import Markup, Tag, escape
+from ui.visit import Visit
+from ui.watch import EVERY_S, Watch
+
+WINDOW_S = 60.0  # what "now" means for rates and percentiles
+SHOWN = 150  # looks on a chart: five minutes
+DRIFT_SOME, DRIFT_MUCH = 0.1, 0.25
+
+
+class _Panel(NamedTuple):
+    block: Markup
+    draw: Callable[[Watch, Texts], str]
+
+
+def monitor(visit: Visit) -> None:
+    """Build the page."""
+    text = visit.text
+    with Tag("div", class_="page-head"):
+        Tag("h1", text("monitor.title"))
+        Tag("p", text("monitor.lead"), class_="lead")
+    status = Markup(class_="status-line")
+    news = Tag("p", class_="unseen", role="status")
+    panels: list[_Panel] = []
+    with Tag("div", class_="panels"):
+        for name, draw_panel in PANELS.items():
+            with Tag("section", class_=f"panel panel-{name}", aria_label=text(f"monitor.{name}")):
+                Tag("h2", text(f"monitor.{name}"))
+                panels.append(_Panel(Markup(), draw_panel))
+    drawn: list[object] = [None]
+
+    def draw() -> None:
+        watch = visit.watch
+        watch.look()
+        if drawn[0] == (id(watch), watch.sequence):
+            return
+        drawn[0] = (id(watch), watch.sequence)
+        headline, kind = _status(watch, text)
+        status.put(f'<i class="dot {kind}"></i><strong>{escape(headline)}</strong>{_reasons(watch)}')
+        news.say(headline)
+        for panel in panels:
+            panel.block.put(panel.draw(watch, text))
+
+    ui.timer(EVERY_S / 2, draw)
+
+
+def _status(watch: Watch, text: Texts) -> tuple[str, str]:
+    if watch.away_since:
+        return text("monitor.away_since", since=text.clock(watch.away_since)), "away"
+    if watch.latest is None:
+        return text("monitor.asking"), "blank"
+    if watch.back_since and time.time() - watch.back_since < WINDOW_S:
+        return text("monitor.back", since=text.clock(watch.back_since)), "up"
+    if watch.health.get("reasons"):
+        return text("monitor.degraded"), "degraded"
+    return text("monitor.up", uptime=text.duration(float(watch.health.get("uptime_s", 0)))), "up"
+
+
+def _reasons(watch: Watch) -> str:
+    if watch.away_since:
+        return ""
+    return "".join(f'<span class="reason">{escape(str(reason))}</span>' for reason in watch.health.get("reasons", []))
+
+
+def _availability(watch: Watch, text: Texts) -> str:
+    looks = list(watch.looks)[-SHOWN:]
+    ups: list[bool | None] = [None] * (SHOWN - len(looks)) + [look.scrape is not None for look in looks]
+    share = sum(look.scrape is not None for look in looks) / max(1, len(looks))
+    words = text("monitor.availability_words", share=text.percent(share), looks=len(looks))
+    return charts.strip(ups, words) + f'<p class="small">{escape(words)}</p>'
+
+
+def _serving(watch: Watch, text: Texts) -> str:
+    newest = watch.latest
+    if newest is None:
+        return _nothing(text)
+    info = newest.info("dandelion_model_info")
+    serving = watch.model.get("serving", {})
+    deviation = serving.get("golden_deviation")
+    rows = [
+        (text("monitor.model"), info.get("name", "")),
+        (text("monitor.version"), info.get("version", "")),
+        (text("monitor.precision"), info.get("precision", "").upper()),
+        (text("monitor.kernel"), info.get("kernel", "")),
+    ]
+    if deviation is not None:
+        rows.append((text("monitor.deviation"), text.number(float(deviation), 4)))
+    return _facts(rows)
+
+
+def _requests(watch: Watch, text: Texts) -> str:
+    scrapes = [look.scrape for look in watch.looks][-SHOWN:]
+    rates: list[float | None] = []
+    for before, now in pairwise(scrapes):
+        same = before is not None and now is not None and before.began == now.began
+        rates.append(rate(now, before) if same and now and before else None)
+    then, newest = watch.before(WINDOW_S), watch.latest
+    if newest is None or then is None:
+        return _nothing(text)
+    figure = text.number(rate(newest, then), 1) if newest is not then else "0"
+    waiting = text(
+        "monitor.in_flight",
+        flying=text.number(max(0.0, newest.value("dandelion_in_flight") - 1)),  # the look itself is one
+        waiting=text.number(newest.value("dandelion_queue_depth")),
+    )
+    known = [*[None] * (SHOWN - 1 - len(rates)), *rates]
+    chart = charts.line(known, text("monitor.requests_chart"))
+    return f'{_figure(figure, text("monitor.per_second"))}{chart}<p class="small">{escape(waiting)}</p>'
+
+
+def _latency(watch: Watch, text: Texts) -> str:
+    now, then = watch.latest, watch.before(WINDOW_S)
+    if now is None or then is None:
+        return _nothing(text)
+    name = "dandelion_stage_seconds"
+    idle = percentile(0.5, now.buckets(name, stage="total"), then.buckets(name, stage="total")) is None
+    rows = []
+    for stage in STAGES:
+        before: Mapping[float, float] = {} if idle else then.buckets(name, stage=stage)
+        found = [percentile(q, now.buckets(name, stage=stage), before) for q in (0.5, 0.95, 0.99)]
+        cells = "".join(f"<td>{_ms(value, text)}</td>" for value in found)
+        rows.append(f'<tr><th scope="row">{escape(text(f"stage.{stage}"))}</th>{cells}</tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("p50", "p95", "p99"))
+    span = text("monitor.since_start") if idle else text("monitor.last_minute")
+    return (
+        f'<table class="figures"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<p class="small">{escape(span)}</p>'
+    )
+
+
+def _rejections(watch: Watch, text: Texts) -> str:
+    newest = watch.latest
+    if newest is None:
+        return _nothing(text)
+    found = {reason: count for reason, count in newest.by("dandelion_rejections_total", "reason").items() if count}
+    total = sum(found.values())
+    figure = _figure(text.number(total), text("monitor.rejected"))
+    rows = [(_word(text, "reason", reason), count, text.number(count)) for reason, count in sorted(found.items())]
+    return figure + (charts.bars(rows) if rows else f'<p class="small">{escape(text("monitor.none_rejected"))}</p>')
+
+
+def _mix(watch: Watch, text: Texts) -> str:
+    newest = watch.latest
+    if newest is None:
+        return _nothing(text)
+    counts = newest.by("dandelion_predictions_total", "label")
+    total = sum(counts.values())
+    if not total:
+        return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
+    rows = [
+        (text.label(label), count / total, f"{text.percent(count / total, 0)}")
+        for label, count in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    uncertain = newest.by("dandelion_predictions_total", "uncertain").get("true", 0.0)
+    words = text("monitor.mix_words", photos=text.number(total), share=text.percent(uncertain / total))
+    return charts.bars(rows, highest=1.0) + f'<p class="small">{escape(words)}</p>'
+
+
+def _confidence(watch: Watch, text: Texts) -> str:
+    newest = watch.latest
+    count = newest.value("dandelion_confidence_count") if newest else 0
+    if newest is None or not count:
+        return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
+    mean = newest.value("dandelion_confidence_sum") / count
+    rows, below = [], 0.0
+    for bound, cumulative in sorted(newest.buckets("dandelion_confidence").items()):
+        if not math.isinf(bound):
+            rows.append(
+                (
+                    f"≤ {text.percent(bound, 0)}",
+                    (cumulative - below) / count,
+                    text.percent((cumulative - below) / count, 0),
+                )
+            )
+            below = cumulative
+    return _figure(text.percent(mean), text("monitor.mean_confidence")) + charts.bars(rows, highest=1.0, class_="tight")
+
+
+def _drift(watch: Watch, text: Texts) -> str:
+    newest = watch.latest
+    found = newest.by("dandelion_drift", "signal") if newest else {}
+    known = {signal: value for signal, value in found.items() if not math.isnan(value)}
+    if not known:
+        return f'<p class="small">{escape(text("monitor.drift_unknown"))}</p>'
+    worst = max(known.values())
+    verdict = "much" if worst > DRIFT_MUCH else "some" if worst > DRIFT_SOME else "none"
+    rows = [(_word(text, "signal", signal), value, text.number(value, 2)) for signal, value in sorted(known.items())]
+    return f'<p class="verdict-words {verdict}">{escape(text(f"monitor.drift_{verdict}"))}</p>' + charts.bars(
+        rows, highest=max(2 * DRIFT_MUCH, worst)
+    )
+
+
+def _machine(watch: Watch, text: Texts) -> str:
+    now, then = watch.latest, watch.before(WINDOW_S)
+    if now is None or then is None:
+        return _nothing(text)
+    memory = now.value("process_resident_memory_bytes") / 2**20
+    cores = cpu(now, then) if now is not then else 0.0
+    memories = [_memory(look.scrape) for look in watch.looks][-SHOWN:]
+    chart = charts.line([*[None] * (SHOWN - len(memories)), *memories], text("monitor.memory_chart"))
+    figures = _figure(f"{text.number(memory)} MiB", text("monitor.memory")) + _figure(
+        text.number(cores, 2), text("monitor.cores")
+    )
+    return f'<div class="pair">{figures}</div>{chart}'
+
+
+PANELS: Mapping[str, Callable[[Watch, Texts], str]] = {
+    "availability": _availability,
+    "serving": _serving,
+    "requests": _requests,
+    "latency": _latency,
+    "mix": _mix,
+    "confidence": _confidence,
+    "drift": _drift,
+    "machine": _machine,
+    "rejections": _rejections,
+}
+
+
+def _memory(scrape: Scrape | None) -> float | None:
+    return scrape.value("process_resident_memory_bytes") / 2**20 if scrape else None
+
+
+def _ms(seconds: float | None, text: Texts) -> str:
+    if seconds is None:
+        return "\N{EN DASH}"
+    milliseconds = 1000 * seconds
+    return f"{text.number(milliseconds, 1 if milliseconds < 10 else 0)} ms"
+
+
+def _word(text: Texts, kind: str, name: str) -> str:
+    try:
+        return text(f"{kind}.{name}")
+    except KeyError:
+        return name
+
+
+def _figure(value: str, words: str) -> str:
+    return f'<p class="figure"><strong>{escape(value)}</strong><span>{escape(words)}</span></p>'
+
+
+def _facts(rows: list[tuple[str, str]]) -> str:
+    return '<dl class="facts-list">' + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in rows) + "</dl>"
+
+
+def _nothing(text: Texts) -> str:
+    return f'<p class="small">{escape(text("monitor.nothing"))}</p>'

@@ -1,0 +1,14 @@
+"""The paths of the page. None may be one of the API's."""
+
+from __future__ import annotations
+
+CLASSIFY = "/"
+LIVE = "/live"
+MONITOR = "/monitor"
+VERSIONS = "/versions"
+BENCHMARK = "/benchmark"
+
+PAGES = (CLASSIFY, LIVE, MONITOR, VERSIONS, BENCHMARK)
+RELAY = "/ui/api"
+STATIC = "/ui/static"
+ASSETS = ("/ui/", "/_nicegui", "/favicon.ico")

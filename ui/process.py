@@ -1,0 +1,53 @@
+"""One process: the page, and where no remote appliance is named, the API beside it on the same port."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from types import FrameType
+
+import uvicorn
+
+from runtime.api.app import App
+from runtime.appliance import Appliance, assemble
+from runtime.settings import Settings
+from ui.dispatch import Dispatcher
+from ui.shell import create_shell
+from ui.targets import Targets
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 10  # for photos under way; open pages are told to reconnect at once
+
+
+class _Server(uvicorn.Server):
+    """Says that it is stopping while it finishes what it has."""
+
+    def __init__(self, config: uvicorn.Config, appliance: Appliance | None) -> None:
+        super().__init__(config)
+        self._appliance = appliance
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._appliance:
+            self._appliance.stopping = True
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket) -> None:
+    """Serve until a signal ends it. Raises BundleError and Refusal where the model cannot be loaded."""
+    appliance = None if remotes else assemble(settings)
+    api = App(appliance) if appliance else None
+    targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
+    config = uvicorn.Config(
+        Dispatcher(create_shell(targets), api, targets),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    port = listener.getsockname()[1]
+    what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"
+    log.info("serving %s at http://localhost:%d", what, port)
+    _Server(config, appliance).run(sockets=[listener])

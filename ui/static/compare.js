@@ -1,0 +1,71 @@
+// Two versions on the same photo, side by side.
+
+import { fill, send, size } from "/ui/static/send.js";
+
+export default {
+  props: { t: Object, language: String, names: Object, versions: Array, serving: String },
+  data() {
+    const other = this.versions.find((version) => version !== this.serving) ?? this.serving;
+    return { chosen: [this.serving, other], file: null, url: "", answers: [null, null], asking: false };
+  },
+  methods: {
+    named(label) {
+      return this.names[label] ?? label;
+    },
+    percent(value) {
+      const words = Math.min(value, 0.999).toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      return value > 0.999 ? `> ${words}` : words;
+    },
+    choose(event) {
+      const [file] = event.target.files;
+      event.target.value = "";
+      if (!file) return;
+      if (this.url) URL.revokeObjectURL(this.url);
+      this.file = Vue.markRaw(file);
+      this.url = URL.createObjectURL(file);
+      this.ask();
+    },
+    async ask() {
+      if (!this.file) return;
+      this.asking = true;
+      this.answers = [null, null];
+      this.answers = await Promise.all(this.chosen.map((version) => this.by(version)));
+      this.asking = false;
+    },
+    async by(version) {
+      const query = version === this.serving ? "" : `?version=${encodeURIComponent(version)}`;
+      const { data, problem } = await send(`predict${query}`, this.file, { type: this.file.type });
+      if (problem) return { why: problem.kind === "unknown" ? fill(this.t.not_loaded, { version }) : fill(this.t[`refused_${problem.kind}`] ?? this.t.refused_fault, { size: size(this.file.size, this.language) }) };
+      // An appliance that holds one version answers with that one whatever it is asked.
+      return data.model.version === version ? data : { why: fill(this.t.not_loaded, { version }) };
+    },
+  },
+  unmounted() {
+    if (this.url) URL.revokeObjectURL(this.url);
+  },
+  template: `
+  <section class="compare panel" :aria-label="t.compare_title">
+    <h2>{{ t.compare_title }}</h2>
+    <p class="small">{{ t.compare_lead }}</p>
+    <div class="row">
+      <label class="field" v-for="side in [0, 1]" :key="side"><span>{{ side ? t.compare_second : t.compare_first }}</span>
+        <select v-model="chosen[side]" @change="ask"><option v-for="version in versions" :key="version" :value="version">{{ version }}</option></select>
+      </label>
+      <label class="button primary file"><input type="file" accept="image/jpeg,image/png,image/webp" @change="choose" :aria-label="t.compare_choose"><span>{{ t.compare_choose }}</span></label>
+    </div>
+    <div class="sides" v-if="url">
+      <img :src="url" :alt="file.name">
+      <div v-for="side in [0, 1]" :key="side" class="side" aria-live="polite">
+        <p class="small">{{ chosen[side] }}</p>
+        <template v-if="answers[side]?.label">
+          <h3 class="big">{{ named(answers[side].label) }}</h3>
+          <div class="bar" aria-hidden="true"><i :style="{ width: 100 * answers[side].confidence + '%' }"></i></div>
+          <p><b>{{ percent(answers[side].confidence) }}</b> · {{ answers[side].timings_ms.infer.toLocaleString(language, { maximumFractionDigits: 1 }) }} ms</p>
+          <p v-if="answers[side].uncertain" class="doubt">{{ t.uncertain }}</p>
+        </template>
+        <p v-else-if="answers[side]" class="why">{{ answers[side].why }}</p>
+        <p v-else class="small">{{ t.asking }}</p>
+      </div>
+    </div>
+  </section>`,
+};

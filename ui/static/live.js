@@ -1,0 +1,140 @@
+// The Live page: one frame at a time. The next is taken only when the last has been answered, so none ever waits.
+
+import { paint } from "/ui/static/heat.js";
+import { fill, send } from "/ui/static/send.js";
+
+const LONGEST = 480; // px of a frame on its way: the model looks at fewer
+const QUALITY = 0.8;
+const REMEMBERED = 12; // frames in the rate
+
+export default {
+  props: { t: Object, language: String, names: Object },
+  data: () => ({ state: "idle", answer: null, heat: 60, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
+  methods: {
+    fill,
+    named(label) {
+      return this.names[label] ?? label;
+    },
+    percent(value) {
+      return Math.min(value, 0.99).toLocaleString(this.language, { style: "percent", maximumFractionDigits: 0 }); // never certain
+    },
+    number(value) {
+      return value.toLocaleString(this.language, { maximumFractionDigits: value < 10 ? 1 : 0 });
+    },
+    async start() {
+      this.trouble = "";
+      if (!navigator.mediaDevices?.getUserMedia) {
+        this.trouble = this.t.insecure;
+        return;
+      }
+      this.state = "starting";
+      try {
+        const video = { facingMode: this.facing, width: { ideal: 1280 } };
+        this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      } catch (error) {
+        this.state = "idle";
+        this.trouble = error.name === "NotAllowedError" ? this.t.forbidden : this.t.no_camera;
+        return;
+      }
+      this.cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput").length;
+      this.$refs.video.srcObject = this.stream;
+      await this.$refs.video.play();
+      this.state = "live";
+      this.times = [];
+      this.run((this.turn = {}));
+    },
+    stop() {
+      this.turn = null;
+      this.aborter?.abort();
+      for (const track of this.stream?.getTracks() ?? []) track.stop();
+      this.stream = null;
+      this.state = "idle";
+      this.rate = 0;
+    },
+    async flip() {
+      this.facing = this.facing === "environment" ? "user" : "environment";
+      this.stop();
+      await this.start();
+    },
+    async run(turn) {
+      while (this.turn === turn) {
+        if (document.hidden) {
+          await this.pause(500);
+          continue;
+        }
+        const frame = await this.grab();
+        if (!frame) {
+          await this.pause(100);
+          continue;
+        }
+        await this.ask(frame, turn);
+      }
+    },
+    async ask(frame, turn) {
+      this.aborter = new AbortController();
+      const began = performance.now();
+      const result = await send("explain", frame, { type: "image/jpeg", signal: this.aborter.signal }).catch(() => null);
+      if (!result || this.turn !== turn) return;
+      if (result.problem) {
+        this.rate = 0;
+        await this.wait(result.problem, turn);
+        return;
+      }
+      this.trouble = "";
+      this.answer = result.data;
+      this.milliseconds = performance.now() - began;
+      const { videoWidth, videoHeight } = this.$refs.video;
+      paint(this.$refs.heat, result.data.activation_map, videoWidth, videoHeight);
+      this.times = [...this.times, performance.now()].slice(-REMEMBERED);
+      if (this.times.length > 1) this.rate = (1000 * (this.times.length - 1)) / (this.times.at(-1) - this.times[0]);
+      await new Promise((next) => requestAnimationFrame(next));
+    },
+    async wait(problem, turn) {
+      this.times = [];
+      for (let left = problem.retry || 3; left > 0 && this.turn === turn; left -= 1) {
+        this.trouble = fill(this.t[`pause_${problem.kind}`] ?? this.t.pause_away, { seconds: left });
+        await this.pause(1000);
+      }
+    },
+    pause: (milliseconds) => new Promise((next) => setTimeout(next, milliseconds)),
+    grab() {
+      const video = this.$refs.video;
+      if (!video?.videoWidth) return null;
+      const scale = Math.min(1, LONGEST / Math.max(video.videoWidth, video.videoHeight));
+      this.canvas ??= document.createElement("canvas");
+      this.canvas.width = Math.round(video.videoWidth * scale);
+      this.canvas.height = Math.round(video.videoHeight * scale);
+      this.canvas.getContext("2d").drawImage(video, 0, 0, this.canvas.width, this.canvas.height);
+      return new Promise((done) => this.canvas.toBlob(done, "image/jpeg", QUALITY));
+    },
+  },
+  beforeUnmount() {
+    this.stop();
+  },
+  template: `
+  <div class="live" :style="{ '--heat': heat / 100 }">
+    <div class="page-head"><h1>{{ t.title }}</h1><p class="lead">{{ t.lead }}</p></div>
+    <div :class="['viewfinder', state]">
+      <video ref="video" muted playsinline :aria-label="t.video"></video>
+      <canvas ref="heat" v-show="state === 'live'" aria-hidden="true"></canvas>
+      <div v-if="state !== 'live'" class="invite">
+        <svg viewBox="0 0 64 48" aria-hidden="true"><path d="M6 12h12l5-7h18l5 7h12v32H6z"/><circle cx="32" cy="27" r="10"/></svg>
+        <button class="button primary" @click="start" :disabled="state === 'starting'">{{ state === 'starting' ? t.starting : t.start }}</button>
+        <p class="small">{{ t.privacy }}</p>
+      </div>
+      <div v-else-if="answer" :class="['verdict', { unsure: answer.uncertain }]">
+        <div><strong>{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
+        <span class="percent">{{ percent(answer.confidence) }}</span>
+      </div>
+    </div>
+    <p v-if="trouble" class="note warn" role="alert">{{ trouble }}</p>
+    <div class="toolbar" v-if="state === 'live'">
+      <label class="slider"><span>{{ t.heat }}</span><input type="range" min="0" max="100" v-model.number="heat"></label>
+      <span class="rate"><b>{{ number(rate) }}</b> {{ t.rate }}</span>
+      <span class="rate" v-if="answer"><b>{{ number(answer.timings_ms.infer) }}</b> {{ t.inference }}</span>
+      <span class="rate"><b>{{ number(milliseconds) }}</b> {{ t.round_trip }}</span>
+      <button v-if="cameras > 1" class="button" @click="flip">{{ t.flip }}</button>
+      <button class="button" @click="stop">{{ t.stop }}</button>
+    </div>
+  </div>`,
+};

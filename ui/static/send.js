@@ -1,0 +1,39 @@
+// Photos go to the appliance through the page's own address, and every refusal comes back as one of a few kinds.
+
+const KINDS = { 400: "broken", 401: "key", 403: "key", 404: "unknown", 413: "too_large", 415: "not_photo", 422: "broken" };
+
+export async function send(path, body, { type, signal } = {}) {
+  let answer;
+  try {
+    answer = await fetch(`/ui/api/${path}`, {
+      method: "POST",
+      body,
+      signal,
+      headers: type === undefined ? {} : { "content-type": type || "application/octet-stream" },
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return { problem: { kind: "away", retry: 5 } };
+  }
+  const fields = await answer.json().catch(() => ({}));
+  if (answer.ok) return { data: fields };
+  return { problem: problem(answer, fields.detail) };
+}
+
+function problem(answer, detail) {
+  const retry = Number(answer.headers.get("retry-after")) || 0;
+  if (answer.status === 502 || answer.status === 504) return { kind: "away", retry: 5, detail };
+  if (answer.status === 503) return { kind: retry ? "busy" : "unavailable", retry, detail };
+  return { kind: KINDS[answer.status] || "fault", retry: 0, detail };
+}
+
+// "{n} photos" with {n: 3} is "3 photos".
+export function fill(text, values = {}) {
+  return (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+}
+
+export function size(bytes, language) {
+  const mega = bytes / 2 ** 20;
+  const format = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
+  return mega >= 1 ? `${format(mega, mega < 10 ? 1 : 0)} MiB` : `${format(Math.max(1, bytes / 1024), 0)} KiB`;
+}

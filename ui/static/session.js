@@ -1,0 +1,165 @@
+// The photos of this tab and what the appliance said of them. They are held here, in the page's memory, and nowhere
+// else: the server passes each one on and forgets it. Only the table (no photo) outlives a reload, in this tab.
+
+import { markRaw, reactive } from "vue";
+import { send } from "/ui/static/send.js";
+
+const AT_ONCE = 3; // photos on the way: enough to keep two cores busy, few enough to leave the line to others
+const KEPT = "dandelion-results";
+const FIELDS = ["id", "name", "bytes", "label", "confidence", "uncertain", "probabilities", "version", "model", "timings", "at", "correction", "problem"];
+
+export const session = reactive({ items: [], lost: 0, restored: 0, pausedUntil: 0, now: Date.now(), pause: "" });
+
+let number = 0;
+let under_way = 0;
+
+export function add(files) {
+  const added = [...files].map((file) => ({
+    id: `${Date.now().toString(36)}-${number++}`,
+    name: file.name || "photo",
+    bytes: file.size,
+    file: markRaw(file),
+    url: URL.createObjectURL(file),
+    state: "waiting",
+    problem: null,
+    sick: false,
+    correction: "",
+    thanks: "",
+  }));
+  session.items.unshift(...added);
+  session.lost = 0;
+  session.restored = 0;
+  pump();
+  return added.length;
+}
+
+export function remove(item) {
+  if (item.url) URL.revokeObjectURL(item.url);
+  session.items = session.items.filter((other) => other.id !== item.id);
+  keep();
+}
+
+export function clear() {
+  for (const item of session.items) if (item.url) URL.revokeObjectURL(item.url);
+  session.items = [];
+  session.lost = session.restored = 0;
+  session.pausedUntil = 0;
+  keep();
+}
+
+export function again(item) {
+  item.state = "waiting";
+  item.problem = null;
+  resume();
+}
+
+export function resume() {
+  session.pausedUntil = 0;
+  pump();
+}
+
+// Another appliance, or another key: what was refused for that reason may pass now.
+export function askAgain(kinds) {
+  for (const item of session.items) {
+    if (item.state === "refused" && item.file && kinds.includes(item.problem?.kind)) {
+      item.state = "waiting";
+      item.problem = null;
+    }
+  }
+  resume();
+}
+
+export async function correct(item, label) {
+  const form = new FormData();
+  form.append("label", label);
+  if (item.label) form.append("predicted", item.label);
+  if (item.version) form.append("version", item.version);
+  form.append("file", item.file, item.name);
+  const { data, problem } = await send("feedback", form);
+  if (data) item.correction = label;
+  keep();
+  return { stored: data?.stored, problem };
+}
+
+function pump() {
+  while (under_way < AT_ONCE && Date.now() >= session.pausedUntil) {
+    // Oldest first: the list shows the newest on top.
+    const item = session.items.findLast((other) => other.state === "waiting");
+    if (!item) return;
+    under_way += 1;
+    item.state = "sending";
+    classify(item).finally(() => {
+      under_way -= 1;
+      pump();
+    });
+  }
+}
+
+async function classify(item) {
+  const { data, problem } = await send("explain", item.file, { type: item.file.type });
+  if (data) {
+    Object.assign(item, {
+      state: "done",
+      problem: null,
+      label: data.label,
+      confidence: data.confidence,
+      uncertain: data.uncertain,
+      probabilities: data.probabilities,
+      version: data.model.version,
+      model: data.model.name,
+      timings: data.timings_ms,
+      map: markRaw(data.activation_map),
+      at: new Date().toISOString(),
+    });
+  } else if (problem.kind === "busy" || problem.kind === "away") {
+    item.state = "waiting";
+    session.pause = problem.kind;
+    session.pausedUntil = Math.max(session.pausedUntil, Date.now() + 1000 * problem.retry);
+    tick();
+  } else {
+    item.state = "refused";
+    item.problem = problem;
+  }
+  keep();
+}
+
+let ticking = 0;
+function tick() {
+  clearInterval(ticking);
+  session.now = Date.now();
+  ticking = setInterval(() => {
+    session.now = Date.now();
+    if (session.now < session.pausedUntil) return;
+    clearInterval(ticking);
+    pump();
+  }, 200);
+}
+
+let saving = 0;
+function keep() {
+  clearTimeout(saving);
+  saving = setTimeout(save, 150);
+}
+
+function save() {
+  const finished = session.items.filter((item) => item.state === "done" || item.state === "refused");
+  const rows = finished.map((item) => Object.fromEntries(FIELDS.map((field) => [field, item[field]])));
+  const kept = JSON.stringify({ rows, unfinished: session.items.length - finished.length });
+  try {
+    sessionStorage.setItem(KEPT, kept);
+  } catch {
+    sessionStorage.removeItem(KEPT); // no room: a reload begins anew
+  }
+}
+
+function restore() {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+  if (!kept) return;
+  session.items = kept.rows.map((row) => ({ ...row, state: row.problem ? "refused" : "done", sick: true, thanks: "" }));
+  session.restored = kept.rows.length;
+  session.lost = kept.unfinished;
+}
+
+window.addEventListener("pagehide", save);
+window.addEventListener("dandelion-appliance", () => askAgain(["key", "away"]));
+restore();
