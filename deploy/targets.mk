@@ -2,7 +2,6 @@
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= dandelion:$(VERSION)
 BASE_IMAGE ?= $(shell sed -n 's/^ARG BASE_IMAGE=//p' deploy/appliance/Dockerfile)
-export BASE_IMAGE
 BASE_NAME = $(if $(filter auto,$(BASE_IMAGE)),$(shell deploy/base-image.sh),$(BASE_IMAGE))
 
 .PHONY: image image-test image-size images lock offline-kit env compose-check minikube-deploy minikube-smoke lint-deploy
