@@ -73,6 +73,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here heeds where a request says that it is from
             timeout_graceful_shutdown=30,
         )
         port = listener.getsockname()[1]

@@ -45,6 +45,7 @@ def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket) -
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
     )
     port = listener.getsockname()[1]

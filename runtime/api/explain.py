@@ -17,12 +17,10 @@ from runtime.answers import Answer
 from runtime.api.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
-from runtime.api.upload import gone, photo_of
+from runtime.api.upload import gone, photo_of, settings_of
 from runtime.engine import Engine
 from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.image import preview
-from runtime.metrics import Metrics
-from runtime.settings import Settings
 
 UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
 
@@ -45,8 +43,6 @@ class Explanation(Answer, frozen=True):
 async def explain(
     request: Request[Any, Any, Any],
     engine: Engine,
-    metrics: Metrics,
-    settings: Settings,
     label: str | None = None,
     layer: Literal["blend", "heat"] = "blend",
 ) -> Response[Any]:
@@ -55,7 +51,7 @@ async def explain(
     With `Accept: image/png` the answer is a picture: the photo under its heat (`layer=blend`), or the transparent heat
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
     """
-    async with photo_of(request, engine, metrics) as photo:
+    async with photo_of(request, engine) as photo:
         model, answer, activation_map = await engine.explain(photo, partial(gone, request))
         explained = label or answer.label
         if explained not in model.manifest.labels:
@@ -64,7 +60,7 @@ async def explain(
         if "image/png" not in request.headers.get("accept", ""):
             rows = [[round(value, 4) for value in row] for row in strength.tolist()]
             return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
-        picture = await engine.work(partial(_draw, photo, strength, layer, settings.max_pixels))
+        picture = await engine.work(partial(_draw, photo, strength, layer, settings_of(request).max_pixels))
     return Response(picture, media_type="image/png", headers={"x-label": answer.label, "x-explained": explained})
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
-import uuid
 
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -48,7 +48,7 @@ class Guard:
             return
         headers = dict(scope["headers"])
         given = headers.get(_ID, b"")
-        identity = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        identity = given if _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128)
         token = request_id.set(identity.decode())
 
         async def send_with_headers(message: Message) -> None:

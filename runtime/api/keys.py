@@ -46,14 +46,17 @@ def read_keys(text: str | None, variable: str) -> frozenset[str]:
     return frozenset(digests)
 
 
-def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
-    """A Litestar guard: where API keys are configured, one of them or an administrator's must come with the request."""
+async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
+    """A Litestar guard: where API keys are configured, one of them or an administrator's must come with the request.
+
+    A coroutine, because Litestar calls plain functions in a thread, which costs more than everything else around them.
+    """
     settings: Settings = connection.app.state.settings
     if settings.api_keys and not _known(connection, settings.api_keys | settings.admin_keys):
         _turn_away(connection, f"this appliance asks for an API key; {_HOW}")
 
 
-def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
+async def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
     """A Litestar guard: an administrator's key must come with the request, and without any nobody may."""
     settings: Settings = connection.app.state.settings
     if not settings.admin_keys:

@@ -16,8 +16,6 @@ from runtime.api.problems import IMAGE_STATUS, Problem, documented
 from runtime.api.upload import gone, photo_of, photos_of
 from runtime.engine import Engine
 from runtime.image import ImageError
-from runtime.metrics import Metrics
-from runtime.settings import Settings
 
 REFUSALS = documented(
     HTTPStatus.BAD_REQUEST,
@@ -58,9 +56,9 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     tags=["Predict"],
     summary="Classify one photo",
 )
-async def predict(request: Request[Any, Any, Any], engine: Engine, metrics: Metrics) -> Answer:
+async def predict(request: Request[Any, Any, Any], engine: Engine) -> Answer:
     """Classify one photo."""
-    async with photo_of(request, engine, metrics) as photo:
+    async with photo_of(request, engine) as photo:
         return await engine.answer(photo, partial(gone, request))
 
 
@@ -72,12 +70,10 @@ async def predict(request: Request[Any, Any, Any], engine: Engine, metrics: Metr
     tags=["Predict"],
     summary="Classify many photos at once",
 )
-async def predict_batch(
-    request: Request[Any, Any, Any], engine: Engine, metrics: Metrics, settings: Settings
-) -> BatchAnswer:
+async def predict_batch(request: Request[Any, Any, Any], engine: Engine) -> BatchAnswer:
     """Classify many photos at once: each gets its own result or its own error."""
     began = time.perf_counter()
-    async with photos_of(request, engine, metrics, most=settings.max_photos) as photos:
+    async with photos_of(request, engine) as photos:
         batch = await engine.answer_many([photo.data for photo in photos])
         results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
     total_ms = milliseconds(time.perf_counter() - began)

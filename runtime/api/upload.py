@@ -34,7 +34,7 @@ class NamedPhoto(NamedTuple):
 
 
 @asynccontextmanager
-async def photo_of(request: AnyRequest, engine: Engine, metrics: Metrics) -> AsyncIterator[bytes]:
+async def photo_of(request: AnyRequest, engine: Engine) -> AsyncIterator[bytes]:
     """The encoded photo of a request, for as long as it is held in memory.
 
     Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
@@ -42,22 +42,21 @@ async def photo_of(request: AnyRequest, engine: Engine, metrics: Metrics) -> Asy
     with engine.line.holding(promised_bytes(request)):
         began = time.perf_counter()
         data = await _read_photo(request)
-        metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
+        _observe(request, time.perf_counter() - began)
         yield data
 
 
 @asynccontextmanager
-async def photos_of(
-    request: AnyRequest, engine: Engine, metrics: Metrics, *, most: int
-) -> AsyncIterator[list[NamedPhoto]]:
+async def photos_of(request: AnyRequest, engine: Engine) -> AsyncIterator[list[NamedPhoto]]:
     """The photos of a form, for as long as they are held in memory; raises as `photo_of` does.
 
-    More than `most` photos are refused with 413.
+    More than the settings' `max_photos` are refused with 413.
     """
+    most = settings_of(request).max_photos
     with engine.line.holding(promised_bytes(request)):
         began = time.perf_counter()
         photos = await _read_photos(request, most)
-        metrics.stage_seconds.labels("read").observe(time.perf_counter() - began)
+        _observe(request, time.perf_counter() - began)
         yield photos
 
 
@@ -73,8 +72,18 @@ async def gone(request: AnyRequest) -> None:
 def promised_bytes(request: AnyRequest) -> int:
     """What the request says of its size; one that does not say may be as large as any."""
     length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else settings_of(request).max_upload_bytes
+
+
+def settings_of(request: AnyRequest) -> Settings:
+    """The settings of the appliance: asked of the app, because each injected dependency costs every request."""
     settings: Settings = request.app.state.settings
-    return int(length) if length.isdecimal() else settings.max_upload_bytes
+    return settings
+
+
+def _observe(request: AnyRequest, read_s: float) -> None:
+    metrics: Metrics = request.app.state.metrics
+    metrics.stage_seconds.labels("read").observe(read_s)
 
 
 async def _read_photo(request: AnyRequest) -> bytes:
