@@ -200,7 +200,8 @@ class Follower:
         patience_s = min(LONGEST_PATIENCE_S, self._poll_s * 2 ** min(times, 20))
         self._refused[pointer] = _Refused(str(error), time.monotonic() + patience_s, times)
         self._metrics.reloads.labels("refused").inc()
-        log.warning("refused %s, %s goes on serving: %s", pointer.version, self._serving, error)
+        level = logging.DEBUG if times else logging.WARNING  # one line is enough, however often it is tried again
+        log.log(level, "refused %s, %s goes on serving: %s", pointer.version, self._serving, error)
 
     def _unreachable(self, error: Exception) -> None:
         if self._status.reachable or not self._status.detail.startswith("the store cannot"):

@@ -48,3 +48,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server for all tests; each makes a bucket of its own."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def mortal_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server of its own, to be killed."""
+    with s3_server(tmp_path_factory.mktemp("mortal")) as server:
+        yield server

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from runtime.bundle import MANIFEST, Bundle, BundleError
-from runtime.models.catalogue import SIGNATURE, Catalogue, key_of
+from runtime.models.catalogue import MODELS, SIGNATURE, Catalogue, key_of
 from runtime.models.signature import verify
 from runtime.store import Missing
 
@@ -61,7 +61,11 @@ class Cache:
             self._check_signature(folder)  # before megabytes are fetched
             for name in manifest.files:
                 catalogue.store.download(key_of(version, name), folder / name)
-            self._opened(folder)
+            try:
+                self._opened(folder)
+            except BundleError as error:
+                origin = f"{catalogue.store.uri}/{MODELS}/{version}"
+                raise BundleError(str(error).replace(str(folder), origin)) from error
             self._put(folder, target)
         return self.open(version)
 

@@ -2,86 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.api.keys import new_key
 from runtime.bundle import MODEL
 from runtime.default import default_bundle
-from runtime.models.catalogue import POINTER, SIGNATURE, Catalogue, Pointer, key_of
-from runtime.models.publish import publish
+from runtime.models.catalogue import POINTER, SIGNATURE, key_of
 from runtime.models.signature import new_keys, sign, signing_key
-from runtime.store import Store, open_store
+from runtime.store import open_store
 from tests.bundles import change_manifest, write_bundle
-from tests.photos import photo
-from tests.s3 import S3Server, s3_server
-from tests.servers import Appliance, appliance
-
-WAIT_S = 30
-KEY, ENTRY = new_key()
-ADMIN = {"x-api-key": KEY}
-
-
-class Followed:
-    """A store, a folder to make bundles in, and an appliance that follows the store."""
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store = store
-        self.folder = folder
-
-    def publish(self, version: str, **changes: Any) -> Pointer:
-        bundle = self.folder / version
-        if not bundle.exists():
-            write_bundle(bundle, **changes)
-        return publish(bundle, self.store, tag=Catalogue(self.store).tag())
-
-    def serve(self, **environment: str) -> Any:
-        defaults = {
-            "DANDELION_MODELS": self.store.uri,
-            "DANDELION_CACHE": str(self.folder / "cache"),
-            "DANDELION_POLL_S": "0.1",
-            "DANDELION_ADMIN_KEYS": ENTRY,
-        }
-        return appliance(self.folder, **(defaults | environment))
+from tests.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving, wait_for
+from tests.s3 import S3Server
+from tests.servers import appliance
 
 
 @pytest.fixture
 def followed(tmp_path: Path) -> Followed:
     return Followed(open_store(str(tmp_path / "store")), tmp_path)
-
-
-def serving(server: Appliance) -> str:
-    return str(
-        httpx.post(server.url + "/predict", files={"file": photo()}).raise_for_status().json()["model"]["version"]
-    )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def metric(server: Appliance, name: str, **labels: str) -> float:
-    families = text_string_to_metric_families(httpx.get(server.url + "/metrics").text)
-    return sum(
-        sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
-
-
-def refusals(server: Appliance) -> float:
-    return metric(server, "dandelion_reloads_total", outcome="refused")
 
 
 def test_the_published_model_serves_from_the_start(followed: Followed):
@@ -222,13 +162,6 @@ def test_an_appliance_with_a_bundle_of_its_own_follows_nothing(tmp_path: Path):
         assert "set DANDELION_MODELS" in refused.json()["detail"]
 
 
-@pytest.fixture
-def mortal_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A server of its own, to be killed."""
-    with s3_server(tmp_path_factory.mktemp("mortal")) as server:
-        yield server
-
-
 def test_the_store_may_be_killed_and_come_back(mortal_s3: S3Server, tmp_path: Path):
     followed = Followed(mortal_s3.new_bucket("models"), tmp_path)
     followed.publish("v1")
@@ -242,42 +175,3 @@ def test_the_store_may_be_killed_and_come_back(mortal_s3: S3Server, tmp_path: Pa
         followed.publish("v2")
         wait_for(lambda: serving(server) == "v2")
         wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "ok")
-
-
-def test_no_request_fails_and_no_wrong_model_answers_while_models_change(followed: Followed):
-    """Good versions, each with bad ones in between, under load."""
-    followed.publish("v00")
-    good = ["v00"]
-    statuses: list[int] = []
-    versions: list[str] = []
-    done = threading.Event()
-    with followed.serve() as server:
-
-        def ask() -> None:
-            with httpx.Client(base_url=server.url) as client:
-                while not done.is_set():
-                    answer = client.post("/predict", files={"file": photo()})
-                    statuses.append(answer.status_code)
-                    versions.append(answer.json()["model"]["version"])
-
-        askers = [threading.Thread(target=ask) for _ in range(3)]
-        for asker in askers:
-            asker.start()
-        for number in range(1, 21):
-            version = f"v{number:02}"
-            before = refusals(server)
-            followed.publish(version)
-            if number % 5 == 0:
-                wait_for(lambda version=version: serving(server) == version)
-                good.append(version)
-                continue
-            if number % 5 == 1:
-                followed.store.write(key_of(version, MODEL), b"corrupt")
-            wait_for(lambda version=version, before=before: serving(server) == version or refusals(server) > before)
-            good.append(version) if serving(server) == version else None
-        done.set()
-        for asker in askers:
-            asker.join()
-    assert set(statuses) == {200}
-    assert set(versions) <= set(good)
-    assert len(set(versions)) > 10

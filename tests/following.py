@@ -1,0 +1,73 @@
+"""An appliance that follows a store, for tests that change what is in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime.api.keys import new_key
+from runtime.models.catalogue import Catalogue, Pointer
+from runtime.models.publish import publish
+from runtime.store import Store
+from tests.bundles import write_bundle
+from tests.photos import photo
+from tests.servers import Appliance, appliance
+
+WAIT_S = 30
+KEY, ENTRY = new_key()
+ADMIN = {"x-api-key": KEY}
+
+
+class Followed:
+    """A store, a folder to make bundles in, and an appliance that follows the store."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+
+    def publish(self, version: str, **changes: Any) -> Pointer:
+        bundle = self.folder / version
+        if not bundle.exists():
+            write_bundle(bundle, **changes)
+        return publish(bundle, self.store, tag=Catalogue(self.store).tag())
+
+    def serve(self, **environment: str) -> Any:
+        defaults = {
+            "DANDELION_MODELS": self.store.uri,
+            "DANDELION_CACHE": str(self.folder / "cache"),
+            "DANDELION_POLL_S": "0.1",
+            "DANDELION_ADMIN_KEYS": ENTRY,
+        }
+        return appliance(self.folder, **(defaults | environment))
+
+
+def serving(server: Appliance) -> str:
+    return str(
+        httpx.post(server.url + "/predict", files={"file": photo()}).raise_for_status().json()["model"]["version"]
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def metric(server: Appliance, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(httpx.get(server.url + "/metrics").text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def refusals(server: Appliance) -> float:
+    return metric(server, "dandelion_reloads_total", outcome="refused")
