@@ -6,6 +6,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from runtime.metrics import Metrics
-from runtime.store import Store, StoreError
+from runtime.store import Conflict, Store, StoreError
 from runtime.store.folder import FolderStore
 
 FEEDBACK = "feedback"
@@ -89,7 +90,8 @@ class Feedback:
         with self._lock:
             # A photo before its description: whoever finds the description finds the photo.
             for key in sorted(self._spooled(), key=lambda key: (key.endswith(".json"), key)):
-                self._store.write(key, self._spool.read(key)[0])
+                with suppress(Conflict):  # sent before, and perhaps reviewed since
+                    self._store.write(key, self._spool.read(key)[0], replaces=None)
                 self._spool.delete(key)
                 sent += 1
         self._count_spooled()
@@ -130,4 +132,5 @@ class Feedback:
 def _write(store: Store, photo: bytes, format_: str, correction: Correction) -> None:
     key = f"{FEEDBACK}/{correction.label}/{correction.sha256}"
     store.write(f"{key}.{format_.lower()}", photo)
-    store.write(f"{key}.json", msgspec.json.encode(correction))
+    with suppress(Conflict):  # sent before, and perhaps reviewed since
+        store.write(f"{key}.json", msgspec.json.encode(correction), replaces=None)

@@ -28,8 +28,20 @@ def publish(folder: Path, store: Store, *, checkpoint: Path | None = None, tag: 
     """Publish the bundle in `folder` and point at it; a second time changes nothing.
 
     First the files, then what was stored is read back and verified, then the pointer, which must still have `tag`
-    (None: there is none yet). Raises BundleError for a bundle that is not intact, or where the version is there with
-    other content; Conflict where somebody else has moved the pointer meanwhile; StoreError.
+    (None: there is none yet). Raises as `add` does, and Conflict where somebody else has moved the pointer meanwhile.
+    """
+    pointer = add(folder, store, checkpoint=checkpoint)
+    if not _points_at(store, pointer):
+        store.write(POINTER, msgspec.json.encode(pointer), replaces=tag)
+    if checkpoint:
+        store.upload(LATEST_CHECKPOINT, checkpoint)
+    return pointer
+
+
+def add(folder: Path, store: Store, *, checkpoint: Path | None = None) -> Pointer:
+    """Put the bundle in `folder` beside the others, verified, and point at nothing; returns what would point at it.
+
+    Raises BundleError for a bundle that is not intact, or where the version is there with other content; StoreError.
     """
     bundle = Bundle.open(folder)
     version = bundle.manifest.version
@@ -46,10 +58,6 @@ def publish(folder: Path, store: Store, *, checkpoint: Path | None = None, tag: 
             store.upload(key_of(version, SIGNATURE), folder / SIGNATURE)
         store.write(key_of(version, MANIFEST), manifest)  # last: a version without it is not there
         _verify(store, version, pointer)
-    if not _points_at(store, pointer):
-        store.write(POINTER, msgspec.json.encode(pointer), replaces=tag)
-    if checkpoint:
-        store.upload(LATEST_CHECKPOINT, checkpoint)
     return pointer
 
 

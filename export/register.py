@@ -1,0 +1,98 @@
+"""A version in MLflow's registry: the served model with its signature, and the alias that says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import mlflow
+import numpy as np
+import onnx
+from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from runtime.bundle import MANIFEST, MODEL, Bundle
+from training.tracking import Tracker
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+VERSION_TAG = "dandelion.version"
+ARTIFACT = "model"
+
+
+class Registered(NamedTuple):
+    """A version in the registry."""
+
+    version: str
+    alias: str
+    url: str
+
+
+def register(tracker: Tracker, bundle: Bundle, *, promoted: bool, reason: str, tags: Mapping[str, str]) -> Registered:
+    """Register the bundle's INT8 model once and give it its alias. Raises TrackerAway.
+
+    The champion is what the models store points at; its alias moves only to a model that was promoted.
+    """
+    run_id = bundle.manifest.mlflow_run or tracker.run_named(bundle.manifest.version).info.run_id
+    with tracker.answering():
+        found = _registered(tracker, bundle) or _add(tracker, run_id, bundle, tags)
+        name, alias = found.name, CHAMPION if promoted else CHALLENGER
+        tracker.client.set_model_version_tag(name, found.version, "reason", reason)
+        tracker.client.update_model_version(name, found.version, description=f"{alias}: {reason}")
+        tracker.client.set_registered_model_alias(name, alias, found.version)
+        if promoted:
+            _resign(tracker, found)
+    tracker.finish(run_id)
+    return Registered(str(found.version), alias, tracker.page_of(run_id))
+
+
+def _registered(tracker: Tracker, bundle: Bundle) -> ModelVersion | None:
+    found = tracker.client.search_model_versions(f"name = '{bundle.manifest.name}'")
+    return next((one for one in found if one.tags.get(VERSION_TAG) == bundle.manifest.version), None)
+
+
+def _add(tracker: Tracker, run_id: str, bundle: Bundle, tags: Mapping[str, str]) -> ModelVersion:
+    manifest = bundle.manifest
+    scores = {
+        f"{precision}_{name}": getattr(figures, name)
+        for precision, figures in (("int8", manifest.metrics.int8), ("fp32", manifest.metrics.fp32))
+        for name in ("accuracy", "f1")
+    }
+    scores["agreement"] = manifest.metrics.agreement
+    tracker.client.log_batch(run_id, metrics=[Metric(name, value, 0, 0) for name, value in scores.items()])
+    tracker.client.log_artifact(run_id, str(bundle.path / MANIFEST), "bundle")
+    height, width = manifest.input.height, manifest.input.width
+    with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+        logged = mlflow.onnx.log_model(
+            onnx.load(bundle.path / MODEL),
+            name=ARTIFACT,
+            signature=_signature(height, width, len(manifest.labels)),
+            input_example=np.zeros((1, height, width, 3), np.uint8),
+            pip_requirements=["onnxruntime", "onnx", "numpy"],
+            save_as_external_data=False,
+        )
+    client = tracker.client
+    if not client.search_registered_models(f"name = '{manifest.name}'"):
+        client.create_registered_model(manifest.name, description=f"Tells {', '.join(manifest.labels)} apart, in INT8")
+    return client.create_model_version(
+        manifest.name,
+        source=logged.model_uri,
+        run_id=run_id,
+        model_id=logged.model_id,
+        tags={VERSION_TAG: manifest.version, "dataset.sha256": manifest.dataset.sha256, **tags},
+    )
+
+
+def _resign(tracker: Tracker, champion: ModelVersion) -> None:
+    """A champion is not its own challenger."""
+    aliases = tracker.client.get_registered_model(champion.name).aliases
+    if str(aliases.get(CHALLENGER)) == str(champion.version):
+        tracker.client.delete_registered_model_alias(champion.name, CHALLENGER)
+
+
+def _signature(height: int, width: int, classes: int) -> ModelSignature:
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, height, width, 3))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, classes))]),
+    )

@@ -1,0 +1,128 @@
+"""The export half of a pipeline, one function a task: JSON in and out, and the same state however often run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runtime.models.cache import Cache
+from runtime.models.catalogue import Catalogue
+from training.places import Places
+from training.runs import Run, prune_runs
+from training.steps import CHECKPOINT, TRAINING, dataset_of
+from training.sync import sha256_of
+
+BUNDLE = "bundle"
+
+Result = dict[str, Any]
+
+
+def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, min_accuracy: float) -> Result:
+    """Make the bundle of the run's checkpoint, through all gates, and hand it on. One that was made stays as it is."""
+    from export.build import build
+    from export.gates import Limits
+    from training.checkpoint import Checkpoint
+
+    this = Run(places, run)
+    checkpoint = this.restore(TRAINING) / CHECKPOINT
+    version = _version(this, checkpoint)
+    if not _is_made(this, version):
+        folder = this.folder / BUNDLE / version
+        if not folder.exists():
+            build(
+                Checkpoint.load(checkpoint),
+                dataset_of(places, run, dataset),
+                folder,
+                limits=Limits(min_accuracy=min_accuracy),
+                mlflow_run=mlflow_run,
+                say=print,
+            )
+        this.save(BUNDLE)
+    metrics = _bundle(this).manifest.metrics
+    return {
+        "version": version,
+        "accuracy": metrics.int8.accuracy,
+        "f1": metrics.int8.f1,
+        "fp32_accuracy": metrics.fp32.accuracy,
+        "agreement": metrics.agreement,
+    }
+
+
+def gate(places: Places, run: str, *, dataset: str, tolerance: float) -> Result:
+    """Compare the run's bundle with the version that is served, photo by photo."""
+    import msgspec
+
+    from export.promote import compare
+
+    catalogue = Catalogue(places.models_store)
+    tag, latest = catalogue.tag(), catalogue.latest()
+    champion = None
+    if latest:
+        cache = Cache(places.work / "champions")
+        champion = cache.pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
+    verdict = compare(_bundle(Run(places, run)), champion, dataset_of(places, run, dataset), tolerance=tolerance)
+    fields: Result = msgspec.to_builtins(verdict)
+    return fields | {"pointer_tag": tag}
+
+
+def publish(places: Places, run: str, *, verdict: Result) -> Result:
+    """Put the bundle into the models store, and where the verdict says so, point at it; prune old versions.
+
+    The pointer must still be the one that the verdict was made against: Conflict else, and the gate asks again.
+    """
+    from runtime.models.publish import add, prune
+    from runtime.models.publish import publish as publish_bundle
+
+    this = Run(places, run)
+    bundle, store = _bundle(this), places.models_store
+    checkpoint = this.restore(TRAINING) / CHECKPOINT
+    if verdict["promote"]:
+        publish_bundle(bundle.path, store, checkpoint=checkpoint, tag=verdict["pointer_tag"])
+    else:
+        add(bundle.path, store, checkpoint=checkpoint)
+    version = bundle.manifest.version
+    pruned = prune(store, in_use=frozenset({version, verdict["champion"]} - {None}))
+    return {"version": version, "pointed": verdict["promote"], "uri": places.models, "pruned": pruned}
+
+
+def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str]) -> Result:
+    """Register the bundle with its alias and the reason; the trees of old runs go."""
+    from export.register import register as register_bundle
+    from training.tracking import Tracker
+
+    bundle = _bundle(Run(places, run))
+    tracker = Tracker(places.tracking, resume="the model is published; run the task `register` again")
+    registered = register_bundle(
+        tracker,
+        bundle,
+        promoted=verdict["promote"],
+        reason=verdict["reason"],
+        tags={"store": places.models, **tags},
+    )
+    prune_runs(places)
+    return {
+        "registered": bundle.manifest.name,
+        "version": registered.version,
+        "alias": registered.alias,
+        "reason": verdict["reason"],
+        "url": registered.url,
+    }
+
+
+def _version(run: Run, checkpoint: Path) -> str:
+    """The day on which the checkpoint was handed on, and the checkpoint's hash: of one run always the same."""
+    index = run.index(TRAINING)
+    day = index.created[:10].replace("-", "") if index else "00000000"
+    return f"{day}-{sha256_of(checkpoint)[:8]}"
+
+
+def _is_made(run: Run, version: str) -> bool:
+    index = run.index(BUNDLE)
+    return index is not None and all(path.startswith(f"{version}/") for path in index.files)
+
+
+def _bundle(run: Run) -> Any:
+    from runtime.bundle import Bundle
+
+    (folder,) = (path for path in run.restore(BUNDLE).iterdir() if path.is_dir())
+    return Bundle.open(folder)
