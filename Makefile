@@ -64,7 +64,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what serving needs into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ui]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[ui]'
 	@touch $@
 
 $(VENV)/.export: EXTRA = benchmarks

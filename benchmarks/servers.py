@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from benchmarks.environments import environment as environment_of
+from benchmarks.environments import python_of
 from benchmarks.processes import cpu_s, resident_bytes, tree, wait_until_ended
 from runtime.commands import Refusal
 
 START_S = 120
 STOP_S = 30
 HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[1]
+OURS = ROOT / "var" / "peers" / "appliance"
 PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
 
 
@@ -101,14 +104,19 @@ def serving(recipe: Recipe) -> Iterator[Server]:
 
 
 def appliance(bundle: Path, environment: Mapping[str, str] | None = None, *, name: str = "this repository") -> Recipe:
-    """The appliance of this checkout with one bundle, and the settings in `environment`."""
-    command = (sys.executable, "-m", "runtime", "--host", HOST, "--port", "{port}", "--bundle", str(bundle.resolve()))
+    """The appliance of this checkout with one bundle, and the settings in `environment`.
+
+    It runs in an environment of its own, which has what an edge host has and nothing else: what lies about beside it
+    would be imported here and there, and would weigh. Raises NotInstalled where that cannot be made.
+    """
+    python = python_of(environment_of(ROOT / "pyproject.toml", OURS))
+    command = (str(python), "-m", "runtime", "--host", HOST, "--port", "{port}", "--bundle", str(bundle.resolve()))
     return Recipe(
         name=name,
         command=command,
         ready="/health/ready",
         environment={"DANDELION_LOG_LEVEL": "warning", **(environment or {})},
-        folder=Path(__file__).parents[1],
+        folder=ROOT,
     )
 
 

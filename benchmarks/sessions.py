@@ -16,10 +16,11 @@ import msgspec
 import numpy as np
 
 from benchmarks.arithmetic import PRODUCTS, macs, write_product
+from benchmarks.environments import environment, python_of
 from benchmarks.goals import Goal
 from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
-from benchmarks.peers.environments import HERE, environment, python_of
+from benchmarks.peers.catalogue import HERE, requirements_of
 from benchmarks.samples import Estimate, interleave, median_of, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.commands import Refusal
@@ -65,7 +66,7 @@ def measure_sessions(
     Raises NotInstalled where OpenVINO cannot be installed.
     """
     size = bundle.manifest.input.height
-    python = python_of(environment(OPENVINO_ENVIRONMENT, environments, install=install)) if openvino else None
+    python = python_of(_openvino(environments, install=install)) if openvino else None
     every = available_cpus()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, watched(every) as watch:
@@ -175,3 +176,8 @@ def _session(program: Sequence[Path], model: Path, threads: int) -> Iterator[Run
         told.close()
         if process.stderr:
             process.stderr.close()
+
+
+def _openvino(environments: Path, *, install: bool) -> Path:
+    name = OPENVINO_ENVIRONMENT
+    return environment(requirements_of(name), environments / name, install=install)

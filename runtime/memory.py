@@ -10,7 +10,8 @@ import sys
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
-LARGE_BYTES = 2**20
+LARGE_BYTES = 2 * 2**20
+KEPT_BYTES = 8 * 2**20  # for each thread: what one inference at 224 px takes and frees again
 
 
 def return_large_buffers() -> bool:
@@ -26,7 +27,7 @@ def return_large_buffers() -> bool:
     except (AttributeError, OSError):  # another C library, which has ways of its own
         return False
     # Setting one stops the adjustment of both: without the second, each small photo would cost system calls.
-    return bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) and mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
+    return bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
 def return_free_memory() -> None:

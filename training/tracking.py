@@ -53,7 +53,7 @@ class Tracker:
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=self._artifacts()))
 
     def run_named(self, name: str) -> Run:
-        """The MLflow run that keeps the run `name` of a pipeline; begun where there is none: there is never a second."""
+        """The MLflow run that keeps a pipeline's run `name`; begun where there is none: there is never a second."""
         with self.answering():
             quoted = name.replace("'", "_")
             found = self.client.search_runs([self.experiment_id], f"tags.`{RUN_TAG}` = '{quoted}'", max_results=1)

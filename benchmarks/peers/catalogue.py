@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import wire
-from benchmarks.peers.environments import HERE, python_of
+from benchmarks.environments import python_of
 from benchmarks.servers import HOST, Recipe, appliance
 from runtime.bundle import Bundle
 
+HERE = Path(__file__).parent
 OURS = "this repository"
 REPLACED = "replaced"
 REPLACED_SIZE = 224  # px, as the replaced stack had it
@@ -99,6 +99,11 @@ PEERS = (
 )  # fmt: skip
 
 
+def requirements_of(name: str) -> Path:
+    """What the environment of the peer `name` is made of."""
+    return HERE / name / "requirements.txt"
+
+
 def recipe(peer: Peer, setting: Setting, folder: Path, bundle: Bundle) -> Recipe:
     """How to start `peer`, whose environment is `folder`, with the bundle's INT8 file."""
     spec = bundle.manifest.input
@@ -124,8 +129,3 @@ def recipe(peer: Peer, setting: Setting, folder: Path, bundle: Bundle) -> Recipe
 def our_recipe(bundle: Bundle) -> Recipe:
     """The appliance of this checkout, as it comes: it finds its settings by itself."""
     return appliance(bundle.path, name=f"{OURS}, {bundle.manifest.input.height} px")
-
-
-def our_python() -> Path:
-    """The interpreter that runs it."""
-    return Path(sys.executable)

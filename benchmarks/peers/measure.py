@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 
 from benchmarks import wire
+from benchmarks.environments import NotInstalled, environment, installed_bytes, versions
 from benchmarks.generator import Send, generator
 from benchmarks.installed import our_megabytes
 from benchmarks.load_table import answers
 from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
-from benchmarks.peers.catalogue import OURS, REPLACED, REPLACED_SIZE, Peer, our_recipe, recipe
-from benchmarks.peers.environments import NotInstalled, environment, installed_bytes, versions
+from benchmarks.peers.catalogue import OURS, REPLACED, REPLACED_SIZE, Peer, our_recipe, recipe, requirements_of
 from benchmarks.plans import Closed, Order
 from benchmarks.samples import Estimate, interleave, median_of
 from benchmarks.servers import Recipe, Server, ServerError, serving
@@ -169,7 +169,7 @@ def _contenders(
         for peer in peers:
             size = REPLACED_SIZE if peer.name == REPLACED else bundles[0].manifest.input.height
             try:
-                folder = environment(peer.name, root, install=install)
+                folder = environment(requirements_of(peer.name), root / peer.name, install=install)
             except NotInstalled as error:
                 refused.append(Row(peer.name, peer.title, "", size, 0.0, [], {}, str(error)))
             else:

@@ -6,14 +6,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-import benchmarks.peers.environments
 from benchmarks.__main__ import main
 from benchmarks.commands.peers import NAMES
 from benchmarks.cost import cost_table, per_million
+from benchmarks.environments import NotInstalled, environment
 from benchmarks.machine import this_machine
 from benchmarks.neighbours import Neighbours
-from benchmarks.peers.catalogue import OURS, PEERS, REPLACED, Peer, Setting, recipe
-from benchmarks.peers.environments import HERE, NotInstalled, environment
+from benchmarks.peers.catalogue import HERE, OURS, PEERS, REPLACED, Peer, Setting, recipe
 from benchmarks.peers.measure import Loaded, PeersResult, Row, Turn
 from benchmarks.peers.table import reasons
 from benchmarks.peers.verdicts import peer_goals
@@ -76,29 +75,26 @@ def test_a_peer_that_is_not_installed_keeps_its_row_with_the_reason(inputs: list
 
 
 def test_a_peer_that_cannot_be_installed_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(benchmarks.peers.environments, "HERE", tmp_path)
     monkeypatch.setenv("UV_OFFLINE", "1")
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "requirements.txt").write_text("no-such-package-of-anyone==1.0\n")
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("no-such-package-of-anyone==1.0\n")
     with pytest.raises(NotInstalled, match=r"^none: cannot be installed: .*no-such-package-of-anyone"):
-        environment("none", tmp_path / "environments")
+        environment(pins, tmp_path / "environments" / "none")
     assert not (tmp_path / "environments" / "none" / "made.txt").exists()
 
 
-def test_an_environment_is_made_again_when_its_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(benchmarks.peers.environments, "HERE", tmp_path)
-    pins = tmp_path / "bare" / "requirements.txt"
-    pins.parent.mkdir()
+def test_an_environment_is_made_again_when_its_pins_change(tmp_path: Path):
+    pins = tmp_path / "requirements.txt"
     pins.write_text("")
-    folder = environment("bare", tmp_path / "environments")
+    folder = environment(pins, tmp_path / "environments" / "bare")
     marker = folder / "marker"
     marker.touch()
-    assert environment("bare", tmp_path / "environments", install=False) == folder
+    assert environment(pins, tmp_path / "environments" / "bare", install=False) == folder
     assert marker.exists()
     pins.write_text("# changed\n")
     with pytest.raises(NotInstalled, match="leave out --installed-only"):
-        environment("bare", tmp_path / "environments", install=False)
-    environment("bare", tmp_path / "environments")
+        environment(pins, tmp_path / "environments" / "bare", install=False)
+    environment(pins, tmp_path / "environments" / "bare")
     assert not marker.exists()
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import main
 from benchmarks.arithmetic import macs, write_product
-from benchmarks.peers.environments import HERE
+from benchmarks.peers.catalogue import HERE
 from benchmarks.samples import median_of
 from benchmarks.sessions import ONNXRUNTIME, OPENVINO, PRODUCT, Row, SessionsResult, _session, session_goals
 from runtime.commands import Refusal

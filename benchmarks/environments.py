@@ -1,4 +1,4 @@
-"""An environment for each peer, made with uv from its pinned requirements and kept until they change."""
+"""An environment for each server under test, made with uv from its requirements and kept until they change."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from benchmarks.installed import folder_bytes
 from runtime.commands import Refusal
 
-HERE = Path(__file__).parent
 MADE = "made.txt"
 LAST_LINES = 3
 
 
 class NotInstalled(Refusal):
-    """A peer that cannot be installed here; the message says why."""
+    """A server that cannot be installed here; the message says why."""
 
 
-def environment(name: str, root: Path, *, install: bool = True) -> Path:
-    """The folder of the peer's environment below `root`; made first where it is not there or its pins have changed.
+def environment(requirements: Path, folder: Path, *, install: bool = True) -> Path:
+    """The environment in `folder`, made of `requirements` first where it is not there or they have changed.
 
+    `requirements` is a list for pip, or the pyproject.toml of a project that is installed to be run where it lies.
     Raises NotInstalled where it cannot be made, or is not there and `install` is False.
     """
-    folder = root.resolve() / name
-    pins = HERE / name / "requirements.txt"
-    mark = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()
+    folder = folder.resolve()
+    name = folder.name
+    mark = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if _mark(folder) == mark:
         return folder
     if not install:
@@ -40,7 +40,9 @@ def environment(name: str, root: Path, *, install: bool = True) -> Path:
     links = [part for link in os.environ.get("PIP_FIND_LINKS", "").split() for part in ("--find-links", link)]
     # Compiled once here, as pip does: the first start must not pay for it.
     command = [uv, "pip", "install", "--quiet", "--compile-bytecode", *links, "--python", str(folder)]
-    _run(name, [*command, "--requirement", str(pins)])
+    project = requirements.name == "pyproject.toml"
+    what = ["--editable", str(requirements.parent)] if project else ["--requirement", str(requirements)]
+    _run(name, [*command, *what])
     (folder / MADE).write_text(mark)
     return folder
 
@@ -72,7 +74,7 @@ def _uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
-        raise Refusal("uv is not installed, and the peers need it; run `pip install uv`")
+        raise Refusal("uv is not installed, and the servers under test need it; run `pip install uv`")
     return found
 
 
