@@ -70,6 +70,7 @@ def _add(tracker: Tracker, run_id: str, bundle: Bundle, tags: Mapping[str, str])
             signature=_signature(height, width, len(manifest.labels)),
             input_example=np.zeros((1, height, width, 3), np.uint8),
             pip_requirements=["onnxruntime", "onnx", "numpy"],
+            onnx_execution_providers=["CPUExecutionProvider"],
             save_as_external_data=False,
         )
     client = tracker.client

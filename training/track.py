@@ -158,5 +158,6 @@ def _log_model(run_id: str, checkpoint: Checkpoint) -> None:
             name=MODEL,
             signature=infer_signature(pixels, logits),
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "torchvision==0.28.0", "numpy"],
-            serialization_format="pickle",
+            input_example=pixels,
+            serialization_format="pt2",  # loading it runs no code, as unpickling would
         )
