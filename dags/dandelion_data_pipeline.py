@@ -1,0 +1,96 @@
+"""Photos to a published model, weekly."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, chain, dag, task
+
+from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, train_and_release
+from dags.settings import RECIPE, RELEASE, SOURCE, params
+
+DOC = """
+Fetches photos, stores them, prepares a dataset, stores that, trains, and publishes a model that is not worse than the
+one that serves. Each step leaves the same state however often it runs: clear any task and let it run again.
+
+* **Where**: the stores are `DANDELION_DATA` and `DANDELION_MODELS`, the tracking server is `MLFLOW_TRACKING_URI`.
+* **Labels** are the names of the class folders at the source.
+* **What came of a run**: the XCom of `register` has the version, its alias, the reason and the page in MLflow.
+* **Failures** are posted to `DANDELION_WEBHOOK`, or the Variable `dandelion_webhook`.
+"""
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC"),
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=DEFAULTS,
+    params=params(SOURCE, RECIPE, RELEASE),
+    tags=["dandelion"],
+    doc_md=DOC,
+)
+def dandelion_data_pipeline() -> None:
+    """Photos to a published model."""
+
+    @task(execution_timeout=SHORT)
+    def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Decide every parameter: given, Variable, environment, default."""
+        from dags.settings import resolve
+
+        return resolve(params or {}, SOURCE, RECIPE, RELEASE)
+
+    @task(execution_timeout=SHORT, **NETWORK)
+    def make_places() -> dict[str, Any]:
+        """Make the buckets or folders that are not there yet."""
+        from training import steps
+
+        return steps.prepare_places(here()[0])
+
+    @task(execution_timeout=timedelta(hours=2), **NETWORK)
+    def fetch(settings: dict[str, Any]) -> dict[str, Any]:
+        """Bring the photos, or go on with it."""
+        from training import steps
+
+        source = {name: settings[name] for name in ("source", "listing", "workers")}
+        return steps.fetch(*here(), **source)
+
+    @task(execution_timeout=timedelta(hours=2), **NETWORK)
+    def store_raw(settings: dict[str, Any]) -> dict[str, Any]:
+        """Keep them in the data store, with a SHA-256 each."""
+        from training import steps
+
+        source = {name: settings[name] for name in ("source", "listing", "workers")}
+        return steps.store_raw(*here(), **source)
+
+    @task(execution_timeout=SHORT, **NETWORK)
+    def prepare(settings: dict[str, Any]) -> dict[str, Any]:
+        """Verify, find duplicates, add accepted corrections, split."""
+        from training import steps
+
+        split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
+        return steps.prepare(*here(), **split)
+
+    @task(execution_timeout=SHORT, **NETWORK)
+    def store_processed(settings: dict[str, Any]) -> dict[str, Any]:
+        """Keep the dataset in the data store."""
+        from training import steps
+
+        split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
+        return steps.store_processed(*here(), **split)
+
+    @task(outlets=[PROCESSED])
+    def announce(stored: dict[str, Any], **context: Any) -> None:
+        """Say that there is processed data. Last: who trains on it finds this run's model already published."""
+        context["outlet_events"][PROCESSED].extra = {"dataset": stored["dataset"]}
+
+    chosen = settings()
+    prepared = prepare(chosen)
+    stored = store_processed(chosen)
+    released = train_and_release(chosen, stored)
+    chain(chosen, make_places(), fetch(chosen), store_raw(chosen), prepared, stored, released, announce(stored))
+
+
+dandelion_data_pipeline()

@@ -1,0 +1,61 @@
+"""The asset that is updated when enough accepted corrections wait for a training."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk import Asset, AssetWatcher
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+LOOK_EVERY_S = 300.0
+ENOUGH = 20
+
+
+class AcceptedCorrections(BaseEventTrigger):
+    """Looks at the data store, and fires when there are enough; a training takes them up, and it may fire again."""
+
+    def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
+        """Look every so many seconds."""
+        super().__init__()
+        self.every_s = every_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How the triggerer makes it again."""
+        return f"{__name__}.{type(self).__name__}", {"every_s": self.every_s}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Never ends; a store that is away is asked again."""
+        told = 0
+        while True:
+            new = await asyncio.to_thread(_waiting)
+            if new >= _enough() and new != told:
+                yield TriggerEvent({"accepted_corrections": new})
+            told = new
+            await asyncio.sleep(self.every_s)
+
+
+def _waiting() -> int:
+    from runtime.commands import Refusal
+    from training import steps
+    from training.places import Places
+
+    try:
+        return int(steps.waiting_feedback(Places.from_environment())["new"])
+    except Refusal:
+        return 0
+
+
+def _enough() -> int:
+    return int(os.environ.get("DANDELION_FEEDBACK_MIN") or ENOUGH)
+
+
+FEEDBACK = Asset(
+    "dandelion_feedback",
+    group="dandelion",
+    watchers=[AssetWatcher("accepted_corrections", trigger=AcceptedCorrections(
+        float(os.environ.get("DANDELION_FEEDBACK_EVERY_S") or LOOK_EVERY_S)
+    ))],
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""Parameters of the pipelines: as given, else from an Airflow Variable, else the environment, else the default."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from airflow.sdk import Param
+
+
+class Setting(NamedTuple):
+    """One parameter; its Variable is `dandelion_<name>`. `rule` is JSON Schema, for a value that is given."""
+
+    name: str
+    variable: str | None
+    default: Any
+    rule: dict[str, Any]
+    description: str
+
+
+_SIZE = {"type": "integer", "minimum": 32, "maximum": 512, "multipleOf": 32}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+
+SOURCE = (
+    Setting("source", "DANDELION_SOURCE", None, {"type": "string"},
+            "Folder or base URL of `<class>/<photo>`; the public dandelion and grass photos if empty"),
+    Setting("listing", None, None, {"type": "string"},
+            "JSON list of what the source holds, where a server does not tell"),
+    Setting("workers", None, 8, {"type": "integer", "minimum": 1, "maximum": 64}, "Downloads at once"),
+    Setting("classes", None, None, {"type": "array", "items": {"type": "string"}},
+            "Class folders to train on; all of them if empty"),
+)  # fmt: skip
+
+RECIPE = (
+    Setting("image_size", "IMAGE_SIZE", 224, _SIZE, "Side of the model's square input in px, a multiple of 32"),
+    Setting("epochs", "EPOCHS", 5, {"type": "integer", "minimum": 1, "maximum": 1000}, "Passes over the photos"),
+    Setting("weights", "DANDELION_WEIGHTS", "imagenet", {"type": "string"},
+            "imagenet, none, or the path of a ResNet18 state dict"),
+    Setting("seed", None, 42, {"type": "integer"}, "Same seed, same machine: same result"),
+    Setting("validation", None, 0.2, _SHARE | {"minimum": 0.05, "maximum": 0.5},
+            "Share of the photos that is kept for validation"),
+)  # fmt: skip
+
+RELEASE = (
+    Setting("min_accuracy", "DANDELION_MIN_ACCURACY", 0.93, _SHARE, "Refuse a model below this validation accuracy"),
+    Setting("tolerance", "DANDELION_TOLERANCE", 0.02, _SHARE,
+            "A model takes the champion's place unless it is right on fewer photos by more than this share"),
+)  # fmt: skip
+
+
+def params(*groups: tuple[Setting, ...]) -> dict[str, Param]:
+    """The form that Airflow shows; every field may be left empty."""
+    return {setting.name: _param(setting) for group in groups for setting in group}
+
+
+def resolve(given: dict[str, Any], *groups: tuple[Setting, ...]) -> dict[str, Any]:
+    """The values to work with, each checked against its rule; for a task. Raises ValueError that names the culprit."""
+    return {setting.name: _resolve(setting, given.get(setting.name)) for group in groups for setting in group}
+
+
+def _param(setting: Setting) -> Param:
+    rule = dict(setting.rule)
+    kind = rule.pop("type")
+    places = [f"the Variable dandelion_{setting.name}", *([setting.variable] if setting.variable else [])]
+    fallback = "" if setting.default is None else f", then {setting.default}"
+    description = f"{setting.description}. Empty: {', then '.join(places)}{fallback}."
+    return Param(None, type=["null", kind], title=setting.name.replace("_", " "), description=description, **rule)
+
+
+def _resolve(setting: Setting, given: Any) -> Any:
+    from airflow.sdk import Variable
+
+    if given not in (None, "", []):
+        return given
+    name = f"dandelion_{setting.name}"
+    stored = Variable.get(name, default=None)
+    if stored not in (None, ""):
+        return _checked(setting, stored, f"the Airflow Variable {name}")
+    found = os.environ.get(setting.variable or "")
+    return _checked(setting, found, setting.variable or "") if found else setting.default
+
+
+def _checked(setting: Setting, text: Any, origin: str) -> Any:
+    import json
+
+    import jsonschema
+
+    value = text
+    if setting.rule["type"] != "string" and isinstance(text, str):
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{origin}: {text!r} is no {setting.rule['type']}; mend it") from error
+    try:
+        jsonschema.validate(value, setting.rule)
+    except jsonschema.ValidationError as error:
+        raise ValueError(f"{origin}: {error.message}; mend it") from error
+    return value
