@@ -39,12 +39,17 @@ def unpacked(file: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             with tarfile.open(file, "r:") as tar:
-                members = tar.getmembers()
+                members = [member for member in tar.getmembers() if not _is_top_folder(member)]
                 folder = _only_folder(file, members)
                 tar.extractall(temporary, members, filter="data")
         except (tarfile.TarError, EOFError) as error:
             raise BundleError(f"{file}: is not a bundle archive ({error}); make one with `models export`") from error
         yield Path(temporary) / folder
+
+
+def _is_top_folder(member: tarfile.TarInfo) -> bool:
+    """Whether this entry is only the folder itself, as a plain `tar cf` of a bundle's folder writes it."""
+    return member.isdir() and "/" not in member.name and member.name not in {".", ".."}
 
 
 def _only_folder(file: Path, members: list[tarfile.TarInfo]) -> str:

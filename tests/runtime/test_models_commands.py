@@ -99,6 +99,13 @@ def test_only_a_signed_file_is_let_in_where_a_key_is_set(operator: Operator):
     operator.says("models", "import", file, DANDELION_PUBLIC_KEY=public)
 
 
+def test_a_bundle_packed_with_plain_tar_is_taken(operator: Operator):
+    bundle = write_bundle(operator.folder / "v1")
+    with tarfile.open(operator.folder / "plain.tar", "w") as tar:
+        tar.add(bundle, bundle.name)
+    operator.says("models", "import", operator.folder / "plain.tar")
+
+
 def tar_of(file: Path, *members: tuple[str, bytes]) -> Path:
     with tarfile.open(file, "w") as tar:
         for name, data in members:
