@@ -19,7 +19,7 @@ from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.golden import PATTERNS, draw
 from runtime.kernels import Kernel, open_as, open_proven
-from training.progress import progress
+from runtime.progress import progress
 
 OTHER_SIZES = (224, 192, 160, 128, 96)
 BUSY_CLIENTS = 16

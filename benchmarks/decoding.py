@@ -20,8 +20,8 @@ from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.image import ImageSpec, decode
 from runtime.kernels import open_proven
+from runtime.progress import progress
 from runtime.session import Session
-from training.progress import progress
 
 PIXELS = 12_000_000
 QUALITY = 90

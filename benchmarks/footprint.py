@@ -21,7 +21,7 @@ from benchmarks.servers import Server, appliance, serving
 from benchmarks.wire import form_of, post, raw
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
-from training.progress import progress
+from runtime.progress import progress
 
 EARLY = 1000  # requests after which growth counts: what is loaded or allocated once is there by then
 CLIENTS = 4

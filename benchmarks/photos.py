@@ -10,9 +10,9 @@ from PIL import Image, ImageFilter
 
 from runtime.commands import Refusal
 from runtime.image import ImageError, ImageSpec, decode
+from runtime.progress import progress
 from training.dataset import Dataset
 from training.prepare import prepare
-from training.progress import progress
 
 THUMBNAIL = (275, 183)
 PHONE = (4000, 3000)

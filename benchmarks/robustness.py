@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.appliance import HOST, Appliance, appliance
 from benchmarks.hostile import Attack, attacks, good_request
 from benchmarks.machine import Machine, this_machine
-from training.progress import progress
+from runtime.progress import progress
 
 WARM_UP = 1000  # requests before memory is held against the appliance; half of them all where there are fewer
 GROWTH = 0.05

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from training.progress import progress
+from runtime.progress import progress
 
 RESAMPLES = 2000
 FEWEST = 6  # the first number of samples whose range holds the median with 95 %: 1 - 2 / 2**6

@@ -23,12 +23,12 @@ from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
 from benchmarks.samples import order
 from runtime.cpu import available_cpus
+from runtime.progress import progress
 from training.crossvalidate import Fold, photos_of, split_of
 from training.dataset import Dataset
 from training.fit import Recipe, fit, steps
 from training.network import PIXEL_SCALE, PIXEL_ZERO, build
 from training.pixels import truth
-from training.progress import progress
 from training.vision import models
 
 PLAIN_BATCH = 32

@@ -14,8 +14,8 @@ from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.image import decode
 from runtime.kernels import open_proven
+from runtime.progress import progress
 from training.dataset import Dataset
-from training.progress import progress
 
 TOLERANCE = 0.02  # of accuracy
 BATCH = 16

@@ -17,12 +17,12 @@ from export.build import CALIBRATION_PHOTOS, spread
 from export.convert import convert, session_probabilities
 from runtime.bundle import FP32_MODEL, MODEL, Scores
 from runtime.image import ImageSpec
+from runtime.progress import progress
 from runtime.session import Session
 from training.crossvalidate import cross_validate
 from training.dataset import Dataset
 from training.fit import Recipe
 from training.pixels import load_pixels, truth
-from training.progress import progress
 from training.scores import Predictions, pooled, score
 
 SIZES = (224, 192, 160, 128, 96)

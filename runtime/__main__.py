@@ -15,6 +15,7 @@ import uvicorn
 from runtime.api.app import App
 from runtime.api.keys import new_key
 from runtime.appliance import Appliance, assemble
+from runtime.batch.commands import batch
 from runtime.bundle import Bundle
 from runtime.commands import Commands
 from runtime.cpu import available_cpus
@@ -111,6 +112,7 @@ def key() -> None:
     click.echo("give the key to its user; put the entry into DANDELION_API_KEYS or DANDELION_ADMIN_KEYS")
 
 
+main.add_command(batch)
 main.add_command(models)
 main.add_command(store)
 

@@ -15,11 +15,11 @@ from torch import Tensor
 import training.augment
 import training.fit
 import training.network
+from runtime.progress import progress
 from training.checkpoint import Checkpoint, git_commit
 from training.dataset import Dataset
 from training.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps, stored_size
 from training.pixels import load_pixels, truth
-from training.progress import progress
 from training.scores import Predictions
 from training.split import assign_folds
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from runtime.progress import progress
 from training.download import PATIENT, Downloads, FetchError, Timeouts, check_address
 from training.listing import RECORDED, ListedPhoto, PhotoList, list_folder, list_url, read_list, sha256_of
-from training.progress import progress
 
 MANIFEST = "manifest.json"
 

@@ -24,11 +24,11 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from runtime.progress import Advance
 from training.augment import augment
 from training.history import EpochFigures, best_epoch
 from training.network import build, normalise
 from training.precision import Precision, choose_precision
-from training.progress import Advance
 from training.scores import Predictions, score
 from training.still import StillPhotos
 

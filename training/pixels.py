@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.image import ImageError, ImageSpec, decode
+from runtime.progress import progress
 from training.dataset import Dataset, DatasetError, Photo
-from training.progress import progress
 
 
 def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.image import ImageError, ImageSpec, decode, open_image
+from runtime.progress import progress
 from training.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
 from training.duplicates import group_near_duplicates, picture_hash
 from training.placement import placed_before, write_dataset
-from training.progress import progress
 from training.split import assign_folds
 
 SHORTEST_SIDE = 32  # px; anything smaller is an icon

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from runtime.commands import Refusal
+from runtime.progress import progress
 from runtime.store import Missing, Store
-from training.progress import progress
 
 INDEX = "index.json"
 WORKERS = 8

@@ -23,7 +23,7 @@ from benchmarks.servers import Recipe, Server, ServerError, serving
 from benchmarks.wire import Encode
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
-from training.progress import progress
+from runtime.progress import progress
 
 WARM_UP_CLIENTS = 4
 FIRST_REQUESTS, FIRST_S = 4, 30.0

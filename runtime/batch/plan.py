@@ -1,0 +1,103 @@
+"""What a batch consists of, decided once: which photos, in which parts, by which version of the model."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+import msgspec
+
+from runtime.batch.model import choose
+from runtime.commands import Refusal
+from runtime.store import Entry, Missing, Store, open_store
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"})
+PHOTOS_PER_PART = 500
+MAX_PARTS = 1000  # what Airflow maps one task to by default is 1024
+PLAN = "plan.json"
+
+
+class BatchError(Refusal):
+    """A batch that cannot be done; the message names the reason and the remedy."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A batch: `source` and `models` are URIs of stores, `version` None for the bundle in this package.
+
+    `photos` are in `parts` lists beside the plan; `passed_over` files have no photo's suffix.
+    """
+
+    source: str
+    models: str | None
+    version: str | None
+    labels: tuple[str, ...]
+    photos: int
+    passed_over: int
+    parts: int
+    created: str
+
+
+def plan(
+    source: str,
+    work: str,
+    *,
+    models: str | None = None,
+    version: str | None = None,
+    photos_per_part: int = PHOTOS_PER_PART,
+) -> Plan:
+    """List the photos below the URI `source` into parts in the store `work`, and settle on a model.
+
+    That is the `version` in the store `models`, else the one that it says to serve, else the bundle in this package.
+    A plan that is there already is returned as it is. Raises BatchError, StoreError, BundleError.
+    """
+    store = open_store(work)
+    try:
+        return read_plan(work)
+    except Missing:
+        pass  # nothing planned yet
+    chosen = choose(models, version)
+    found = sorted(open_store(source).list())
+    photos = [entry for entry in found if is_photo(entry.key)]
+    if not photos:
+        raise BatchError(f"{source}: holds no photos ({', '.join(sorted(SUFFIXES))}); check the name")
+    size = max(photos_per_part, math.ceil(len(photos) / MAX_PARTS))
+    parts = [photos[start : start + size] for start in range(0, len(photos), size)]
+    for number, part in enumerate(parts):
+        store.write(_list_key(number), msgspec.json.encode(part))
+    made = Plan(
+        source=source,
+        models=models if chosen.version else None,
+        version=chosen.version,
+        labels=chosen.labels,
+        photos=len(photos),
+        passed_over=len(found) - len(photos),
+        parts=len(parts),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    store.write(PLAN, msgspec.json.encode(made))  # last: what it names is there
+    return made
+
+
+def read_plan(work: str) -> Plan:
+    """The plan in the store `work`; raises Missing where there is none, BatchError for one that cannot be read."""
+    data, _ = open_store(work).read(PLAN)
+    try:
+        return msgspec.json.decode(data, type=Plan)
+    except msgspec.DecodeError as error:
+        raise BatchError(f"{work}/{PLAN}: {error}; delete {work} and begin again") from error
+
+
+def read_part(store: Store, number: int) -> list[Entry]:
+    """The photos of one part."""
+    return msgspec.json.decode(store.read(_list_key(number))[0], type=list[Entry])
+
+
+def is_photo(key: str) -> bool:
+    """Whether a key has a photo's suffix; hidden files are nobody's photos."""
+    path = PurePosixPath(key)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _list_key(number: int) -> str:
+    return f"parts/{number:05}.json"
