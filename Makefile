@@ -10,13 +10,16 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train bench test check format screenshots clean
+.PHONY: help run train pipeline airflow mlflow bench test check format screenshots clean
+
+# Where `make pipeline` publishes and looks for corrections, and `make run` follows and keeps them.
+STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDELION_DATA=$${DANDELION_DATA:-var/store/dandelion-data}
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
-	PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
+	$(STORES) PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
 
 train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source $(SOURCE))
@@ -24,6 +27,15 @@ train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle 
 	$(BIN)/python -m training fit
 	$(BIN)/python -m training evaluate
 	$(BIN)/python -m export build
+
+pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL)
+	deploy/local/pipeline.sh $(SOURCE)
+
+airflow: $(VENV)/.airflow ## Airflow with the DAGs and its page on http://localhost:8080 (AIRFLOW_PORT=8081)
+	deploy/local/airflow.sh
+
+mlflow: $(VENV)/.airflow ## The page of all training runs on http://localhost:5000 (MLFLOW_PORT=5001)
+	deploy/local/mlflow.sh
 
 bench: $(VENV)/.export ## Measure this host and compare with other servers, an hour; var/benchmarks/report.html (PRICE=of a core and hour)
 	$(BIN)/python -m benchmarks latency
@@ -68,8 +80,9 @@ $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.export: EXTRA = benchmarks
+$(VENV)/.airflow: EXTRA = airflow
 $(VENV)/.dev: EXTRA = dev
-$(VENV)/.export $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.export $(VENV)/.airflow $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what $(EXTRA) needs into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	$(UV_INSTALL) --editable '.[$(EXTRA)]'

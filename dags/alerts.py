@@ -1,4 +1,4 @@
-"""What is told to the outside when a task fails."""
+"""What is told of a task: a line in its log when it is done, a message to the outside when it failed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ TIMEOUT_S = 10
 VARIABLE, ENVIRONMENT = "dandelion_webhook", "DANDELION_WEBHOOK"
 
 log = logging.getLogger(__name__)
+
+
+def say_done(context: dict[str, Any]) -> None:
+    """Print what came of the task, for its log and for who runs a pipeline by hand."""
+    task = context["task_instance"]
+    result = task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index)
+    seconds = (task.end_date - task.start_date).total_seconds() if task.end_date else 0.0
+    print(f"{task.task_id:32} {seconds:6.1f} s  {_brief(result)}", flush=True)
 
 
 def tell_webhook(context: dict[str, Any]) -> None:
@@ -40,3 +48,15 @@ def _address() -> str | None:
 
     stored: str | None = Variable.get(VARIABLE, default=None)
     return stored or os.environ.get(ENVIRONMENT)
+
+
+def _brief(result: Any) -> str:
+    if not isinstance(result, dict):
+        return "" if result is None else str(result)
+    return ", ".join(f"{name} {_brief_value(value)}" for name, value in result.items() if value not in (None, [], {}))
+
+
+def _brief_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {inner}" for name, inner in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,12 +7,16 @@ from typing import Any
 
 from airflow.sdk import Asset, chain, get_current_context, task, task_group
 
-from dags.alerts import tell_webhook
+from dags.alerts import say_done, tell_webhook
 
 PROCESSED = Asset("dandelion_processed", group="dandelion")
 MODEL = Asset("dandelion_model", group="dandelion")
 
-DEFAULTS: dict[str, Any] = {"owner": "dandelion", "on_failure_callback": tell_webhook}
+DEFAULTS: dict[str, Any] = {
+    "owner": "dandelion",
+    "on_failure_callback": tell_webhook,
+    "on_success_callback": say_done,
+}
 # Where a network is touched: four tries over about ten minutes.
 NETWORK: dict[str, Any] = {
     "retries": 3,

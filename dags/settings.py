@@ -16,6 +16,7 @@ class Setting(NamedTuple):
     default: Any
     rule: dict[str, Any]
     description: str
+    required: bool = False
 
 
 _SIZE = {"type": "integer", "minimum": 32, "maximum": 512, "multipleOf": 32}
@@ -47,6 +48,17 @@ RELEASE = (
             "A model takes the champion's place unless it is right on fewer photos by more than this share"),
 )  # fmt: skip
 
+BATCH = (
+    Setting("photos", None, None, {"type": "string", "minLength": 1},
+            "Folder or s3://bucket/prefix of the photos to classify", required=True),
+    Setting("out", None, None, {"type": "string", "pattern": r"\.(csv|parquet)$"},
+            "Table to write, s3://… or a path, .csv or .parquet; below predictions/ in the data store if empty"),
+    Setting("version", None, None, {"type": "string"}, "Version of the model; the one that is served if empty"),
+    Setting("photos_per_task", None, 500, {"type": "integer", "minimum": 1}, "Photos of one mapped task"),
+    Setting("threads", None, None, {"type": "integer", "minimum": 1},
+            "Photos at once in one task; one a core if empty"),
+)  # fmt: skip
+
 
 def params(*groups: tuple[Setting, ...]) -> dict[str, Param]:
     """The form that Airflow shows; every field may be left empty."""
@@ -61,10 +73,16 @@ def resolve(given: dict[str, Any], *groups: tuple[Setting, ...]) -> dict[str, An
 def _param(setting: Setting) -> Param:
     rule = dict(setting.rule)
     kind = rule.pop("type")
+    if setting.required:
+        return Param(type=kind, title=_title(setting), description=f"{setting.description}.", **rule)
     places = [f"the Variable dandelion_{setting.name}", *([setting.variable] if setting.variable else [])]
     fallback = "" if setting.default is None else f", then {setting.default}"
     description = f"{setting.description}. Empty: {', then '.join(places)}{fallback}."
-    return Param(None, type=["null", kind], title=setting.name.replace("_", " "), description=description, **rule)
+    return Param(None, type=["null", kind], title=_title(setting), description=description, **rule)
+
+
+def _title(setting: Setting) -> str:
+    return setting.name.replace("_", " ")
 
 
 def _resolve(setting: Setting, given: Any) -> Any:

@@ -6,10 +6,14 @@ import hashlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runtime.commands import Commands
+
+if TYPE_CHECKING:
+    from export.release import Judged
 
 DATA = Path("var/data/processed")
 
@@ -21,6 +25,8 @@ def main() -> None:
     \b
     python -m export build                      the bundle of the latest training
     python -m export sweep                      accuracy and latency at several input sizes
+    python -m export compare BUNDLE             photo by photo, with the version that is served
+    python -m export release BUNDLE             compare, publish, register
     """
 
 
@@ -111,6 +117,78 @@ def sweep(data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: s
     click.echo(table(result))
     click.echo(f"made {out / 'sweep.json'} and {out / 'front.png'}")
     click.echo(f"next: IMAGE_SIZE={result.chosen} python -m training fit, then python -m export build")
+
+
+_BUNDLE = click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_TOLERANCE = click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.02,
+    help="Promote unless it is right on fewer photos by more than this share.",
+)
+_VALIDATION = click.option("--data", type=click.Path(path_type=Path), default=DATA, help="Whose validation photos.")
+
+
+@main.command()
+@_BUNDLE
+@_VALIDATION
+@_TOLERANCE
+def compare(bundle: Path, data: Path, tolerance: float) -> None:
+    """Compare BUNDLE with the version that the models store says to serve (DANDELION_MODELS, else var/store).
+
+    Both answer the same validation photos; nothing is changed.
+    """
+    verdict = _judged(bundle, data, tolerance).verdict
+    click.echo(f"{'would be promoted' if verdict.promote else 'would not be promoted'}: {verdict.reason}")
+
+
+@main.command("release")
+@_BUNDLE
+@_VALIDATION
+@_TOLERANCE
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=Path("var/training/best_model.pt"),
+    help="Published beside it, if it is there.",
+)
+@click.option("--register/--no-register", "registers", default=True, help="Say it to MLflow's registry, too.")
+def release_bundle(bundle: Path, data: Path, tolerance: float, checkpoint: Path, registers: bool) -> None:
+    """Publish BUNDLE to the models store, and let it be served if it is not worse than what is.
+
+    Appliances that follow the store serve it soon, without a restart. A bundle that is not promoted is stored beside
+    the others: `python -m runtime models promote` serves it all the same.
+    """
+    from export.register import register
+    from export.release import release
+    from runtime.bundle import Bundle
+    from training.places import Places
+    from training.tracking import Tracker
+
+    places = Places.from_environment()
+    verdict, tag = _judged(bundle, data, tolerance)
+    opened = Bundle.open(bundle)
+    checked = checkpoint if checkpoint.is_file() else None
+    released = release(opened, places.models_store, promote=verdict.promote, tag=tag, checkpoint=checked)
+    click.echo(f"{'promoted' if verdict.promote else 'not promoted'}: {verdict.reason}")
+    click.echo(f"made {places.models}/models/{released.version}")
+    if registers:
+        resume = "the model is published; run `python -m export release` again"
+        tracker = Tracker(places.tracking, resume=resume)
+        tags = {"store": places.models}
+        registered = register(tracker, opened, promoted=verdict.promote, reason=verdict.reason, tags=tags)
+        click.echo(f"{opened.manifest.name} {registered.version} is the {registered.alias}: {registered.url}")
+
+
+def _judged(bundle: Path, data: Path, tolerance: float) -> Judged:
+    from export.release import judge
+    from runtime.bundle import Bundle
+    from training.dataset import Dataset
+    from training.places import Places
+
+    places = Places.from_environment()
+    dataset, cache = Dataset.open(data), places.work / "champions"
+    return judge(Bundle.open(bundle), places.models_store, dataset, cache, tolerance=tolerance)
 
 
 def _sizes(text: str) -> list[int]:

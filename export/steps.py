@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime.models.cache import Cache
-from runtime.models.catalogue import Catalogue
 from training.places import Places
 from training.runs import Run, prune_runs
 from training.steps import CHECKPOINT, TRAINING, dataset_of
@@ -52,17 +50,12 @@ def gate(places: Places, run: str, *, dataset: str, tolerance: float) -> Result:
     """Compare the run's bundle with the version that is served, photo by photo."""
     import msgspec
 
-    from export.promote import compare
+    from export.release import judge
 
-    catalogue = Catalogue(places.models_store)
-    tag, latest = catalogue.tag(), catalogue.latest()
-    champion = None
-    if latest:
-        cache = Cache(places.work / "champions")
-        champion = cache.pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
-    verdict = compare(_bundle(Run(places, run)), champion, dataset_of(places, run, dataset), tolerance=tolerance)
-    fields: Result = msgspec.to_builtins(verdict)
-    return fields | {"pointer_tag": tag}
+    photos, cache = dataset_of(places, run, dataset), places.work / "champions"
+    judged = judge(_bundle(Run(places, run)), places.models_store, photos, cache, tolerance=tolerance)
+    fields: Result = msgspec.to_builtins(judged.verdict)
+    return fields | {"pointer_tag": judged.tag}
 
 
 def publish(places: Places, run: str, *, verdict: Result) -> Result:
@@ -70,19 +63,13 @@ def publish(places: Places, run: str, *, verdict: Result) -> Result:
 
     The pointer must still be the one that the verdict was made against: Conflict else, and the gate asks again.
     """
-    from runtime.models.publish import add, prune
-    from runtime.models.publish import publish as publish_bundle
+    from export.release import release
 
     this = Run(places, run)
-    bundle, store = _bundle(this), places.models_store
     checkpoint = this.restore(TRAINING) / CHECKPOINT
-    if verdict["promote"]:
-        publish_bundle(bundle.path, store, checkpoint=checkpoint, tag=verdict["pointer_tag"])
-    else:
-        add(bundle.path, store, checkpoint=checkpoint)
-    version = bundle.manifest.version
-    pruned = prune(store, in_use=frozenset({version, verdict["champion"]} - {None}))
-    return {"version": version, "pointed": verdict["promote"], "uri": places.models, "pruned": pruned}
+    promote, tag = verdict["promote"], verdict["pointer_tag"]
+    released = release(_bundle(this), places.models_store, promote=promote, tag=tag, checkpoint=checkpoint)
+    return {"uri": places.models, **released._asdict()}
 
 
 def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str]) -> Result:

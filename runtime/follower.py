@@ -83,7 +83,8 @@ class Follower:
                 log.warning("%s", error)
         model = self._newest()
         if model is None:
-            log.warning("serving the default bundle until %s has a model: %s", *self._where_and_why())
+            level = logging.INFO if self._status.reachable and not self.refused else logging.WARNING
+            log.log(level, "serving the default bundle until %s has a model: %s", *self._where_and_why())
             model = self._load(Bundle.open(default_bundle()), "the default bundle")
         else:
             self.cache.served(model.name.version)

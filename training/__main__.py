@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from runtime.commands import Commands
+from training.commands import feedback, track
 
 RAW = Path("var/data/raw")
 PROCESSED = Path("var/data/processed")
@@ -45,6 +46,8 @@ def main() -> None:
     python -m training prepare     verify, split, describe
     python -m training fit         fine-tune a ResNet18
     python -m training evaluate    a report to look at
+    python -m training track       keep all of it in MLflow
+    python -m training feedback    review what users corrected
     """
 
 
@@ -127,11 +130,14 @@ def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed:
     from training.dataset import Dataset
     from training.fit import Recipe
     from training.history import best_epoch, write_history
+    from training.resources import sampled
 
     dataset = Dataset.open(data)
     chosen = None if precision == "auto" else precision
     recipe = Recipe(image_size, epochs, seed, weights, chosen)  # type: ignore[arg-type]  # click has checked it
-    fitted = train_fold(dataset, split_of(dataset), recipe, what="fit")
+    out.mkdir(parents=True, exist_ok=True)
+    with sampled(out / "resources.json"):
+        fitted = train_fold(dataset, split_of(dataset), recipe, what="fit")
     best = best_epoch(fitted.history)
     checkpoint_of(dataset, recipe, fitted, fitted.best, epoch=best).save(out / "best_model.pt")
     write_history(out / "history.json", fitted.history)
@@ -186,6 +192,10 @@ def evaluate(
         click.echo(f"mean of {folds} folds: accuracy {mean_accuracy:.4f}, F1 {mean_f1:.4f}")
         click.echo(f"all photos: accuracy {all_photos.accuracy:.4f}, F1 {all_photos.f1:.4f}")
     click.echo(f"made {report}\nnext: open it in a browser; python -m export build")
+
+
+main.add_command(track)
+main.add_command(feedback)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,17 @@ import jinja2
 import msgspec
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from runtime.bundle import Scores
-from runtime.image import ImageError, open_image
 from training import plots
 from training.history import EpochFigures
 from training.intervals import Interval, bootstrap_interval, proportion_interval
 from training.scores import Predictions, score
+from training.thumbnails import thumbnail
 
 MOST_MISTAKES = 24
 MOST_DOUBTS = 8
-_THUMBNAIL = 320
 
 
 class Figured(msgspec.Struct, frozen=True):
@@ -202,19 +200,7 @@ def _gallery(predictions: Predictions, photo_bytes: Callable[[str], bytes], rows
             truth=predictions.labels[predictions.truth[row]],
             predicted=predictions.labels[predictions.predicted[row]],
             confidence=float(predictions.confidence[row]),
-            picture=_thumbnail(photo_bytes(predictions.paths[row])),
+            picture=thumbnail(photo_bytes(predictions.paths[row])),
         )
         for row in rows
     ]
-
-
-def _thumbnail(data: bytes) -> str | None:
-    """The photo as a small JPEG in a data URI; None where it cannot be shown."""
-    try:
-        image = ImageOps.exif_transpose(open_image(data)).convert("RGB")
-    except (ImageError, OSError):
-        return None
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -48,7 +48,9 @@ def sampled(file: Path, *, every_s: float = EVERY_S) -> Iterator[None]:
 
 
 def read_samples(file: Path) -> list[Sample]:
-    """What `sampled` wrote."""
+    """What `sampled` wrote; nothing where it did not."""
+    if not file.exists():
+        return []
     return msgspec.json.decode(file.read_bytes(), type=list[Sample])
 
 

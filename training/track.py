@@ -88,7 +88,7 @@ def _tags(checkpoint: Checkpoint, tags: Mapping[str, str]) -> list[RunTag]:
 def _metrics(training: Training) -> list[list[Metric]]:
     """Batches of points. Times are those of the training, so that logging them again changes nothing."""
     samples = read_samples(training.folder / "resources.json")
-    began_s = samples[0].time_s
+    began_s = samples[0].time_s if samples else (training.folder / "history.json").stat().st_mtime
     machine = [
         Metric(name, value, round(sample.time_s * 1000), step)
         for step, sample in enumerate(samples)

@@ -16,6 +16,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"
 PHOTOS_PER_PART = 500
 MAX_PARTS = 1000  # what Airflow maps one task to by default is 1024
 PLAN = "plan.json"
+BATCHES = "batch"  # where a data store keeps those of a scheduler
+KEPT = 5  # of these, the newest
 
 
 class BatchError(Refusal):
@@ -91,6 +93,19 @@ def read_plan(work: str) -> Plan:
 def read_part(store: Store, number: int) -> list[Entry]:
     """The photos of one part."""
     return msgspec.json.decode(store.read(_list_key(number))[0], type=list[Entry])
+
+
+def prune(data: str, *, keep: int = KEPT) -> list[str]:
+    """Remove what the oldest batches in the data store kept, not their tables; returns their names."""
+    store = open_store(data)
+    keys = [entry.key for entry in store.list(f"{BATCHES}/")]
+    names = [key.split("/")[1] for key in keys if key.endswith(f"/{PLAN}")]
+    spare = sorted(names, key=lambda name: read_plan(f"{data}/{BATCHES}/{name}").created)[:-keep]
+    for name in spare:
+        below = f"{BATCHES}/{name}/"
+        for key in (f"{below}{PLAN}", *(key for key in keys if key.startswith(below))):
+            store.delete(key)
+    return spare
 
 
 def is_photo(key: str) -> bool:

@@ -1,0 +1,82 @@
+"""Every photo below a prefix into one table, by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from dags.common import DEFAULTS, NETWORK, SHORT, here
+from dags.settings import BATCH, params
+
+DOC = """
+Classifies every photo below a prefix and writes one table: a row a photo, with its label, its probabilities, or the
+reason why it has none. The photos are cut into parts, a mapped task each, which Airflow's executor spreads over its
+machines; all of them use the version of the model that was settled at the beginning.
+
+Each part is kept in the data store (`batch/<run>`) until the fifth batch after it: clear any task and let it run again.
+"""
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    dagrun_timeout=timedelta(hours=24),
+    default_args=DEFAULTS,
+    params=params(BATCH),
+    tags=["dandelion"],
+    doc_md=DOC,
+)
+def dandelion_batch_predict() -> None:
+    """Stored photos to one table."""
+
+    @task(execution_timeout=SHORT)
+    def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Decide every parameter, and where the parts and the table are kept."""
+        from dags.settings import resolve
+        from runtime.batch.plan import BATCHES
+        from runtime.batch.rows import writer_for
+        from training.runs import Run
+
+        chosen = resolve(params or {}, BATCH)
+        places, run = here()
+        name = Run(places, run).key
+        chosen["out"] = chosen["out"] or f"{places.data}/predictions/{name}.parquet"
+        writer_for(chosen["out"])
+        return chosen | {"work": f"{places.data}/{BATCHES}/{name}"}
+
+    @task(execution_timeout=SHORT, **NETWORK)
+    def plan(settings: dict[str, Any]) -> list[int]:
+        """List the photos, settle on a version of the model; the numbers of the parts."""
+        from runtime.batch.plan import plan, prune
+
+        places, _ = here()
+        chosen = {"version": settings["version"], "photos_per_part": settings["photos_per_task"]}
+        made = plan(settings["photos"], settings["work"], models=places.models, **chosen)
+        prune(places.data)
+        print(f"{made.photos} photos in {made.parts} parts, by {made.version or 'the default model'}")
+        return list(range(made.parts))
+
+    @task(execution_timeout=timedelta(hours=6), map_index_template="part {{ task.op_kwargs['number'] }}", **NETWORK)
+    def classify(number: int, settings: dict[str, Any]) -> dict[str, int]:
+        """One part, on whatever machine this is."""
+        from runtime.batch.classify import classify
+
+        cache = here()[0].work / "batch"
+        return classify(settings["work"], number, cache=cache, threads=settings["threads"])._asdict()
+
+    @task(execution_timeout=SHORT, **NETWORK)
+    def merge(settings: dict[str, Any]) -> dict[str, Any]:
+        """All parts into one table."""
+        from runtime.batch.merge import merge
+
+        summary = merge(settings["work"], settings["out"])._asdict()
+        print(f"made {summary['table']}: {summary['labels']}, {summary['errors']} without an answer")
+        return summary
+
+    chosen = settings()
+    classify.partial(settings=chosen).expand(number=plan(chosen)) >> merge(chosen)
+
+
+dandelion_batch_predict()

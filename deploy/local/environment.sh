@@ -1,0 +1,30 @@
+# Sourced by the commands of this folder: everything local, below var/. What is set already stays.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+bin="$root/.venv/bin"
+export PATH="$bin:$PATH" PYTHONPATH="$root"
+
+export DANDELION_DATA=${DANDELION_DATA:-$root/var/store/dandelion-data}
+export DANDELION_MODELS=${DANDELION_MODELS:-$root/var/store/dandelion-models}
+export DANDELION_WORK=${DANDELION_WORK:-$root/var/pipeline}
+export MLFLOW_TRACKING_URI=${MLFLOW_TRACKING_URI:-sqlite:///$root/var/mlflow/mlflow.db}
+export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1
+
+export AIRFLOW_HOME=${AIRFLOW_HOME:-$root/var/airflow}
+export AIRFLOW__CORE__DAGS_FOLDER=$root/dags
+export AIRFLOW__CORE__LOAD_EXAMPLES=false
+export AIRFLOW__CORE__PARALLELISM=${AIRFLOW__CORE__PARALLELISM:-$(nproc)}
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=false
+export AIRFLOW__API__HOST=${AIRFLOW__API__HOST:-127.0.0.1}
+export AIRFLOW__API__PORT=${AIRFLOW_PORT:-8080}
+# Nobody but this host can reach it: no password is asked for.
+export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=${AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS:-true}
+
+migrate() {
+  mkdir -p "$AIRFLOW_HOME" "$root/var/mlflow"
+  airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 || {
+    tail -5 "$AIRFLOW_HOME/migrate.log" >&2
+    echo "Airflow's database could not be made; the whole log is $AIRFLOW_HOME/migrate.log" >&2
+    exit 1
+  }
+}

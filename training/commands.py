@@ -1,0 +1,104 @@
+"""`python -m training track` and `feedback …`: what becomes of a training, and of the photos that users corrected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from runtime.commands import Refusal
+from runtime.store import Store, open_store
+from training.places import Places
+from training.review import Corrected, Verdict, corrections, review
+
+
+@click.command()
+@click.option("--training", type=click.Path(path_type=Path), default=Path("var/training"), help="What `fit` made.")
+@click.option("--report", type=click.Path(path_type=Path), default=Path("var/report"), help="What `evaluate` made.")
+@click.option("--data", type=click.Path(path_type=Path), default=Path("var/data/processed"), help="Its dataset.")
+@click.option("--name", help="Name of the run; by the checkpoint's hash if not given.")
+def track(training: Path, report: Path, data: Path, name: str | None) -> None:
+    """Put a training into MLflow: where MLFLOW_TRACKING_URI says, else below var/mlflow.
+
+    Figures, report, dataset manifest, checkpoint and source; a training that is there whole is left as it is.
+    """
+    from training.dataset import Dataset
+    from training.sync import sha256_of
+    from training.track import Training, log_training
+    from training.tracking import Tracker
+
+    checkpoint = training / "best_model.pt"
+    for file, command in ((checkpoint, "fit"), (report / "metrics.json", "evaluate")):
+        if not file.is_file():
+            raise Refusal(f"{file}: is not there; run `python -m training {command}` first")
+    tracker = Tracker(Places.from_environment().tracking, resume="run `python -m training track` again")
+    named = name or f"local-{sha256_of(checkpoint)[:8]}"
+    tracked = log_training(tracker, Training(named, training, report, Dataset.open(data)), tags={})
+    click.echo(f"made run {named} ({tracked.run_id})\nnext: make mlflow, then {tracked.url}")
+
+
+@click.group()
+def feedback() -> None:
+    """Photos that users corrected: look at them, and say which may be trained on."""
+
+
+_DATA = click.option(
+    "--data", envvar="DANDELION_DATA", show_envvar=True, help="Store of the photos; below var/store if not given."
+)
+
+
+@feedback.command("list")
+@_DATA
+@click.option("--all", "everything", is_flag=True, help="Those that were reviewed, too.")
+def list_(data: str | None, everything: bool) -> None:
+    """List the corrections that wait for a review."""
+    found = [one for one in corrections(_store(data)) if everything or one.reviewed is None]
+    table = Table("name", "label", "the model said", "received", "reviewed")
+    for one in found:
+        table.add_row(one.sha256[:12], one.label, one.predicted or "", one.received[:16], one.reviewed or "")
+    Console().print(table)
+    click.echo(f"{len(found)} corrections; next: python -m training feedback page")
+
+
+@feedback.command()
+@_DATA
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/report/feedback.html"), help="The page.")
+def page(data: str | None, out: Path) -> None:
+    """Write a page of the photos that wait for a review, to choose from."""
+    from training.review_page import write_review_page
+
+    waiting = write_review_page(_store(data), out)
+    click.echo(f"made {out}: {waiting} wait\nnext: open it in a browser")
+
+
+@feedback.command()
+@_DATA
+@click.argument("names", nargs=-1, required=True)
+def accept(data: str | None, names: tuple[str, ...]) -> None:
+    """Let photos be trained on: NAME or NAME:LABEL, as `list` and `page` show them."""
+    _say(data, names, "accepted")
+
+
+@feedback.command()
+@_DATA
+@click.argument("names", nargs=-1, required=True)
+def reject(data: str | None, names: tuple[str, ...]) -> None:
+    """Keep photos out of any training: NAME or NAME:LABEL."""
+    _say(data, names, "rejected")
+
+
+def _say(data: str | None, names: tuple[str, ...], verdict: Verdict) -> None:
+    store = _store(data)
+    reviewed: list[Corrected] = []
+    for name in names:
+        sha256, _, label = name.partition(":")
+        reviewed.append(review(store, sha256, verdict, label=label or None))
+        click.echo(f"{verdict} {reviewed[-1].photo}")
+    if verdict == "accepted":
+        click.echo("next: the retrain pipeline takes them up (make airflow, dandelion_retrain_pipeline)")
+
+
+def _store(data: str | None) -> Store:
+    return open_store(data or Places.from_environment().data)
