@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import traceback
 from typing import Any
 
 TIMEOUT_S = 10
 VARIABLE, ENVIRONMENT = "dandelion_webhook", "DANDELION_WEBHOOK"
 
 log = logging.getLogger(__name__)
+
+
+def say_retry(context: dict[str, Any]) -> None:
+    """Print why the task is tried again."""
+    task = context["task_instance"]
+    print(f"{task.task_id:32} will be tried again: {context.get('exception')}", flush=True)
+
+
+def say_failed(context: dict[str, Any]) -> None:
+    """Print why the task failed; where nobody has thought of it, with the stack."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    task, error = context["task_instance"], context.get("exception")
+    if isinstance(error, BaseException) and not isinstance(error, AirflowFailException):
+        traceback.print_exception(error, file=sys.stdout)
+    print(f"{task.task_id:32} failed: {error}", flush=True)
 
 
 def say_done(context: dict[str, Any]) -> None:

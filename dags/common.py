@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 from airflow.sdk import Asset, chain, get_current_context, task, task_group
 
-from dags.alerts import say_done, tell_webhook
+from dags.alerts import say_done, say_failed, say_retry, tell_webhook
 
 PROCESSED = Asset("dandelion_processed", group="dandelion")
 MODEL = Asset("dandelion_model", group="dandelion")
 
 DEFAULTS: dict[str, Any] = {
     "owner": "dandelion",
-    "on_failure_callback": tell_webhook,
+    "on_failure_callback": [say_failed, tell_webhook],
+    "on_retry_callback": say_retry,
     "on_success_callback": say_done,
 }
 # Where a network is touched: four tries over about ten minutes.
@@ -25,6 +28,28 @@ NETWORK: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
 }
 SHORT, LONG = timedelta(minutes=20), timedelta(hours=6)
+
+
+def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A task that does not try again what would be refused again; `options` are those of Airflow's `task`."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def run(*arguments: Any, **named: Any) -> Any:
+            from airflow.sdk.exceptions import AirflowFailException
+
+            from runtime.commands import Refusal
+
+            try:
+                return function(*arguments, **named)
+            except Refusal as error:
+                if error.may_pass:
+                    raise
+                raise AirflowFailException(str(error)) from error
+
+        return task(**options)(run)
+
+    return decorate
 
 
 def here() -> tuple[Any, str]:
@@ -48,7 +73,7 @@ def tags() -> dict[str, str]:
 def train_and_release(settings: Any, prepared: Any) -> None:
     """Train, evaluate, track, export, gate, publish, register."""
 
-    @task(execution_timeout=LONG)
+    @step(execution_timeout=LONG)
     def train(settings: dict[str, Any], prepared: dict[str, Any]) -> dict[str, Any]:
         """Fine-tune a ResNet18 and keep the best epoch."""
         from training import steps
@@ -56,21 +81,21 @@ def train_and_release(settings: Any, prepared: Any) -> None:
         recipe = {name: settings[name] for name in ("image_size", "epochs", "weights", "seed")}
         return steps.train(*here(), dataset=prepared["dataset"], **recipe)
 
-    @task(execution_timeout=SHORT)
+    @step(execution_timeout=SHORT)
     def evaluate(prepared: dict[str, Any]) -> dict[str, Any]:
         """Write the validation report."""
         from training import steps
 
         return steps.evaluate(*here(), dataset=prepared["dataset"])
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def track(prepared: dict[str, Any]) -> dict[str, Any]:
         """Put everything of the training into MLflow."""
         from training import steps
 
         return steps.track(*here(), dataset=prepared["dataset"], tags=tags())
 
-    @task(execution_timeout=SHORT)
+    @step(execution_timeout=SHORT)
     def export(settings: dict[str, Any], prepared: dict[str, Any], tracked: dict[str, Any]) -> dict[str, Any]:
         """Make an INT8 bundle that has proved itself."""
         from export import steps
@@ -82,30 +107,27 @@ def train_and_release(settings: Any, prepared: Any) -> None:
             min_accuracy=settings["min_accuracy"],
         )
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def gate(settings: dict[str, Any], prepared: dict[str, Any]) -> dict[str, Any]:
         """Compare with the model that is served, photo by photo."""
         from export import steps
 
-        verdict = steps.gate(*here(), dataset=prepared["dataset"], tolerance=settings["tolerance"])
-        print(("promoted: " if verdict["promote"] else "not promoted: ") + verdict["reason"])
-        return verdict
+        return steps.gate(*here(), dataset=prepared["dataset"], tolerance=settings["tolerance"])
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def publish(verdict: dict[str, Any]) -> dict[str, Any]:
         """Put the bundle into the models store; appliances that follow it serve it soon, if it was promoted."""
         from export import steps
 
         return steps.publish(*here(), verdict=verdict)
 
-    @task(execution_timeout=SHORT, outlets=[MODEL], **NETWORK)
+    @step(execution_timeout=SHORT, outlets=[MODEL], **NETWORK)
     def register(verdict: dict[str, Any], **context: Any) -> dict[str, Any]:
         """Register the model in MLflow as champion or challenger, with the reason."""
         from export import steps
 
         registered = steps.register(*here(), verdict=verdict, tags=tags())
         context["outlet_events"][MODEL].extra = registered
-        print(f"{registered['registered']} {registered['version']} is the {registered['alias']}: {registered['url']}")
         return registered
 
     trained = train(settings, prepared)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 
-from dags.common import DEFAULTS, NETWORK, SHORT, here
+from dags.common import DEFAULTS, NETWORK, SHORT, here, step
 from dags.settings import BATCH, params
 
 DOC = """
@@ -31,7 +31,7 @@ Each part is kept in the data store (`batch/<run>`) until the fifth batch after 
 def dandelion_batch_predict() -> None:
     """Stored photos to one table."""
 
-    @task(execution_timeout=SHORT)
+    @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Decide every parameter, and where the parts and the table are kept."""
         from dags.settings import resolve
@@ -46,7 +46,7 @@ def dandelion_batch_predict() -> None:
         writer_for(chosen["out"])
         return chosen | {"work": f"{places.data}/{BATCHES}/{name}"}
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def plan(settings: dict[str, Any]) -> list[int]:
         """List the photos, settle on a version of the model; the numbers of the parts."""
         from runtime.batch.plan import plan, prune
@@ -58,7 +58,7 @@ def dandelion_batch_predict() -> None:
         print(f"{made.photos} photos in {made.parts} parts, by {made.version or 'the default model'}")
         return list(range(made.parts))
 
-    @task(execution_timeout=timedelta(hours=6), map_index_template="part {{ task.op_kwargs['number'] }}", **NETWORK)
+    @step(execution_timeout=timedelta(hours=6), map_index_template="part {{ task.op_kwargs['number'] }}", **NETWORK)
     def classify(number: int, settings: dict[str, Any]) -> dict[str, int]:
         """One part, on whatever machine this is."""
         from runtime.batch.classify import classify
@@ -66,7 +66,7 @@ def dandelion_batch_predict() -> None:
         cache = here()[0].work / "batch"
         return classify(settings["work"], number, cache=cache, threads=settings["threads"])._asdict()
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def merge(settings: dict[str, Any]) -> dict[str, Any]:
         """All parts into one table."""
         from runtime.batch.merge import merge

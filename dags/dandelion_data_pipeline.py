@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, chain, dag, task
+from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, train_and_release
+from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 from dags.settings import RECIPE, RELEASE, SOURCE, params
 
 DOC = """
@@ -35,21 +35,21 @@ one that serves. Each step leaves the same state however often it runs: clear an
 def dandelion_data_pipeline() -> None:
     """Photos to a published model."""
 
-    @task(execution_timeout=SHORT)
+    @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Decide every parameter: given, Variable, environment, default."""
         from dags.settings import resolve
 
         return resolve(params or {}, SOURCE, RECIPE, RELEASE)
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def make_places() -> dict[str, Any]:
         """Make the buckets or folders that are not there yet."""
         from training import steps
 
         return steps.prepare_places(here()[0])
 
-    @task(execution_timeout=timedelta(hours=2), **NETWORK)
+    @step(execution_timeout=timedelta(hours=2), **NETWORK)
     def fetch(settings: dict[str, Any]) -> dict[str, Any]:
         """Bring the photos, or go on with it."""
         from training import steps
@@ -57,7 +57,7 @@ def dandelion_data_pipeline() -> None:
         source = {name: settings[name] for name in ("source", "listing", "workers")}
         return steps.fetch(*here(), **source)
 
-    @task(execution_timeout=timedelta(hours=2), **NETWORK)
+    @step(execution_timeout=timedelta(hours=2), **NETWORK)
     def store_raw(settings: dict[str, Any]) -> dict[str, Any]:
         """Keep them in the data store, with a SHA-256 each."""
         from training import steps
@@ -65,7 +65,7 @@ def dandelion_data_pipeline() -> None:
         source = {name: settings[name] for name in ("source", "listing", "workers")}
         return steps.store_raw(*here(), **source)
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def prepare(settings: dict[str, Any]) -> dict[str, Any]:
         """Verify, find duplicates, add accepted corrections, split."""
         from training import steps
@@ -73,7 +73,7 @@ def dandelion_data_pipeline() -> None:
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
         return steps.prepare(*here(), **split)
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def store_processed(settings: dict[str, Any]) -> dict[str, Any]:
         """Keep the dataset in the data store."""
         from training import steps
@@ -81,10 +81,11 @@ def dandelion_data_pipeline() -> None:
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
         return steps.store_processed(*here(), **split)
 
-    @task(outlets=[PROCESSED])
-    def announce(stored: dict[str, Any], **context: Any) -> None:
+    @step(outlets=[PROCESSED])
+    def announce(stored: dict[str, Any], **context: Any) -> dict[str, Any]:
         """Say that there is processed data. Last: who trains on it finds this run's model already published."""
-        context["outlet_events"][PROCESSED].extra = {"dataset": stored["dataset"]}
+        context["outlet_events"][PROCESSED].extra = told = {"dataset": stored["dataset"]}
+        return told
 
     chosen = settings()
     prepared = prepare(chosen)

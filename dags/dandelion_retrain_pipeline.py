@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 
-from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, train_and_release
+from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 from dags.feedback import FEEDBACK
 from dags.settings import RECIPE, RELEASE, params
 
@@ -37,14 +37,14 @@ enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
 def dandelion_retrain_pipeline() -> None:
     """The data store to a published model."""
 
-    @task(execution_timeout=SHORT)
+    @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Decide every parameter: given, Variable, environment, default."""
         from dags.settings import resolve
 
         return resolve(params or {}, RECIPE, RELEASE)
 
-    @task(execution_timeout=SHORT, **NETWORK)
+    @step(execution_timeout=SHORT, **NETWORK)
     def sync(settings: dict[str, Any]) -> dict[str, Any]:
         """Bring processed photos and accepted corrections, and prepare them."""
         from training import steps

@@ -19,7 +19,7 @@ class AcceptedCorrections(BaseEventTrigger):
 
     def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
         """Look every so many seconds."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.every_s = every_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

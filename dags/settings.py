@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import Param
 
+from runtime.commands import Refusal
+
+
+class BadSetting(Refusal):
+    """A Variable or an environment value that is not what its parameter takes."""
+
 
 class Setting(NamedTuple):
     """One parameter; its Variable is `dandelion_<name>`. `rule` is JSON Schema, for a value that is given."""
@@ -66,7 +72,7 @@ def params(*groups: tuple[Setting, ...]) -> dict[str, Param]:
 
 
 def resolve(given: dict[str, Any], *groups: tuple[Setting, ...]) -> dict[str, Any]:
-    """The values to work with, each checked against its rule; for a task. Raises ValueError that names the culprit."""
+    """The values to work with, each checked against its rule. Raises BadSetting, which names the culprit."""
     return {setting.name: _resolve(setting, given.get(setting.name)) for group in groups for setting in group}
 
 
@@ -108,9 +114,9 @@ def _checked(setting: Setting, text: Any, origin: str) -> Any:
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"{origin}: {text!r} is no {setting.rule['type']}; mend it") from error
+            raise BadSetting(f"{origin}: {text!r} is no {setting.rule['type']}; mend it") from error
     try:
         jsonschema.validate(value, setting.rule)
     except jsonschema.ValidationError as error:
-        raise ValueError(f"{origin}: {error.message}; mend it") from error
+        raise BadSetting(f"{origin}: {error.message}; mend it") from error
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,11 @@ def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str])
 
 
 def _version(run: Run, checkpoint: Path) -> str:
-    """The day on which the checkpoint was handed on, and the checkpoint's hash: of one run always the same."""
+    """The day on which the checkpoint was handed on, and a hash of it and the run: always the same, of no other run."""
     index = run.index(TRAINING)
     day = index.created[:10].replace("-", "") if index else "00000000"
-    return f"{day}-{sha256_of(checkpoint)[:8]}"
+    digest = hashlib.sha256(f"{sha256_of(checkpoint)} {run.name}".encode()).hexdigest()
+    return f"{day}-{digest[:8]}"
 
 
 def _is_made(run: Run, version: str) -> bool:

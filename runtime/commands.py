@@ -6,7 +6,12 @@ import click
 
 
 class Refusal(Exception):
-    """Something that is refused on purpose; the message names the thing and the remedy."""
+    """Something that is refused on purpose; the message names the thing and the remedy.
+
+    `may_pass` says that it may be otherwise in a while, so that a scheduler tries again.
+    """
+
+    may_pass = False
 
 
 class _BadValue(click.ClickException):

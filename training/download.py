@@ -27,6 +27,8 @@ _WEB_PAGE = (b"<!doctype html", b"<html")
 class FetchError(Refusal):
     """Photos that cannot be fetched; the message names what and says what to do."""
 
+    may_pass = True
+
 
 class RefusedByServer(FetchError):
     """The server answered with a status that another attempt would not change."""

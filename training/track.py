@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -148,6 +149,7 @@ def source_archive() -> bytes:
 
 def _log_model(run_id: str, checkpoint: Checkpoint) -> None:
     """The network as MLflow's own PyTorch model: normalised pixels [N, 3, size, size] in, logits [N, C] out."""
+    logging.getLogger("torch._export").setLevel(logging.ERROR)  # it warns of batches of one, which are fine
     network = checkpoint.network()
     pixels = np.zeros((1, 3, checkpoint.image_size, checkpoint.image_size), np.float32)
     with torch.inference_mode():

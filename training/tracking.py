@@ -27,6 +27,8 @@ RETRIES = "2"
 class TrackerAway(Refusal):
     """The tracking server cannot be reached, or refuses; nothing of the run is lost."""
 
+    may_pass = True
+
 
 class Tracker:
     """One tracking server and its experiment. Every method raises TrackerAway where it does not answer."""

@@ -15,6 +15,8 @@ from runtime.commands import Refusal
 class StoreError(Refusal):
     """A store that cannot be used: unreachable, refused or missing; the message names it and the remedy."""
 
+    may_pass = True
+
 
 class Missing(StoreError):
     """There is nothing under this key."""
@@ -22,6 +24,8 @@ class Missing(StoreError):
 
 class Conflict(StoreError):
     """A conditional write came too late: somebody else has written."""
+
+    may_pass = False
 
 
 class _Any(Enum):

@@ -51,7 +51,8 @@ def serve(port: int) -> list[str]:
 def test_a_read_only_disk_and_an_unprivileged_user_are_enough():
     port = free_port()
     unprivileged = "exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all"
-    inside = f"mount -o remount,bind,ro / && mount -t tmpfs tmpfs /mnt && export TMPDIR=/mnt && {unprivileged} {' '.join(serve(port))}"
+    scratch = "mount -o remount,bind,ro / && mount -t tmpfs tmpfs /mnt && export TMPDIR=/mnt"
+    inside = f"{scratch} && {unprivileged} {' '.join(serve(port))}"
     with started(["unshare", "--mount", "sh", "-c", inside], port) as url:
         answer = httpx.post(url + "/predict", files={"file": photo()})
         batch = httpx.post(url + "/predict/batch", files=[("files", photo(seed=seed)) for seed in range(20)])
