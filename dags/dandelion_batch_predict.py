@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag
@@ -21,7 +21,6 @@ Each part is kept in the data store (`batch/<run>`) until the fifth batch after 
 
 @dag(
     schedule=None,
-    start_date=datetime(2026, 1, 1),
     dagrun_timeout=timedelta(hours=24),
     default_args=DEFAULTS,
     params=params(BATCH),

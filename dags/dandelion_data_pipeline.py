@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, chain, dag
@@ -23,7 +23,6 @@ one that serves. Each step leaves the same state however often it runs: clear an
 
 @dag(
     schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC"),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),

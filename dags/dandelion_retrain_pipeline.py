@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
@@ -25,7 +25,6 @@ enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
     schedule=AssetOrTimeSchedule(
         assets=PROCESSED | FEEDBACK, timetable=CronTriggerTimetable("0 4 1 * *", timezone="UTC")
     ),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),

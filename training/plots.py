@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -13,6 +14,8 @@ from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_c
 from runtime.bundle import Scores
 from training.history import EpochFigures, best_epoch
 from training.scores import Predictions
+
+matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
 
 INK, GREY, GRID, GREEN, YELLOW = "#22301c", "#7d8877", "#dfe4da", "#3f7d3a", "#e3a60b"
 CLASS_COLOURS = (YELLOW, GREEN, "#3c6e91", "#a4574b", "#7b5ea7", "#4c9a8f", "#b07d2b", "#59665a")

@@ -94,29 +94,32 @@ def trained_already(
 
 
 def train(places: Places, run: str, *, dataset: str, image_size: int, epochs: int, weights: str, seed: int) -> Result:
-    """Fine-tune, keep the best epoch, and hand the checkpoint on."""
+    """Fine-tune, keep the best epoch, and hand the checkpoint on; a run does not train twice on the same photos."""
     from training.crossvalidate import checkpoint_of, split_of, train_fold
     from training.fit import Recipe
-    from training.history import best_epoch, write_history
+    from training.history import best_epoch, read_history, write_history
     from training.resources import sampled
 
     this = Run(places, run)
-    opened = dataset_of(places, run, dataset)
-    recipe = Recipe(image_size, epochs, seed, weights)
-    folder = this.folder / TRAINING
-    folder.mkdir(parents=True, exist_ok=True)
-    with sampled(folder / RESOURCES):
-        fitted = train_fold(opened, split_of(opened), recipe, what="fit")
-    best = best_epoch(fitted.history)
-    checkpoint_of(opened, recipe, fitted, fitted.best, epoch=best).save(folder / CHECKPOINT)
-    write_history(folder / HISTORY, fitted.history)
-    this.save(TRAINING)
-    figures = fitted.history[best - 1]
+    if not _is_trained(this, dataset):
+        opened = dataset_of(places, run, dataset)
+        recipe = Recipe(image_size, epochs, seed, weights)
+        folder = this.folder / TRAINING
+        folder.mkdir(parents=True, exist_ok=True)
+        with sampled(folder / RESOURCES):
+            fitted = train_fold(opened, split_of(opened), recipe, what="fit")
+        best = best_epoch(fitted.history)
+        checkpoint_of(opened, recipe, fitted, fitted.best, epoch=best).save(folder / CHECKPOINT)
+        write_history(folder / HISTORY, fitted.history)
+        this.save(TRAINING)
+    history = read_history(this.restore(TRAINING) / HISTORY)
+    best = best_epoch(history)
+    figures = history[best - 1]
     return {
         "accuracy": figures.validation_accuracy,
         "f1": figures.validation_f1,
         "epoch": best,
-        "seconds": sum(epoch.seconds for epoch in fitted.history),
+        "seconds": sum(epoch.seconds for epoch in history),
     }
 
 
@@ -179,6 +182,13 @@ def dataset_of(places: Places, run: str, sha256: str) -> Any:
             f"{sha256[:12]}; start a new run"
         )
     return opened
+
+
+def _is_trained(run: Run, dataset: str) -> bool:
+    """Whether the run has trained on this dataset already; its recipe is always the same."""
+    from training.checkpoint import Checkpoint
+
+    return bool(run.index(TRAINING)) and Checkpoint.load(run.restore(TRAINING) / CHECKPOINT).dataset_sha256 == dataset
 
 
 def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
