@@ -1,6 +1,7 @@
+# shellcheck shell=bash
 # Sourced by the commands of this folder: everything local, below var/. What is set already stays.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$root"
+cd "$root" || exit
 bin="$root/.venv/bin"
 export PATH="$bin:$PATH" PYTHONPATH="$root"
 
