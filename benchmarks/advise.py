@@ -179,6 +179,8 @@ def kernel_times(bundle: Bundle) -> list[KernelTime]:
     """Each arithmetic that the bundle has, in one thread; the chosen one is what the appliance would take here."""
     chosen = open_proven(bundle, threads=1).kernel
     kernels = [Kernel("int8", "fast", 0.0), Kernel("int8", "exact", 0.0)]
+    if bundle.manifest.int8_weights:
+        kernels.append(Kernel("int8", "matrix", 0.0))
     if bundle.fp32_model:
         kernels.append(Kernel("fp32", "fp32", 0.0))
     spec = bundle.manifest.input

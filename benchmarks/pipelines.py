@@ -16,6 +16,7 @@ from PIL import Image
 from export.graph import ServingGraph, to_onnx
 from runtime.bundle import Bundle
 from runtime.image import ImageSpec, decode
+from runtime.kernels import open_proven
 from runtime.session import Session
 from training.network import build
 from training.vision import models
@@ -68,9 +69,8 @@ def replaced_stack(threads: int) -> Pipeline:
 
 
 def bundle_pipeline(bundle: Bundle, threads: int) -> Pipeline:
-    """What the runtime does: decode at the bundle's size, infer with its INT8 model."""
-    manifest = bundle.manifest
-    return _onnx_pipeline(Session(bundle.model, manifest.input, len(manifest.labels), threads=threads), manifest.input)
+    """What the runtime does: decode at the bundle's size, infer with its INT8 model and the kernel that it chooses."""
+    return _onnx_pipeline(open_proven(bundle, threads=threads).session, bundle.manifest.input)
 
 
 def fp32_pipeline(bundle: Bundle, threads: int, folder: Path) -> Pipeline:

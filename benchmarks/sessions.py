@@ -1,4 +1,4 @@
-"""The bare INT8 session, without decoding or a server: onnxruntime against OpenVINO, and against the CPU's own peak."""
+"""The bare INT8 session, without decoding or a server: ours against OpenVINO, and against the CPU's own peak."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from runtime.cpu import available_cpus
 RUNS = 8  # in a turn; their median is its sample
 ENDING_S = 10
 OPENVINO_ENVIRONMENT = "fastapi-openvino"
-ONNXRUNTIME, OPENVINO, PRODUCT = "onnxruntime, INT8", "OpenVINO, INT8", "INT8 matrix product"
+ONNXRUNTIME, OPENVINO, PRODUCT = "onnxruntime, INT8, as served", "OpenVINO, INT8", "INT8 matrix product"
+PLAIN = "onnxruntime, INT8, the file as it is"
 LEVEL = 1.03  # times as long: no one notices
 
 Run = Callable[[int], list[float]]
@@ -75,16 +76,20 @@ def measure_sessions(
         model_macs = macs(bundle.model)
         for threads in sorted({1, every}):
             with ExitStack() as stack:
-                ours = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
-                runs = {ONNXRUNTIME: stack.enter_context(_session(ours, bundle.model, threads))}
-                work = {ONNXRUNTIME: model_macs}
+                served = [Path(sys.executable), HERE / "shared" / "bundle_session.py"]
+                plain = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
+                runs = {
+                    ONNXRUNTIME: stack.enter_context(_session(served, bundle.path, threads)),
+                    PLAIN: stack.enter_context(_session(plain, bundle.model, threads)),
+                }
+                work = {ONNXRUNTIME: model_macs, PLAIN: model_macs}
                 if python is not None:
                     theirs = [python, HERE / "shared" / "openvino_session.py"]
                     runs[OPENVINO] = stack.enter_context(_session(theirs, bundle.model, threads))
                     work[OPENVINO] = model_macs
                 for file, shape, count in zip(products, PRODUCTS, product_macs, strict=True):
                     name = f"{PRODUCT} {' x '.join(map(str, shape))}"
-                    runs[name] = stack.enter_context(_session(ours, file, threads))
+                    runs[name] = stack.enter_context(_session(plain, file, threads))
                     work[name] = count
                 turns = {name: functools.partial(_turn, run) for name, run in runs.items()}
                 samples = interleave(turns, rounds, what=f"{threads} thread{'s' if threads > 1 else ''}")

@@ -33,6 +33,8 @@ class Limits:
 
     min_accuracy: float = 0.93
     answered_precision: float = 0.99
+    min_agreement: float = AGREEMENT_LIMIT
+    max_accuracy_loss: float = ACCURACY_LOSS_LIMIT
 
 
 def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: NDArray[np.uint8]) -> float:
@@ -57,8 +59,8 @@ def measure(*, parity: float, fp32: Predictions, int8: Predictions, golden: floa
     accuracy = score(int8).accuracy
     return [
         Gate("parity", parity, PARITY_LIMIT, "at most"),
-        Gate("agreement", float((fp32.predicted == int8.predicted).mean()), AGREEMENT_LIMIT, "at least"),
-        Gate("accuracy_loss", score(fp32).accuracy - accuracy, ACCURACY_LOSS_LIMIT, "at most"),
+        Gate("agreement", float((fp32.predicted == int8.predicted).mean()), limits.min_agreement, "at least"),
+        Gate("accuracy_loss", score(fp32).accuracy - accuracy, limits.max_accuracy_loss, "at most"),
         Gate("accuracy", accuracy, limits.min_accuracy, "at least"),
         Gate("golden", golden, DEVIATION_LIMIT, "at most"),
     ]

@@ -13,6 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.graph import drop_unused_initializers
+from export.ranges import pack_int8
 from runtime.session import INPUT
 from training.network import PIXEL_SCALE, PIXEL_ZERO
 
@@ -65,6 +66,7 @@ def quantise(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mod
         )
         quantised = onnx.load(target)
     _feed_bytes(quantised, normalised)
+    pack_int8(quantised)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 

@@ -58,7 +58,7 @@ class Appliance:
         if self.follower and self.follower.refused:
             found += [f"{version} was refused: {reason}" for version, reason in self.follower.refused.items()]
         kernel = self.engine.model.kernel
-        if kernel.kernel != "fast":
+        if kernel.kernel in {"exact", "fp32"}:
             found.append(f"this CPU computes the fast INT8 kernel wrongly; {kernel.kernel} serves, more slowly")
         if self.feedback and self.feedback.spooled:
             found.append(f"{self.feedback.spooled} corrected photos wait for their store")

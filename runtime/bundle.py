@@ -44,6 +44,13 @@ class FileEntry(_Record, frozen=True):
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
+class ByteRange(_Record, frozen=True):
+    """Bytes `offset` to `offset + size` of a file."""
+
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    size: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Scores(_Record, frozen=True):
     """Quality of one precision on the validation photos; precision, recall and F1 are means over the classes."""
 
@@ -130,6 +137,9 @@ class Manifest(_Record, frozen=True):
     golden: Annotated[list[GoldenCase], msgspec.Meta(min_length=1)]
     reference: Reference
     files: dict[str, FileEntry]
+    # Where model.onnx holds the INT8 weights that may be shifted, and their zero points (runtime/matrix.py);
+    # empty for a model without them.
+    int8_weights: list[ByteRange]
 
 
 @dataclass(frozen=True)

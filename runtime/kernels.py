@@ -2,21 +2,28 @@
 
 The fast INT8 kernels of x86 processors without VNNI (AVX2) add pairs of products in 16 bits, which saturate: wrong
 answers, silently. The golden cases of the manifest show it, and a slower kernel that does not saturate is taken.
+Where the fast kernel is right and the processor has AMX, the matrix kernel (`runtime.matrix`) is tried against it.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from runtime import golden
 from runtime.bundle import Bundle, BundleError, GoldenCase
+from runtime.cpu import cpu_flags
 from runtime.image import ImageSpec
 from runtime.session import Session
 
+AMX = "amx_int8"  # the flag of processors that multiply INT8 matrices in tiles
+TIMED_RUNS = 9  # of each kernel, in turn: a tenth of a second, where there is a choice
+WORTH = 0.95  # of the other's time, to be taken instead of it
 DEVIATION_LIMIT = 0.1  # probabilities of a golden case: quantisation stays below it, saturation does not
 
 log = logging.getLogger(__name__)
@@ -26,7 +33,7 @@ class Kernel(NamedTuple):
     """How a bundle is computed on this CPU, and the largest deviation from the recorded probabilities, 0..1."""
 
     precision: Literal["int8", "fp32"]
-    kernel: Literal["fast", "exact", "fp32"]
+    kernel: Literal["fast", "matrix", "exact", "fp32"]
     deviation: float
 
 
@@ -49,7 +56,8 @@ def open_proven(bundle: Bundle, *, threads: int) -> Proven:
         if deviation <= DEVIATION_LIMIT:
             if deviations:
                 log.warning("%s: %s; serving with %s", manifest.version, "; ".join(deviations), kernel.kernel)
-            return Proven(session, kernel._replace(deviation=deviation))
+            proven = Proven(session, kernel._replace(deviation=deviation))
+            return _quicker(bundle, proven, threads) if kernel.kernel == "fast" else proven
         deviations.append(f"{kernel.precision} ({kernel.kernel}) is off by {deviation:.3f} on this CPU")
     remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
     raise BundleError(f"{bundle.path}: wrong answers to its golden cases: {', '.join(deviations)}; {remedy}")
@@ -61,7 +69,14 @@ def open_as(bundle: Bundle, kernel: Kernel, *, threads: int) -> Session:
     if model is None:
         raise BundleError(f"{bundle.path}: has no FP32 model; export it again")
     manifest = bundle.manifest
-    return Session(model, manifest.input, len(manifest.labels), threads=threads, exact=kernel.kernel == "exact")
+    return Session(
+        model,
+        manifest.input,
+        len(manifest.labels),
+        threads=threads,
+        exact=kernel.kernel == "exact",
+        shift=manifest.int8_weights if kernel.kernel == "matrix" else (),
+    )
 
 
 def golden_deviation(session: Session, cases: Sequence[GoldenCase], spec: ImageSpec) -> float:
@@ -70,6 +85,33 @@ def golden_deviation(session: Session, cases: Sequence[GoldenCase], spec: ImageS
     Raises BundleError for a golden case that this release cannot draw.
     """
     return max(_deviation(session, case, spec) for case in cases)
+
+
+def _quicker(bundle: Bundle, fast: Proven, threads: int) -> Proven:
+    """The fast kernel or the matrix one, whichever takes less time here; the fast one where there is no AMX."""
+    manifest = bundle.manifest
+    if not manifest.int8_weights or AMX not in cpu_flags():
+        return fast
+    kernel = Kernel("int8", "matrix", 0.0)
+    session = open_as(bundle, kernel, threads=threads)
+    deviation = golden_deviation(session, manifest.golden, manifest.input)
+    fast_s, matrix_s = _times([fast.session, session], manifest.input)
+    log.info("INT8 takes %.1f ms with the fast kernel, %.1f ms as matrix products", fast_s * 1000, matrix_s * 1000)
+    if deviation > DEVIATION_LIMIT or matrix_s > WORTH * fast_s:
+        return fast
+    return Proven(session, kernel._replace(deviation=deviation))
+
+
+def _times(sessions: Sequence[Session], spec: ImageSpec) -> list[float]:
+    """The median seconds of one inference by each session, in turn: a slow moment of the host meets all of them."""
+    pixels = np.zeros((1, spec.height, spec.width, 3), np.uint8)
+    took: list[list[float]] = [[] for _ in sessions]
+    for _ in range(TIMED_RUNS):
+        for session, times in zip(sessions, took, strict=True):
+            began = time.perf_counter()
+            session.infer(pixels)
+            times.append(time.perf_counter() - began)
+    return [median(times) for times in took]
 
 
 def _candidates(bundle: Bundle, threads: int) -> Iterator[tuple[Kernel, Session]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from runtime.bundle import BundleError
+from runtime.bundle import BundleError, ByteRange
 from runtime.image import ImageSpec
+from runtime.matrix import shifted
 
 INPUT = "pixels"
 PROBABILITIES = "probabilities"
@@ -31,16 +33,29 @@ class Inference(NamedTuple):
 class Session:
     """An ONNX model in onnxruntime, on the CPU. Safe to call from several threads."""
 
-    def __init__(self, model: Path, spec: ImageSpec, classes: int, *, threads: int, exact: bool = False) -> None:
+    def __init__(
+        self,
+        model: Path,
+        spec: ImageSpec,
+        classes: int,
+        *,
+        threads: int,
+        exact: bool = False,
+        shift: Sequence[ByteRange] = (),
+    ) -> None:
         """Load the file `model`; raises BundleError where it cannot be loaded or its signature is another one.
 
         `exact` takes INT8 kernels that do not saturate on x86 processors without VNNI; elsewhere it changes nothing.
+        `shift` says where its INT8 weights are, to have them computed as matrix products (`runtime.matrix`).
         """
         options = session_options(threads)
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            content = shifted(model, shift) if shift else model
+            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except BundleError:
+            raise
         except Exception as error:  # onnxruntime's own exceptions share no base class but this
             reason = str(error).splitlines()[0]
             raise BundleError(f"{model}: onnxruntime cannot load it ({reason}); export the bundle again") from error

@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from runtime import kernels
 from runtime.bundle import FP32_MODEL, MANIFEST, MODEL, Bundle, BundleError, describe_file
-from runtime.kernels import open_proven
+from runtime.default import default_bundle
+from runtime.kernels import Kernel, open_as, open_proven
 from runtime.model import Model
 from tests.bundles import change_manifest, write_bundle, write_model
 
@@ -53,6 +56,42 @@ def test_where_nothing_is_right_the_bundle_is_refused_with_the_remedy(folder: Pa
     replace_model(folder, FP32_MODEL, rows=WRONG_ROWS)
     with pytest.raises(BundleError, match=r"fp32 \(fp32\) is off by.*use a CPU with VNNI"):
         open_proven(Bundle.open(folder), threads=1)
+
+
+def choice(monkeypatch: pytest.MonkeyPatch, flags: set[str], fast_s: float, matrix_s: float) -> str:
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(kernels, "_times", lambda *_: [fast_s, matrix_s])
+    return open_proven(Bundle.open(default_bundle()), threads=1).kernel.kernel
+
+
+def test_the_matrix_kernel_serves_where_a_processor_with_amx_is_quicker_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choice(monkeypatch, {"amx_int8"}, 4.0, 3.0) == "matrix"
+    assert choice(monkeypatch, {"amx_int8"}, 4.0, 3.9) == "fast"
+    assert choice(monkeypatch, {"avx512_vnni"}, 4.0, 3.0) == "fast"
+
+
+def test_the_matrix_kernel_gives_the_same_answers_in_any_batch() -> None:
+    opened = Bundle.open(default_bundle())
+    spec = opened.manifest.input
+    pixels = np.random.default_rng(0).integers(0, 256, (3, spec.height, spec.width, 3), dtype=np.uint8)
+    fast, matrix = (open_as(opened, Kernel("int8", name, 0.0), threads=1) for name in ("fast", "matrix"))
+    assert np.abs(fast.infer(pixels).probabilities - matrix.infer(pixels).probabilities).max() < 1e-5
+
+
+def test_weights_that_are_not_where_the_manifest_says_are_refused(folder: Path) -> None:
+    size = (folder / MODEL).stat().st_size
+    change_manifest(folder, int8_weights=[{"offset": size - 1, "size": 2}])
+    with pytest.raises(BundleError, match=r"model\.onnx: its INT8 weights are not where the manifest says"):
+        open_as(Bundle.open(folder), Kernel("int8", "matrix", 0.0), threads=1)
+
+
+def test_wrong_answers_of_the_matrix_kernel_are_never_served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset({"amx_int8"}))
+    content = (folder / MODEL).read_bytes()
+    weight = np.array(0.04, np.float32).tobytes()
+    change_manifest(folder, int8_weights=[{"offset": content.index(weight) + 3, "size": 1}])  # its exponent
+    monkeypatch.setattr(kernels, "_times", lambda *_: [4.0, 1.0])
+    assert open_proven(Bundle.open(folder), threads=1).kernel.kernel == "fast"
 
 
 # Haswell has AVX2 without VNNI, whose INT8 kernel saturates; Nehalem has SSE4.2 only.
