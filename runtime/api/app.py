@@ -39,6 +39,7 @@ class App:
 
     def __init__(self, appliance: Appliance) -> None:
         """Nothing runs before the lifespan begins."""
+        self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
         self._routes = _routes(appliance)
         self._outermost = ObserveRequests(
