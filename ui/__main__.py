@@ -81,6 +81,8 @@ def main(remotes: tuple[str, ...], mlflow: str | None, log_level: str, log_forma
     from ui.process import serve
 
     configure_logging(log_level, log_format)
+    for chatty in ("httpx", "httpcore"):  # a line for each photo on its way, and at debug level what is in its head
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)

@@ -11,6 +11,7 @@ import uvicorn
 
 from runtime.api.app import App
 from runtime.appliance import Appliance, assemble
+from runtime.memory import share_one_arena
 from runtime.settings import Settings
 from ui.dispatch import Dispatcher
 from ui.shell import create_shell
@@ -39,6 +40,7 @@ def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *
 
     Raises BundleError and Refusal where the model cannot be loaded.
     """
+    share_one_arena()
     appliance = None if remotes else assemble(settings)
     api = App(appliance) if appliance else None
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))

@@ -16,8 +16,8 @@ from benchmarks.commands.options import default_folder, keep, make, out_option, 
 @photos_option
 @click.option("--starts", type=click.IntRange(min=1), default=7, help="Starts to take the median of.")
 @click.option("--uploads", type=click.IntRange(min=1), default=1000, help="Photos to upload through the page at once.")
-@click.option("--rounds", type=click.IntRange(min=1), default=10, help="Turns of each way of using the page.")
-@click.option("--seconds", type=click.FloatRange(0.2, 600), default=5.0, help="Length of each turn.")
+@click.option("--rounds", type=click.IntRange(min=1), default=8, help="Turns of each way of using the page.")
+@click.option("--seconds", type=click.FloatRange(0.2, 600), default=4.0, help="Length of each turn.")
 @click.option("--chromium", type=click.Path(path_type=Path), help="The browser; searched for if not given.")
 @out_option
 def page(

@@ -15,7 +15,7 @@ Colour = tuple[int, int, int]
 
 def meadow(seed: int, *, flowers: int) -> Image.Image:
     """Grass in three depths, the farthest out of focus, with some dandelions in bloom before it."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - no secret
     width, height = (FINER * length for length in SIZE)
     image = _light(chance, width, height)
     for depth, blur in ((0.35, 22), (0.65, 9), (1.0, 0)):

@@ -9,7 +9,6 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -75,65 +74,65 @@ def traffic(url: str, files: list[Path], seconds: float) -> None:
                 time.sleep(0.05 + 0.2 * abs(math.sin(time.monotonic() / 4)))
 
 
-def scenes(files: list[Path], broken: list[Path]) -> dict[str, Callable[[Visitor], None]]:
-    """What is to be seen, by name; each leaves the page ready for its picture."""
+class Scenes:
+    """What is to be seen; each leaves the page ready for its picture."""
 
-    def add(guest: Visitor, some: list[Path]) -> None:
-        guest.page.set_input_files("input[multiple]", some)
-        guest.page.wait_for_function("() => !document.querySelector('.card.waiting, .card.sending')")
+    def __init__(self, files: list[Path], broken: Path) -> None:
+        self._files = files
+        self._broken = broken
 
-    def one(guest: Visitor) -> None:
+    def empty(self, guest: Visitor) -> None:
         guest.open("/")
-        add(guest, files[:1])
 
-    def many(guest: Visitor) -> None:
+    def one(self, guest: Visitor) -> None:
         guest.open("/")
-        add(guest, [*broken, *files])
+        _add(guest, self._files[:1])
 
-    def table(guest: Visitor) -> None:
-        many(guest)
+    def many(self, guest: Visitor) -> None:
+        guest.open("/")
+        _add(guest, [*self._files, self._broken])
+
+    def table(self, guest: Visitor) -> None:
+        self.many(guest)
         guest.page.click(".segments button:nth-child(2)")
 
-    def viewer(guest: Visitor) -> None:
-        many(guest)
+    def viewer(self, guest: Visitor) -> None:
+        self.many(guest)
         guest.page.click(".card.done .picture")
 
-    def live(guest: Visitor) -> None:
+    def live_idle(self, guest: Visitor) -> None:
+        guest.open("/live")
+
+    def live(self, guest: Visitor) -> None:
         guest.open("/live")
         guest.page.click(".invite button")
         guest.page.wait_for_selector(".verdict")
 
-    def monitor(guest: Visitor) -> None:
+    def monitor(self, guest: Visitor) -> None:
         guest.open("/monitor")
-        traffic(guest.url, files, MONITORED_S)
+        traffic(guest.url, self._files, MONITORED_S)
 
-    def models(guest: Visitor) -> None:
+    def models(self, guest: Visitor) -> None:
         guest.open("/versions")
-        guest.page.set_input_files(".compare input[type=file]", files[0])
+        guest.page.set_input_files(".compare input[type=file]", self._files[0])
         guest.page.wait_for_selector(".side")
 
-    def benchmark(guest: Visitor) -> None:
+    def benchmark(self, guest: Visitor) -> None:
         guest.open("/benchmark")
         guest.page.click("#main button.primary")
         guest.page.wait_for_selector(".verdict-big", timeout=90_000)
 
-    def connection(guest: Visitor) -> None:
+    def connection(self, guest: Visitor) -> None:
         guest.open("/")
         guest.page.click(".state")
 
-    return {
-        "empty": lambda guest: guest.open("/"),
-        "one": one,
-        "many": many,
-        "table": table,
-        "viewer": viewer,
-        "live-idle": lambda guest: guest.open("/live"),
-        "live": live,
-        "monitor": monitor,
-        "models": models,
-        "benchmark": benchmark,
-        "connection": connection,
-    }
+
+NAMES = ("empty", "one", "many", "table", "viewer", "live_idle", "live", "monitor", "models", "benchmark", "connection")
+
+
+def _add(guest: Visitor, some: list[Path]) -> None:
+    guest.page.set_input_files("input[multiple]", some)
+    guest.page.wait_for_function("() => !document.querySelector('.card.waiting, .card.sending')")
 
 
 def side_by_side(wide: str, narrow: str, file: Path) -> None:
@@ -153,20 +152,21 @@ def side_by_side(wide: str, narrow: str, file: Path) -> None:
 def main(folder: str | None = None, only: str = "") -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     files = photos(Path(folder) if folder else None)
-    broken = [Path(tempfile.mkdtemp()) / "notes.jpg"]
-    broken[0].write_text("no photo at all")
+    broken = Path(tempfile.mkdtemp()) / "notes.jpg"
+    broken.write_text("no photo at all")
+    scenes = Scenes(files, broken)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         here = Path(temporary)
         options = ("--models", store_of_versions(here), "--cache", str(here / "cache"), "--data", str(here / "data"))
         with app(here, *options, "--mlflow", "http://localhost:5000") as running:
             browser = launch(playwright)
-            for name, scene in scenes(files, broken).items():
+            for name in NAMES:
                 if only and name not in only.split(","):
                     continue
                 for size_name, size in (("wide", WIDE), ("narrow", NARROW)):
                     for dark in (False, True):
                         with visitor(browser, running.url, size=size, dark=dark) as guest:
-                            scene(guest)
+                            getattr(scenes, name)(guest)
                             # A window's picture, not the whole page's, where something lies over it or sticks to it.
                             whole = name not in ("viewer", "connection") and size is WIDE
                             shoot(guest, f"{name}-{size_name}-{'dark' if dark else 'light'}", full=whole)
