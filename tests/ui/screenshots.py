@@ -60,6 +60,7 @@ def store_of_versions(folder: Path) -> str:
 
 def shoot(guest: Visitor, name: str, *, full: bool = True) -> None:
     guest.page.wait_for_timeout(700)
+    guest.page.evaluate("() => Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
     guest.page.screenshot(path=FOLDER / f"{name}.png", full_page=full)
     print(FOLDER / f"{name}.png")
 
@@ -70,7 +71,7 @@ def traffic(url: str, files: list[Path], seconds: float) -> None:
     with httpx.Client(base_url=url) as client:
         while time.monotonic() < until:
             for file in files:
-                client.post("/predict", content=file.read_bytes())
+                client.post("/predict", content=file.read_bytes(), headers={"content-type": "image/jpeg"})
                 time.sleep(0.05 + 0.2 * abs(math.sin(time.monotonic() / 4)))
 
 

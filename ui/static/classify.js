@@ -52,7 +52,7 @@ export default {
     session,
     seeds: SEEDS,
     view: "cards",
-    heat: 60,
+    heat: 50,
     filter: "",
     only: "",
     sort: "added",
