@@ -111,7 +111,8 @@ def test_photos_are_written_nowhere_and_the_page_says_so(visit: Visit, tmp_path:
         add(page, [{"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": large} for number in range(3)])
         settled(page, 3)
         expect(page.locator(".privacy")).to_contain_text(words)
-        opened = {str(link.readlink()) for link in Path(f"/proc/{running.process.pid}/fd").iterdir()}
+        links = Path(f"/proc/{running.process.pid}/fd").iterdir()
+        opened = {str(link.readlink()) for link in links if int(link.name) > 2}
         assert not [name for name in opened if "(deleted)" in name or name.startswith(str(tmp_path / "scratch"))]
         assert list((tmp_path / "scratch").iterdir()) == []
         assert not cache.exists()
