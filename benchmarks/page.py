@@ -35,6 +35,7 @@ CLIENTS = 16  # of the API: enough to keep every core of a small host busy
 PHONE_EVERY = 25  # of the uploaded photos one is of 12 megapixels
 LOOK_S = 0.25
 STANDSTILL_S = 60.0
+RUN_IN_S = 1.0  # of the same load before each turn: a host that has just been idle is another host
 PAUSE_S = 0.15  # between two clicks, as somebody in a hurry makes them
 SETTLE_S = 8.0  # the server looks at the appliance for seven seconds after the last Monitor page is gone
 ALONE, WATCHED, CLICKED = "no page open", "Monitor open", "clicking from page to page"
@@ -190,12 +191,17 @@ def _load(session: _Session, rounds: int) -> dict[str, list[Turn]]:
 def _alone(session: _Session) -> Turn:
     session.page.goto("about:blank")
     time.sleep(SETTLE_S)
-    return Turn(session.send(session.order), [])
+    return Turn(_burst(session), [])
 
 
 def _watched(session: _Session) -> Turn:
     _open(session.page, session.server, "/monitor")
-    return Turn(session.send(session.order), [])
+    return Turn(_burst(session), [])
+
+
+def _burst(session: _Session) -> Burst:
+    session.send(msgspec.structs.replace(session.order, plan=Closed(CLIENTS, RUN_IN_S)))
+    return session.send(session.order)
 
 
 def _clicked(session: _Session) -> Turn:

@@ -18,7 +18,7 @@ from benchmarks.plans import Burst
 from tests.bundles import write_bundle
 from tests.photos import write_photos
 
-RUN = "import benchmarks.page as page; page.SETTLE_S = 0.1; page.PHONE = (400, 300)"
+RUN = "import benchmarks.page as page; page.SETTLE_S = page.RUN_IN_S = 0.1; page.PHONE = (400, 300)"
 UPLOADS = 30
 
 
