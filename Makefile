@@ -19,7 +19,8 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
-	$(STORES) PORT=$(PORT) $(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
+	$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
+		$(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
 
 train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source $(SOURCE))
@@ -42,6 +43,7 @@ bench: $(VENV)/.export ## Measure this host and compare with other servers, an h
 	$(BIN)/python -m benchmarks sessions
 	$(BIN)/python -m benchmarks load --size 224 --overload 4
 	$(BIN)/python -m benchmarks footprint
+	-$(BIN)/python -m benchmarks page
 	$(BIN)/python -m benchmarks peers --size 224
 	$(BIN)/python -m benchmarks training
 	-$(BIN)/python -m benchmarks decode

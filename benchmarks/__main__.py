@@ -15,6 +15,7 @@ from benchmarks.commands.load import load
 from benchmarks.commands.options import RESULTS
 from benchmarks.commands.options import default_folder as _default_bundle
 from benchmarks.commands.options import make as _make
+from benchmarks.commands.page import page
 from benchmarks.commands.peers import peers
 from benchmarks.commands.report import report
 from benchmarks.commands.sessions import sessions
@@ -188,7 +189,7 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
         raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
 
 
-for command in (load, footprint, peers, sessions, advise, report):
+for command in (load, footprint, page, peers, sessions, advise, report):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ class NotInstalled(Refusal):
     """A server that cannot be installed here; the message says why."""
 
 
-def environment(requirements: Path, folder: Path, *, install: bool = True) -> Path:
+def environment(requirements: Path, folder: Path, *, extra: str = "", install: bool = True) -> Path:
     """The environment in `folder`, made of `requirements` first where it is not there or they have changed.
 
-    `requirements` is a list for pip, or the pyproject.toml of a project that is installed to be run where it lies.
+    `requirements` is a list for pip, or the pyproject.toml of a project that is installed to be run where it lies, with
+    what its `extra` names.
     Raises NotInstalled where it cannot be made, or is not there and `install` is False.
     """
     folder = folder.resolve()
@@ -41,7 +42,11 @@ def environment(requirements: Path, folder: Path, *, install: bool = True) -> Pa
     # Compiled once here, as pip does: the first start must not pay for it.
     command = [uv, "pip", "install", "--quiet", "--compile-bytecode", *links, "--python", str(folder)]
     project = requirements.name == "pyproject.toml"
-    what = ["--editable", str(requirements.parent)] if project else ["--requirement", str(requirements)]
+    what = (
+        ["--editable", f"{requirements.parent}[{extra}]" if extra else str(requirements.parent)]
+        if project
+        else ["--requirement", str(requirements)]
+    )
     _run(name, [*command, *what])
     (folder / MADE).write_text(mark)
     return folder

@@ -12,6 +12,7 @@ from benchmarks.footprint import FootprintResult
 from benchmarks.load import LoadResult, Point, Served
 from benchmarks.machine import Machine
 from benchmarks.neighbours import Neighbours
+from benchmarks.page import ALONE, WATCHED, PageResult
 from benchmarks.peers.measure import PeersResult, Row
 from benchmarks.samples import median_of
 from benchmarks.tables import GREEN, GREY, INK, PAPER, YELLOW, crowd
@@ -85,6 +86,26 @@ def footprint_plot(result: FootprintResult, file: Path) -> None:
     left.set_ylim(0, 1.15 * max(memory))
     dress(left, f"{result.image_size} px, mixed requests", "requests", "resident, MB")
     dress(right, "", "seconds", "")
+    figure.savefig(file)
+
+
+def page_plot(result: PageResult, file: Path) -> None:
+    """Memory over photos that came through the page; how long clicks took; the API's p99 round by round."""
+    figure = sheet("Page and API in one process", 3.4, result.machine, result.neighbours)
+    left, middle, right = figure.subplots(1, 3)
+    memory = [look.resident_mb for look in result.memory]
+    left.plot([look.requests for look in result.memory], memory, color=GREEN, linewidth=2)
+    left.set_ylim(0, 1.15 * max(memory))
+    dress(left, "Memory", "photos through the page", "resident, MB")
+    if result.clicks_ms:
+        middle.plot(100 * CURVE, np.quantile(result.clicks_ms, CURVE), color=YELLOW, linewidth=2)
+        middle.set_ylim(bottom=0)
+    dress(middle, "Clicks beside the API's clients", "percentile", "milliseconds")
+    for name, colour in ((ALONE, GREY), (WATCHED, YELLOW)):
+        right.plot(range(1, result.rounds + 1), result.p99_ms(name), color=colour, marker="o", label=name)
+    right.set_ylim(bottom=0)
+    right.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    dress(right, "The API's 99th percentile", "round", "milliseconds")
     figure.savefig(file)
 
 

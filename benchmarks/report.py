@@ -23,10 +23,12 @@ from benchmarks.load import LoadResult
 from benchmarks.load_table import load_table
 from benchmarks.machine import Machine, describe
 from benchmarks.neighbours import Neighbours
+from benchmarks.page import PageResult
+from benchmarks.page_table import page_table
 from benchmarks.peers.measure import PeersResult
 from benchmarks.peers.table import peers_table, reasons
 from benchmarks.peers.verdicts import peer_goals
-from benchmarks.plots import footprint_plot, load_plot, peers_plot
+from benchmarks.plots import footprint_plot, load_plot, page_plot, peers_plot
 from benchmarks.sessions import SessionsResult
 from benchmarks.sessions_table import sessions_table
 from benchmarks.tables import crowd, latency_plot, latency_table, training_verdict
@@ -35,7 +37,7 @@ from runtime.commands import Refusal
 
 TEMPLATE = "report.html.j2"
 KNOWN = {f"{name}.json" for name in
-         ("latency", "load", "peers", "sessions", "footprint", "training", "advise")}  # fmt: skip
+         ("latency", "load", "peers", "sessions", "footprint", "page", "training", "advise")}  # fmt: skip
 LONGEST, MOST_ROWS = 80, 50  # characters and rows in the tables of a result that has no section of its own
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -73,6 +75,7 @@ def write_report(folder: Path, sweep: Path, file: Path, *, price: float, currenc
             _read(folder / "peers.json", PeersResult, lambda result: _peers(result, price, currency)),
             _read(folder / "sessions.json", SessionsResult, _sessions),
             _read(folder / "footprint.json", FootprintResult, _footprint),
+            _read(folder / "page.json", PageResult, _page),
             _read(folder / "training.json", TrainingResult, _training),
             _read(folder / "advise.json", Advice, _advice),
             _front(sweep),
@@ -130,6 +133,12 @@ def _footprint(result: FootprintResult) -> Section:
     tables = _tables(_goals(result.goals, result.neighbours), requests_table(result), disk_table(result))
     plot = _drawn(lambda file: footprint_plot(result, file))
     return Section("Footprint", _measured(result.machine, result.neighbours), tables, [plot], [])
+
+
+def _page(result: PageResult) -> Section:
+    tables = _tables(_goals(result.goals, result.neighbours), page_table(result))
+    plot = _drawn(lambda file: page_plot(result, file))
+    return Section("Page and API in one process", _measured(result.machine, result.neighbours), tables, [plot], [])
 
 
 def _training(result: TrainingResult) -> Section:

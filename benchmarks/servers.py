@@ -110,14 +110,22 @@ def appliance(bundle: Path, environment: Mapping[str, str] | None = None, *, nam
     would be imported here and there, and would weigh. Raises NotInstalled where that cannot be made.
     """
     python = python_of(environment_of(ROOT / "pyproject.toml", OURS))
-    command = (str(python), "-m", "runtime", "--host", HOST, "--port", "{port}", "--bundle", str(bundle.resolve()))
-    return Recipe(
-        name=name,
-        command=command,
-        ready="/health/ready",
-        environment={"DANDELION_LOG_LEVEL": "warning", **(environment or {})},
-        folder=ROOT,
-    )
+    return _ours(python, "runtime", "/health/ready", bundle, environment or {}, name)
+
+
+def page_and_api(bundle: Path) -> Recipe:
+    """The browser app and the API in one process, as `make run` serves them, in an environment of their own.
+
+    It is ready when it answers with the first page. Raises NotInstalled where the environment cannot be made.
+    """
+    python = python_of(environment_of(ROOT / "pyproject.toml", OURS.with_name("page"), extra="ui"))
+    return _ours(python, "ui", "/", bundle, {}, "page and API")
+
+
+def _ours(python: Path, module: str, ready: str, bundle: Path, environment: Mapping[str, str], name: str) -> Recipe:
+    command = (str(python), "-m", module, "--host", HOST, "--port", "{port}", "--bundle", str(bundle.resolve()))
+    settings = {"DANDELION_LOG_LEVEL": "warning", **environment}
+    return Recipe(name=name, command=command, ready=ready, environment=settings, folder=ROOT)
 
 
 def _free_port() -> int:

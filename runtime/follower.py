@@ -114,6 +114,11 @@ class Follower:
         with self._turn:
             self._serve(self._load(self._bundle(version), self.catalogue.store.uri))
 
+    def bundle(self, version: str) -> Bundle:
+        """The bundle of `version`, fetched where it is not here yet; nothing else changes. Raises as `load` does."""
+        with self._turn:
+            return self._bundle(version)
+
     def pin(self, version: str | None) -> None:
         """Serve `version` and follow nothing, or with None follow the store again. Raises as `load` does."""
         with self._turn:

@@ -23,6 +23,7 @@ class Model:
 
         `source` tells people where the bundle came from; `abstain` replaces the manifest's threshold of doubt.
         """
+        self.folder = bundle.path
         self.manifest = bundle.manifest
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source

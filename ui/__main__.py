@@ -37,14 +37,21 @@ class _OneLine(click.Command):
             raise click.ClickException(str(error)) from error
 
 
+def _checked_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    return url and _address(url, "MLflow, such as http://meadow:5000")
+
+
 def _checked_urls(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise click.BadParameter(f"{url!r} is not the address of an appliance, such as http://meadow:8000")
-        if parts.username or parts.password:
-            raise click.BadParameter("an address holds no password; type the API key in the page")
-    return tuple(dict.fromkeys(url.rstrip("/") for url in urls))
+    return tuple(dict.fromkeys(_address(url, "an appliance, such as http://meadow:8000") for url in urls))
+
+
+def _address(url: str, of: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise click.BadParameter(f"{url!r} is not the address of {of}")
+    if parts.username or parts.password:
+        raise click.BadParameter("an address holds no password; type the API key in the page")
+    return url.rstrip("/")
 
 
 @click.command(cls=_OneLine, context_settings={"show_default": True})
@@ -58,19 +65,29 @@ def _checked_urls(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) 
     metavar="URL",
     help="Serve only the page, for the appliance at URL. Several may be given: the page can switch between them.",
 )
+@click.option(
+    "--mlflow",
+    callback=_checked_url,
+    envvar="DANDELION_MLFLOW",
+    show_envvar=True,
+    metavar="URL",
+    help="Where a browser finds MLflow: the Models page links each version to the run that made it.",
+)
 @serving_options
-def main(remotes: tuple[str, ...], log_level: str, log_format: Format, **options: Any) -> None:
+def main(remotes: tuple[str, ...], mlflow: str | None, log_level: str, log_format: Format, **options: Any) -> None:
     """Serve the browser app on one port with the API, or with --api in front of a remote appliance."""
     from runtime.listening import listen
     from runtime.logs import configure_logging
     from ui.process import serve
 
     configure_logging(log_level, log_format)
+    for chatty in ("httpx", "httpcore"):  # a line for each photo on its way, and at debug level what is in its head
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
     with listen(settings.host, settings.port) as listener:
-        serve(settings, remotes, listener)
+        serve(settings, remotes, listener, mlflow=mlflow)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from runtime.api.app import App
+from runtime.memory import return_free_memory
 from ui.paths import ASSETS, PAGES
 from ui.targets import Targets
 
@@ -43,6 +44,7 @@ class Dispatcher:
                     await stack.enter_async_context(self._api.lifespan())
                 await stack.enter_async_context(self._shell.router.lifespan_context(self._shell))
                 stack.push_async_callback(self._targets.close)
+                return_free_memory()  # what the imports and the first drawing of the routes left behind
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except BaseException as error:

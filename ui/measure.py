@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import AsyncIterator
 from functools import cache
+from pathlib import Path
 from statistics import median
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ui.api import Api, Refused
+from ui.threads import ByThreads, by_threads
 
 SMALL = (640, 480)
 PHONE = (4032, 3024)  # 12 megapixels
@@ -45,13 +47,14 @@ class Throughput(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A whole measurement."""
+    """A whole measurement. `threads` is empty for a remote appliance: it cannot be told how many to take."""
 
     at: str
     model: str
     version: str
     stages: list[Stages]
     throughput: list[Throughput]
+    threads: list[ByThreads]
 
     @property
     def fastest(self) -> Throughput:
@@ -60,15 +63,18 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far it is (0..1), and what is measured now: `small`, `phone`, or `at_once` with its number."""
+    """How far it is (0..1), and what is measured now: `small`, `phone`, `threads`, or `at_once` with its number."""
 
     share: float
     what: str
     at_once: int = 0
 
 
-async def measure(api: Api, key: str) -> AsyncIterator[Progress | Report]:
-    """Measure, reporting progress; the report comes last. Raises Away and Refused."""
+async def measure(api: Api, key: str, folder: Path | None) -> AsyncIterator[Progress | Report]:
+    """Measure, reporting progress; the report comes last. Raises Away and Refused.
+
+    `folder` is that of the model, where it serves on this machine.
+    """
     loop = asyncio.get_running_loop()
     yield Progress(0.0, "draw")
     photos = {"small": await loop.run_in_executor(None, draw, SMALL)}
@@ -77,14 +83,17 @@ async def measure(api: Api, key: str) -> AsyncIterator[Progress | Report]:
         answer = await api.predict(photos["small"], key)
     stages = []
     for place, (name, count) in enumerate(SINGLES.items()):
-        yield Progress(0.1 + 0.2 * place, name)
+        yield Progress(0.1 + 0.15 * place, name)
         stages.append(await _singles(api, key, name, photos[name], count))
+    yield Progress(0.4, "threads")
+    threads = await by_threads(folder) if folder else []
     throughput = []
     for place, at_once in enumerate(AT_ONCE):
         yield Progress(0.5 + 0.5 * place / len(AT_ONCE), "at_once", at_once)
         throughput.append(await _together(api, key, photos["small"], at_once))
     model = answer["model"]
-    yield Report(time.strftime("%Y-%m-%dT%H:%M:%S%z"), model["name"], model["version"], stages, throughput)
+    at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    yield Report(at, model["name"], model["version"], stages, throughput, threads)
 
 
 @cache

@@ -11,6 +11,7 @@ import uvicorn
 
 from runtime.api.app import App
 from runtime.appliance import Appliance, assemble
+from runtime.memory import share_one_arena
 from runtime.settings import Settings
 from ui.dispatch import Dispatcher
 from ui.shell import create_shell
@@ -34,13 +35,17 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket) -> None:
-    """Serve until a signal ends it. Raises BundleError and Refusal where the model cannot be loaded."""
+def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *, mlflow: str | None) -> None:
+    """Serve until a signal ends it; `mlflow` is where a browser finds the runs of the models.
+
+    Raises BundleError and Refusal where the model cannot be loaded.
+    """
+    share_one_arena()
     appliance = None if remotes else assemble(settings)
     api = App(appliance) if appliance else None
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
     config = uvicorn.Config(
-        Dispatcher(create_shell(targets), api, targets),
+        Dispatcher(create_shell(targets, mlflow), api, targets),
         lifespan="on",
         log_config=None,
         access_log=False,

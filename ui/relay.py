@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from ui.paths import RELAY
 from ui.sessions import Sessions
 from ui.targets import Targets
 
-ASKED = frozenset({"predict", "predict/batch", "explain", "feedback"})
+ASKED = re.compile(r"predict|predict/batch|explain|feedback|models/[A-Za-z0-9][A-Za-z0-9._-]*/predict")
 TAKEN = ("accept", "content-type", "content-length")
 GIVEN = ("content-type", "retry-after", "x-label", "x-explained")
 
@@ -26,7 +27,7 @@ def create_relay(targets: Targets, sessions: Sessions) -> APIRouter:
 
     @router.post("/{path:path}", include_in_schema=False)
     async def relay(path: str, request: Request) -> Response:
-        if path not in ASKED:
+        if not ASKED.fullmatch(path):
             return _refuse(HTTPStatus.NOT_FOUND, "the page asks for nothing of that name")
         if not _from_page(request):
             return _refuse(HTTPStatus.FORBIDDEN, "only the page itself may ask here; use the API")

@@ -40,8 +40,8 @@ class _Assets(StaticFiles):
         return response
 
 
-def create_shell(targets: Targets) -> FastAPI:
-    """The page for `targets`. NiceGUI allows one for each process."""
+def create_shell(targets: Targets, mlflow: str | None) -> FastAPI:
+    """The page for `targets`, with links to the runs at `mlflow`. NiceGUI allows one for each process."""
     sessions = Sessions(targets.default)
     shell = FastAPI(openapi_url=None)
     shell.add_middleware(Visitors, sessions=sessions)
@@ -54,7 +54,7 @@ def create_shell(targets: Targets) -> FastAPI:
         client.page = copy.copy(client.page)  # one for each visitor: it holds the language
         client.page.language = "fr" if language == "fr" else "en-US"
         client.page.title = Texts(language)("app.name")
-        build(Visit(targets, sessions, request.state.visitor, language))
+        build(Visit(targets, sessions, request.state.visitor, language, mlflow))
 
     for path in PAGES:
         ui.page(path)(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from runtime.api.app import App
 from runtime.commands import Refusal
@@ -35,6 +36,7 @@ class Targets:
         self._apis = {url: Api.at(url) for url in remotes}
         if api:
             self._apis[LOCAL] = Api.inside(api)
+        self._app = api
         self._load = load
         self._loading = asyncio.Lock()
         self._local: asyncio.Task[None] | None = None
@@ -58,6 +60,10 @@ class Targets:
                 if key not in self._apis:
                     self._apis[key] = await self._load_local()
         return self._apis[key]
+
+    def folder(self, key: str) -> Path | None:
+        """The folder of the model that serves in this process; None for a remote appliance."""
+        return self._app.appliance.engine.model.folder if key == LOCAL and self._app else None
 
     async def state(self, key: str) -> State:
         """How the appliance is, asked at most every two seconds for all visitors together."""
@@ -91,6 +97,7 @@ class Targets:
             app = await asyncio.get_running_loop().run_in_executor(None, self._load)
         except Refusal as error:
             raise Away(str(error)) from error
+        self._app = app
         ready = asyncio.Event()
         self._local = asyncio.create_task(self._live(app, ready))  # a task of its own: what it enters, it must leave
         await ready.wait()

@@ -17,9 +17,12 @@ from ui.watch import Watch
 class Visit:
     """What every page is given."""
 
-    def __init__(self, targets: Targets, sessions: Sessions, name: str | None, language: str) -> None:
-        """`name` is that of the visitor's session."""
+    def __init__(
+        self, targets: Targets, sessions: Sessions, name: str | None, language: str, mlflow: str | None
+    ) -> None:
+        """`name` is that of the visitor's session, `mlflow` where a browser finds the runs of the models."""
         self.targets = targets
+        self.mlflow = mlflow
         self.text = Texts(language)
         self._sessions = sessions
         self._name = name

@@ -24,6 +24,7 @@ from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
 from runtime.api.v2 import routes as v2
 from runtime.appliance import Appliance
+from runtime.beside import Beside
 from runtime.engine import ClientGone
 from runtime.image import ImageError
 
@@ -39,6 +40,7 @@ class App:
 
     def __init__(self, appliance: Appliance) -> None:
         """Nothing runs before the lifespan begins."""
+        self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
         self._routes = _routes(appliance)
         self._outermost = ObserveRequests(
@@ -95,6 +97,7 @@ def _dependencies(appliance: Appliance) -> dict[str, object]:
     """What handlers may ask for by name."""
     return {
         "appliance": appliance,
+        "beside": Beside(appliance.engine, appliance.follower, appliance.settings),
         "engine": appliance.engine,
         "feedback": appliance.feedback,
         "follower": appliance.follower,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
 from litestar.exceptions import HTTPException
 
-from runtime.api.keys import may_administer
+from runtime.answers import Answer
+from runtime.api.keys import may_administer, may_predict
+from runtime.api.operations import PhotoOperation
+from runtime.api.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.problems import documented
+from runtime.api.upload import photo_of
+from runtime.beside import Beside
 from runtime.bundle import MANIFEST, BundleError, Manifest, read_manifest
 from runtime.engine import Engine
 from runtime.follower import Follower, UnknownVersion
@@ -102,7 +107,23 @@ async def roll_back_model(engine: Engine, follower: Follower | None) -> Models:
     return await _change(engine, follower, Follower.roll_back)
 
 
-router = Router("/models", route_handlers=[list_models, load_model, pin_model, roll_back_model])
+@post(
+    "/{version:str}/predict",
+    status_code=200,
+    guards=[may_predict],
+    operation_class=PhotoOperation,
+    responses=PHOTO_REFUSALS | documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    tags=["Model"],
+    summary="Ask any version about one photo",
+)
+async def predict_by(version: str, request: Request[Any, Any, Any], engine: Engine, beside: Beside) -> Answer:
+    """Classify one photo by a version that need not serve: it is loaded beside the one that does, for a minute."""
+    async with photo_of(request, engine) as photo:
+        with _refusing():
+            return await beside.answer(version, photo)
+
+
+router = Router("/models", route_handlers=[list_models, load_model, pin_model, roll_back_model, predict_by])
 
 
 async def _change(engine: Engine, follower: Follower | None, change: Callable[[Follower], None]) -> Models:
@@ -111,15 +132,22 @@ async def _change(engine: Engine, follower: Follower | None, change: Callable[[F
             "this appliance serves one bundle and follows no models; set DANDELION_MODELS",
             status_code=HTTPStatus.CONFLICT,
         )
-    try:
+    with _refusing():
         await _in_thread(partial(change, follower))
+    return await _in_thread(partial(_describe, engine, follower))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what is wrong with a version into an answer of HTTP."""
+    try:
+        yield
     except UnknownVersion as error:
         raise HTTPException(str(error), status_code=HTTPStatus.NOT_FOUND) from error
     except BundleError as error:
         raise HTTPException(f"it is refused: {error}", status_code=HTTPStatus.CONFLICT) from error
     except StoreError as error:
         raise HTTPException(str(error), status_code=HTTPStatus.SERVICE_UNAVAILABLE) from error
-    return await _in_thread(partial(_describe, engine, follower))
 
 
 async def _in_thread(job: Callable[[], T]) -> T:

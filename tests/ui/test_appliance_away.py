@@ -12,6 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from runtime.models.catalogue import Catalogue
+from runtime.models.publish import publish
+from runtime.store import open_store
 from tests.bundles import write_bundle
 from tests.ui.conftest import Visit
 from tests.ui.pages import App, app, free_port
@@ -32,7 +35,10 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def page_only(folder: Path, port: int) -> Iterator[App]:
-    with app(folder, "--api", f"http://127.0.0.1:{port}", "--bundle", str(folder / "v7")) as running:
+    store = open_store(str(folder / "store"))
+    publish(write_bundle(folder / "v9"), store, tag=Catalogue(store).tag())
+    local = ("--models", str(folder / "store"), "--cache", str(folder / "cache"))
+    with app(folder, "--api", f"http://127.0.0.1:{port}", *local, "--log-level", "debug") as running:
         yield running
 
 
@@ -112,13 +118,17 @@ def test_a_key_is_asked_for_taken_and_neither_shown_nor_logged(
     page.reload()
     page.wait_for_selector(".state .dot")
     assert key not in page.content()
-    assert key not in appliance.log.read_text() + page_only.log.read_text()
+    logs = appliance.log.read_text() + page_only.log.read_text()
+    assert key not in logs
+    assert "httpx" not in logs  # no line for each photo, either
     stranger = visit(page_only.url).open()
     add(stranger, photos(1))
     expect(stranger.locator(".card.refused")).to_contain_text("API key")
 
 
-def test_the_local_model_answers_while_the_remote_one_is_away(visit: Visit, photos: Photos, page_only: App):
+def test_the_local_model_is_pulled_from_the_store_and_answers_while_the_remote_one_is_away(
+    visit: Visit, photos: Photos, page_only: App
+):
     page = visit(page_only.url).open()
     expect(page.locator(".dot.away")).to_be_visible()
     page.locator(".state").click()
@@ -128,6 +138,13 @@ def test_the_local_model_answers_while_the_remote_one_is_away(visit: Visit, phot
     add(page, photos(1))
     settled(page, 1)
     expect(page.locator(".card h2")).to_have_text("Dandelion")
+    page.get_by_role("link", name="Models").click()
+    expect(page.locator(".status-line")).to_contain_text("Following the store")
+    expect(page.locator(".version.serving h2")).to_have_text("v9")
+    page.locator(".state").click()
+    page.get_by_label("A remote appliance").check()
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".dot.away")).to_be_visible()
 
 
 def test_the_relay_serves_the_page_alone(page_only: App):

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
+from tests.bundles import write_bundle
 from tests.photos import photo
 from tests.ui.conftest import Visit
-from tests.ui.pages import NARROW, WIDE, App
+from tests.ui.pages import NARROW, WIDE, App, app
 
 Photos = Callable[..., list[Path]]
 
 
-def add(page: Page, files: list[Path] | Path) -> None:
+def add(page: Page, files: list[Path] | Path | list[FilePayload]) -> None:
     page.set_input_files("input[multiple]", files)
 
 
@@ -93,6 +94,28 @@ def test_a_phone_is_offered_its_camera(visit: Visit):
     page = visit(size=NARROW).open()
     camera = page.locator("input[capture=environment]")
     expect(camera.locator("..")).to_be_visible()
+    camera.set_input_files({"name": "image.jpg", "mimeType": "image/jpeg", "buffer": photo("grass", size=(1200, 900))})
+    settled(page, 1)
+    expect(page.locator(".card h2")).to_have_text("Grass")
+
+
+@pytest.mark.parametrize(("language", "words"), [("en-GB", "memory of this tab"), ("fr-FR", "mémoire de cet onglet")])
+def test_photos_are_written_nowhere_and_the_page_says_so(visit: Visit, tmp_path: Path, language: str, words: str):
+    (tmp_path / "scratch").mkdir()
+    bundle = write_bundle(tmp_path / "v7")
+    cache = tmp_path / "cache"
+    with app(tmp_path, "--bundle", str(bundle), "--cache", str(cache), TMPDIR=str(tmp_path / "scratch")) as running:
+        page = visit(running.url, language=language).open()
+        expect(page.locator(".privacy")).to_contain_text(words)
+        large = photo("dandelion", size=(4000, 3000)) + bytes(3 * 2**20)  # past what servers keep in memory
+        add(page, [{"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": large} for number in range(3)])
+        settled(page, 3)
+        expect(page.locator(".privacy")).to_contain_text(words)
+        links = Path(f"/proc/{running.process.pid}/fd").iterdir()
+        opened = {str(link.readlink()) for link in links if int(link.name) > 2}
+        assert not [name for name in opened if "(deleted)" in name or name.startswith(str(tmp_path / "scratch"))]
+        assert list((tmp_path / "scratch").iterdir()) == []
+        assert not cache.exists()
 
 
 def test_what_is_no_photo_is_refused_clearly(visit: Visit, tmp_path: Path):

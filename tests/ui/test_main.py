@@ -22,6 +22,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     [
         (["--api", "meadow"], "--api"),
         (["--api", "ftp://meadow"], "--api"),
+        (["--mlflow", "mlflow:5000"], "--mlflow"),
         (["--api", "http://me:secret@meadow:8000"], "--api"),
         (["--port", "sixty"], "--port"),
         (["--threads", "0"], "--threads"),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from runtime.cpu import available_cpus
 from runtime.models.catalogue import Catalogue
 from runtime.models.publish import publish
 from runtime.store import open_store
@@ -16,8 +17,11 @@ from tests.bundles import write_bundle
 from tests.ui.conftest import Visit
 from tests.ui.pages import NARROW, PATHS, WIDE, App, app
 from tests.ui.test_classify import Photos, add, settled
+from ui.threads import counts
 
 KEY = "an-operator-s-key"
+RUN = "4f1c2a9be07d4d0f8a35c0de20261123"
+MLFLOW = "http://mlflow.example:5000"
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +30,10 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("operated")
     store = open_store(str(folder / "store"))
     for name in ("v1", "v2"):
-        publish(write_bundle(folder / name), store, tag=Catalogue(store).tag())
+        publish(write_bundle(folder / name, mlflow_run=RUN), store, tag=Catalogue(store).tag())
     entry = f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"
     arguments = ("--models", str(folder / "store"), "--cache", str(folder / "cache"), "--admin-keys", entry)
+    arguments += ("--mlflow", MLFLOW)
     with app(folder, *arguments, DANDELION_POLL_S="0.5") as running:
         yield running
 
@@ -42,28 +47,32 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_no_page_has_a_serious_barrier(visit: Visit, photos: Photos, size: dict[str, int], dark: bool):
-    guest = visit(size=size, dark=dark)
+def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+@pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (NARROW, True)], ids=["wide-light", "narrow-dark"])
+def test_no_page_has_a_serious_barrier(visit: Visit, photos: Photos, size: dict[str, int], dark: bool, language: str):
+    guest = visit(size=size, dark=dark, language=language)
     for path in PATHS:
         page = guest.open(path)
         expect(page.locator("h1")).to_be_visible()
         page.wait_for_timeout(600)  # until what moves has come to rest
         assert serious(page) == [], path
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= size["width"], f"{path} is {wide} px wide"
+        assert overflow(page) <= 0, path
     page = guest.open("/")
     add(page, photos(3))
     settled(page, 3)
     page.wait_for_timeout(600)
     assert serious(page) == []
-    page.get_by_role("button", name="Table").click()
+    page.locator(".segments button").nth(1).click()
     assert serious(page) == []
     page.locator("tbody .link").first.click()
     page.wait_for_timeout(400)
     assert serious(page) == []
-    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("Escape")
     page.locator(".state").click()
     page.wait_for_timeout(400)
     assert serious(page) == []
@@ -111,26 +120,81 @@ def test_the_camera_is_classified_one_frame_at_a_time(visit: Visit):
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator(".verdict")).to_contain_text("%")
     expect(page.locator(".rate").first).not_to_have_text("0 frames a second")
+    painted = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 === 3 && v > 50)"
+    assert page.locator(".viewfinder canvas").evaluate(painted), "no heat is drawn"
+    page.get_by_label("Heat map").fill("0")
+    expect(page.locator(".viewfinder canvas")).to_have_css("opacity", "0")
     page.wait_for_timeout(1500)
+    assert serious(page) == []
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
     assert most == 1
 
 
-def test_the_monitor_shows_what_was_classified(visit: Visit, photos: Photos):
-    guest = visit()
+def test_a_slow_host_has_one_frame_of_the_camera_and_never_a_line_of_them(visit: Visit):
+    page = visit().open("/live")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:  # answered when the test says so
+        asked.append(route)
+
+    page.route("**/ui/api/explain", hold)
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert len(asked) == 1
+    asked[0].continue_()
+    expect(page.locator(".verdict")).to_contain_text("%")
+    page.wait_for_timeout(500)
+    assert len(asked) == 2
+    page.unroute("**/ui/api/explain")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_monitor_shows_how_the_appliance_is_by_itself(visit: Visit, photos: Photos, size: dict[str, int]):
+    guest = visit(size=size)
     page = guest.open("/")
     add(page, photos(5))
     settled(page, 5)
     page.get_by_role("link", name="Monitor").click()
-    expect(page.locator(".panel-serving")).to_contain_text("v7")
-    expect(page.locator(".panel-serving")).to_contain_text("INT8")
-    expect(page.locator(".panel-mix")).to_contain_text("Dandelion")
-    expect(page.locator(".panel-latency")).to_contain_text("ms")
-    expect(page.locator(".panel-machine")).to_contain_text("MiB")
+    for panel, words in (
+        ("serving", ["colours", "v7", "INT8", "fast"]),
+        ("requests", ["a second", "being answered", "waiting"]),
+        ("latency", ["p50", "p95", "p99", "read", "queue", "decode", "inference", "total", "ms"]),
+        ("mix", ["Dandelion", "%", "uncertain"]),
+        ("confidence", ["on average", "100%"]),
+        ("drift", ["Too few photos to compare"]),
+        ("machine", ["MiB", "memory", "cores in use"]),
+        ("rejections", ["turned away"]),
+    ):
+        for each in words:
+            expect(page.locator(f".panel-{panel}")).to_contain_text(each)
+    for chart in (".panel-availability .strip .up", ".panel-machine .line-chart .line"):
+        expect(page.locator(chart).first).to_be_attached()
     looks = page.locator(".panel-availability")
     before = looks.inner_text()
     expect(looks).not_to_have_text(before)  # by itself
+    assert serious(page) == []
+    assert overflow(page) <= 0
+
+
+def test_each_version_is_shown_with_its_figures_and_its_run(visit: Visit, operated: App):
+    page = visit(operated.url).open("/versions")
+    card = page.get_by_role("article", name="v2")
+    shown = [
+        ("Accuracy", "100.0%"),
+        ("F1", "100.0%"),
+        ("Lost by INT8", "0.0 points"),
+        ("INT8 as FP32", "100.0%"),
+        ("Size", "MB"),
+        ("Dataset", "0" * 12),
+        ("Made", "2026-01-01 00:00"),
+        ("MLflow", RUN[:12]),
+    ]
+    for name, value in shown:
+        expect(card.locator("dl div").filter(has=page.get_by_text(name, exact=True))).to_contain_text(value)
+    expect(card.get_by_role("link")).to_have_attribute("href", f"{MLFLOW}/#/runs/{RUN}")
+    expect(card.locator(".badge").first).to_have_text("serving")
 
 
 def test_versions_are_loaded_pinned_and_rolled_back_with_the_key_only(visit: Visit, operated: App):
@@ -158,22 +222,36 @@ def test_two_versions_are_asked_about_the_same_photo(visit: Visit, operated: App
     page.locator(".compare input[type=file]").set_input_files(photos(1))
     sides = page.locator(".side")
     expect(sides).to_have_count(2)
-    expect(sides.first).to_contain_text("Dandelion")
-    # The second answers, too, where it is loaded beside the first; where not, that is said.
-    expect(sides.nth(1).locator("h3, .why")).to_be_visible()
+    for side in (sides.first, sides.nth(1)):
+        expect(side.locator("h3")).to_have_text("Dandelion")
+        expect(side).to_contain_text("ms")
+    page.get_by_label("First").select_option("v1")
+    page.get_by_label("Second").select_option("v2")
+    expect(sides.nth(0).locator("h3")).to_have_text("Dandelion")
+    expect(sides.nth(1).locator("h3")).to_have_text("Dandelion")
+    assert serious(page) == []
 
 
 def test_the_benchmark_ends_with_a_verdict_and_a_file(visit: Visit):
-    page = visit(language="fr-FR").open("/benchmark")
+    page = visit(language="fr-FR", size=NARROW).open("/benchmark")
     page.get_by_role("button", name="Mesurer").click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.locator(".verdict-big")).to_contain_text("photos par seconde", timeout=120_000)
+    expect(page.locator(".columns .column")).to_have_count(4)
+    expect(page.locator(".panel-latency")).to_contain_text("12 mégapixels")
+    expect(page.locator(".panel-threads")).to_contain_text("1 thread")
+    assert serious(page) == []
+    assert overflow(page) <= 0
     with page.expect_download() as download:
         page.get_by_role("button", name="Télécharger JSON").click()
     report = json.loads(Path(download.value.path()).read_text())
     assert report["version"] == "v7"
     assert [step["at_once"] for step in report["throughput"]] == [1, 2, 4, 8]
     assert all(stage["infer_ms"] > 0 for stage in report["stages"])
+    assert [each["threads"] for each in report["threads"]] == counts(available_cpus())
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Télécharger CSV").click()
+    assert "infer_1_threads" in Path(download.value.path()).read_text()
 
 
 def test_nothing_of_the_page_shadows_the_api(running: App, browser: Browser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 import msgspec
 from nicegui import ui
@@ -53,11 +54,12 @@ class _Benchmark:
                 self._enable(on=True)
 
     async def _measure(self) -> None:
-        async for step in measure(await self._visit.api(), self._visit.session.key):
+        visit = self._visit
+        async for step in measure(await visit.api(), visit.session.key, visit.targets.folder(visit.session.target)):
             if self._start.is_deleted:
                 return  # the visitor has left
             if isinstance(step, Progress):
-                self._progress.put(_bar(step, self._visit.text))
+                self._progress.put(_bar(step, visit.text))
             else:
                 self._draw(step)
 
@@ -66,12 +68,10 @@ class _Benchmark:
         with self._result:
             Markup(class_="verdict-panel").put(_verdict(report, text))
             with Tag("div", class_="panels"):
-                with Tag("section", class_="panel wide", aria_label=text("benchmark.throughput")):
-                    Tag("h2", text("benchmark.throughput"))
-                    Markup().put(_throughput(report, text))
-                with Tag("section", class_="panel wide", aria_label=text("benchmark.latency")):
-                    Tag("h2", text("benchmark.latency"))
-                    Markup().put(_latency(report, text))
+                for name, draw in PANELS.items():
+                    with Tag("section", class_=f"panel panel-{name}", aria_label=text(f"benchmark.{name}")):
+                        Tag("h2", text(f"benchmark.{name}"))
+                        Markup().put(draw(report, text))
             with Tag("div", class_="row"):
                 for kind in ("json", "csv"):
                     button = Tag("button", text(f"benchmark.download_{kind}"), class_="button", type="button")
@@ -137,6 +137,24 @@ def _latency(report: Report, text: Texts) -> str:
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
+def _threads(report: Report, text: Texts) -> str:
+    if not report.threads:
+        return f'<p class="small">{escape(text("benchmark.threads_remote"))}</p>'
+    rows = [
+        (text("benchmark.thread" if each.threads == 1 else "benchmark.thread_count", count=each.threads),
+         each.infer_ms, f"{text.number(each.infer_ms, 1)} ms")
+        for each in report.threads
+    ]  # fmt: skip
+    return f'{charts.bars(rows)}<p class="small">{escape(text("benchmark.threads_words"))}</p>'
+
+
+PANELS: Mapping[str, Callable[[Report, Texts], str]] = {
+    "throughput": _throughput,
+    "latency": _latency,
+    "threads": _threads,
+}
+
+
 def _download(report: Report, kind: str) -> None:
     if kind == "json":
         data = msgspec.json.format(msgspec.json.encode(report), indent=2)
@@ -145,6 +163,7 @@ def _download(report: Report, kind: str) -> None:
     lines = ["measure,photo,at_once,value,unit"]
     for stages in report.stages:
         lines += [f"{name.removesuffix('_ms')},{stages.photo},1,{getattr(stages, name)},ms" for name in _MEASURED]
+    lines += [f"infer_{each.threads}_threads,,1,{each.infer_ms},ms" for each in report.threads]
     for step in report.throughput:
         lines.append(f"throughput,small,{step.at_once},{step.photos_per_s},photos/s")
         lines.append(f"median,small,{step.at_once},{step.median_ms},ms")

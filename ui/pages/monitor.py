@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nicegui import ui
 
@@ -19,7 +19,11 @@ from ui.watch import EVERY_S, Watch
 
 WINDOW_S = 60.0  # what "now" means for rates and percentiles
 SHOWN = 150  # looks on a chart: five minutes
+FEWEST = 30  # and a minute while there are no more
 DRIFT_SOME, DRIFT_MUCH = 0.1, 0.25
+
+
+T = TypeVar("T")
 
 
 class _Panel(NamedTuple):
@@ -78,7 +82,7 @@ def _reasons(watch: Watch) -> str:
 
 def _availability(watch: Watch, text: Texts) -> str:
     looks = list(watch.looks)[-SHOWN:]
-    ups: list[bool | None] = [None] * (SHOWN - len(looks)) + [look.scrape is not None for look in looks]
+    ups = _padded([look.scrape is not None for look in looks])
     share = sum(look.scrape is not None for look in looks) / max(1, len(looks))
     words = text("monitor.availability_words", share=text.percent(share), looks=len(looks))
     return charts.strip(ups, words) + f'<p class="small">{escape(words)}</p>'
@@ -117,8 +121,7 @@ def _requests(watch: Watch, text: Texts) -> str:
         flying=text.number(max(0.0, newest.value("dandelion_in_flight") - 1)),  # the look itself is one
         waiting=text.number(newest.value("dandelion_queue_depth")),
     )
-    known = [*[None] * (SHOWN - 1 - len(rates)), *rates]
-    chart = charts.line(known, text("monitor.requests_chart"))
+    chart = charts.line(_padded(rates), text("monitor.requests_chart"))
     return f'{_figure(figure, text("monitor.per_second"))}{chart}<p class="small">{escape(waiting)}</p>'
 
 
@@ -133,7 +136,8 @@ def _latency(watch: Watch, text: Texts) -> str:
         before: Mapping[float, float] = {} if idle else then.buckets(name, stage=stage)
         found = [percentile(q, now.buckets(name, stage=stage), before) for q in (0.5, 0.95, 0.99)]
         cells = "".join(f"<td>{_ms(value, text)}</td>" for value in found)
-        rows.append(f'<tr><th scope="row">{escape(text(f"stage.{stage}"))}</th>{cells}</tr>')
+        total = ' class="total"' if stage == "total" else ""
+        rows.append(f'<tr{total}><th scope="row">{escape(text(f"stage.{stage}"))}</th>{cells}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in ("p50", "p95", "p99"))
     span = text("monitor.since_start") if idle else text("monitor.last_minute")
     return (
@@ -211,7 +215,7 @@ def _machine(watch: Watch, text: Texts) -> str:
     memory = now.value("process_resident_memory_bytes") / 2**20
     cores = cpu(now, then) if now is not then else 0.0
     memories = [_memory(look.scrape) for look in watch.looks][-SHOWN:]
-    chart = charts.line([*[None] * (SHOWN - len(memories)), *memories], text("monitor.memory_chart"))
+    chart = charts.line(_padded(memories), text("monitor.memory_chart"))
     figures = _figure(f"{text.number(memory)} MiB", text("monitor.memory")) + _figure(
         text.number(cores, 2), text("monitor.cores")
     )
@@ -229,6 +233,11 @@ PANELS: Mapping[str, Callable[[Watch, Texts], str]] = {
     "machine": _machine,
     "rejections": _rejections,
 }
+
+
+def _padded(values: Sequence[T | None]) -> list[T | None]:
+    """The newest on the right; before there are FEWEST, nothing is known on the left."""
+    return [*[None] * (FEWEST - len(values)), *values]
 
 
 def _memory(scrape: Scrape | None) -> float | None:

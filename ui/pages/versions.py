@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.element import Element
@@ -81,7 +82,7 @@ class _Versions:
         serves = version["status"] == "serving"
         with Tag("article", class_=f"panel version {version['status']}", aria_label=name):
             Markup(class_="version-head").put(_badges(models, version, text))
-            Markup().put(_facts(version, text))
+            Markup().put(_facts(version, text, self._visit.mlflow))
             if version["reason"]:
                 Tag("p", str(version["reason"]), class_="why")
             if models["source"] is None:
@@ -161,7 +162,7 @@ def _badges(models: Models, version: Mapping[str, Any], text: Texts) -> str:
     return f"<h2>{escape(name)}</h2>{marks}"
 
 
-def _facts(version: Mapping[str, Any], text: Texts) -> str:
+def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None) -> str:
     run = version["mlflow_run"]
     rows = [
         (text("versions.accuracy"), text.percent(version["accuracy"])),
@@ -175,12 +176,12 @@ def _facts(version: Mapping[str, Any], text: Texts) -> str:
     ]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
     if run:
-        cells += f"<div><dt>MLflow</dt><dd>{_link(str(run))}</dd></div>"
+        cells += f"<div><dt>MLflow</dt><dd>{_link(str(run), mlflow)}</dd></div>"
     return f'<dl class="facts-grid">{cells}</dl>'
 
 
-def _link(run: str) -> str:
-    if run.startswith(("http://", "https://")):
-        name = escape(run.rsplit("/", 1)[-1][:12])
-        return f'<a href="{escape(run)}" target="_blank" rel="noreferrer noopener">{name}</a>'
-    return escape(run[:12])
+def _link(run: str, mlflow: str | None) -> str:
+    name = escape(run[:12])
+    if mlflow is None:
+        return name
+    return f'<a href="{escape(f"{mlflow}/#/runs/{quote(run)}")}" target="_blank" rel="noreferrer noopener">{name}</a>'

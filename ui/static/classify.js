@@ -52,7 +52,7 @@ export default {
     session,
     seeds: SEEDS,
     view: "cards",
-    heat: 60,
+    heat: 50,
     filter: "",
     only: "",
     sort: "added",
@@ -136,6 +136,11 @@ export default {
     },
     ranked(item) {
       return Object.entries(item.probabilities ?? {}).sort((a, b) => b[1] - a[1]);
+    },
+    // All that a card shows: of a thousand cards only those are drawn again for which one of these has changed.
+    looks(item) {
+      const { state, sick, width, correction, thanks } = item;
+      return [this.t, this.names, this.threshold, state, sick, width, correction, thanks, state === "waiting" && this.paused ? this.left : 0];
     },
     why(item) {
       return fill(this.t[`refused_${item.problem?.kind}`] ?? this.t.refused_fault, { size: this.bytes(item) });
@@ -281,7 +286,7 @@ export default {
 
       <p v-if="!shown.length" class="note">{{ t.nothing_matches }}</p>
       <ul v-if="view === 'cards'" :class="['cards', { alone: items.length === 1 }]">
-        <li v-for="item in shown" :key="item.id" :class="['card', item.state, { unsure: item.uncertain }]">
+        <li v-for="item in shown" :key="item.id" v-memo="looks(item)" :class="['card', item.state, { unsure: item.uncertain }]">
           <button class="picture" @click="open(item)" :aria-label="fill(t.open, { name: item.name })">
             <img v-if="item.url && !item.sick" :src="item.url" alt="" loading="lazy" decoding="async" @load="seen($event, item)" @error="item.sick = true">
             <span v-else class="blank" aria-hidden="true"></span>

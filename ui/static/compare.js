@@ -33,11 +33,10 @@ export default {
       this.asking = false;
     },
     async by(version) {
-      const query = version === this.serving ? "" : `?version=${encodeURIComponent(version)}`;
-      const { data, problem } = await send(`predict${query}`, this.file, { type: this.file.type });
-      if (problem) return { why: problem.kind === "unknown" ? fill(this.t.not_loaded, { version }) : fill(this.t[`refused_${problem.kind}`] ?? this.t.refused_fault, { size: size(this.file.size, this.language) }) };
-      // An appliance that holds one version answers with that one whatever it is asked.
-      return data.model.version === version ? data : { why: fill(this.t.not_loaded, { version }) };
+      const { data, problem } = await send(`models/${version}/predict`, this.file, { type: this.file.type });
+      if (!problem) return data;
+      const words = this.t[`compare_${problem.kind}`] ?? this.t[`refused_${problem.kind}`] ?? this.t.refused_fault;
+      return { why: fill(words, { version, size: size(this.file.size, this.language) }) };
     },
   },
   unmounted() {

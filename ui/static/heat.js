@@ -2,13 +2,13 @@
 // scale, which ends in yellow, would be lost. Weak evidence stays clear, so that the photo is not veiled.
 
 const ANCHORS = [
-  [112, 16, 150],
-  [180, 24, 160],
-  [236, 44, 140],
-  [255, 110, 150],
-  [255, 214, 228],
+  [84, 20, 150],
+  [132, 22, 176],
+  [196, 24, 176],
+  [246, 36, 152],
+  [255, 92, 172],
 ];
-const FAINT = 0.15; // evidence below this is not drawn
+const FAINT = 0.3; // evidence below this is not drawn
 const FULL = 0.8; // and from here on it covers the photo
 const LONGEST = 256; // px: the browser smooths the rest
 

@@ -9,7 +9,7 @@ const REMEMBERED = 12; // frames in the rate
 
 export default {
   props: { t: Object, language: String, names: Object },
-  data: () => ({ state: "idle", answer: null, heat: 60, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
+  data: () => ({ state: "idle", answer: null, heat: 50, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
   methods: {
     fill,
     named(label) {

@@ -1,6 +1,6 @@
 // Photos go to the appliance through the page's own address, and every refusal comes back as one of a few kinds.
 
-const KINDS = { 400: "broken", 401: "key", 403: "key", 404: "unknown", 413: "too_large", 415: "not_photo", 422: "broken" };
+const KINDS = { 400: "broken", 401: "key", 403: "key", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken" };
 
 export async function send(path, body, { type, signal } = {}) {
   let answer;

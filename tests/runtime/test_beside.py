@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+import runtime.beside
+from runtime.beside import Beside
+from runtime.bundle import Bundle
+from runtime.engine import Engine
+from runtime.follower import UnknownVersion
+from runtime.image import ImageError
+from runtime.metrics import Metrics
+from runtime.model import Model
+from runtime.models.catalogue import Catalogue
+from runtime.models.publish import publish
+from runtime.settings import Settings
+from runtime.store import open_store
+from tests.bundles import write_bundle
+from tests.photos import photo
+from tests.servers import appliance
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Beside:
+    """v2 serves; v1 and v3 could be asked."""
+    folders = {version: write_bundle(tmp_path / version) for version in ("v1", "v2", "v3")}
+    settings = Settings(threads=1, workers=1)
+    engine = Engine(Model(Bundle.open(folders["v2"]), threads=1, source=""), settings, Metrics())
+    follower = SimpleNamespace(
+        bundle=lambda version: Bundle.open(folders[version]),
+        catalogue=SimpleNamespace(store=SimpleNamespace(uri="the store")),
+    )
+    return Beside(engine, follower, settings)  # type: ignore[arg-type]
+
+
+def test_each_version_answers_for_itself_and_one_at_most_is_kept(beside: Beside):
+    async def ask() -> list[str]:
+        answers = await asyncio.gather(*(beside.answer(version, photo()) for version in ("v1", "v2", "v3", "v1")))
+        assert beside._model is not None
+        assert beside._model.name.version == "v1"
+        return [answer.model.version for answer in answers]
+
+    assert asyncio.run(ask()) == ["v1", "v2", "v3", "v1"]
+
+
+def test_it_is_let_go_when_nobody_asks(beside: Beside, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime.beside, "KEPT_S", 0.05)
+
+    async def ask() -> None:
+        await beside.answer("v1", photo())
+        while beside._model is not None:
+            await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
+
+
+def test_what_is_no_photo_is_refused_and_the_next_is_answered(beside: Beside):
+    async def ask() -> str:
+        with pytest.raises(ImageError):
+            await beside.answer("v1", b"no photo")
+        return (await beside.answer("v1", photo("grass"))).label
+
+    assert asyncio.run(ask()) == "grass"
+
+
+def test_where_one_bundle_serves_there_is_no_other(tmp_path: Path):
+    settings = Settings(threads=1, workers=1)
+    engine = Engine(Model(Bundle.open(write_bundle(tmp_path / "v1")), threads=1, source=""), settings, Metrics())
+    alone = Beside(engine, None, settings)
+    with pytest.raises(UnknownVersion, match="there is no version v9 here"):
+        asyncio.run(alone.answer("v9", photo()))
+
+
+def test_over_http_it_changes_neither_what_serves_nor_what_is_counted(tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    for version in ("v1", "v2"):
+        publish(write_bundle(tmp_path / version), store, tag=Catalogue(store).tag())
+    folders = {"DANDELION_MODELS": str(tmp_path / "store"), "DANDELION_CACHE": str(tmp_path / "cache")}
+    with appliance(tmp_path, **folders) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+
+        def ask(version: str, data: bytes = photo()) -> httpx.Response:
+            headers = {"content-type": "image/jpeg"}
+            return client.post(f"/models/{version}/predict", content=data, headers=headers)
+
+        assert [ask(version).json()["model"]["version"] for version in ("v1", "v2")] == ["v1", "v2"]
+        assert ask("v9").status_code == 404
+        assert ask("v1", b"text").status_code == 415
+        assert client.get("/models").json()["serving"] == "v2"
+        assert 'predictions_total{label="dandelion",uncertain="false"} 0.0' in client.get("/metrics").text
