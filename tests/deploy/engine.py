@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -60,7 +62,7 @@ class Engine:
 @contextmanager
 def this_engine(folder: Path) -> Iterator[Engine]:
     """The engine of this machine; started, and stopped afterwards, where none runs."""
-    engine = Engine("unix:///var/run/docker.sock")
+    engine = Engine(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     if engine.run(DOCKER, "version").returncode == 0:
         yield engine
         return
@@ -117,9 +119,31 @@ def wait_for(engine: Engine, log: Path) -> None:
     raise AssertionError(f"dockerd did not start:\n{log.read_text()[-2000:]}")
 
 
+def build(kind: str, name: str) -> str:
+    """Build one image of this work tree as `make images` does, under another name."""
+    done = subprocess.run(
+        ["deploy/image.sh", kind],
+        cwd=ROOT,
+        env=os.environ | build_environment() | (cpu_torch() if kind == "airflow" else {}) | {"IMAGE": name},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return name
+
+
 def build_environment() -> dict[str, str]:
     """How an image is built on this machine: with a base from packages where there is no registry of images."""
     settings = {"BASE_IMAGE": os.environ.get("BASE_IMAGE", "auto"), "BUILD_NETWORK": "host"}
     if os.environ.get("PIP_CERT"):
         settings["BUILD_CA"] = os.environ["PIP_CERT"]
     return settings
+
+
+def cpu_torch() -> dict[str, str]:
+    """Where this host's pip finds a torch for its own Python, the base is the Debian that carries that Python."""
+    for folder in os.environ.get("PIP_FIND_LINKS", "").split():
+        fitting = Path(folder).glob(f"torch-*-cp{sys.version_info.major}{sys.version_info.minor}-*.whl")
+        if next(fitting, None):
+            return {"WHEELS": folder, "SUITE": platform.freedesktop_os_release()["VERSION_CODENAME"]}
+    return {}
