@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,24 @@ class Stack:
         self._file = folder / "compose.yaml"
         self._file.write_text(impatient((ROOT / "compose.yaml").read_text(), watched_by=fast_prometheus(folder)))
 
-    def compose(self, *arguments: str, check: bool = True) -> str:
+    def compose(self, *arguments: str) -> str:
+        done = self._compose(*arguments)
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:] + self.ailing()
+        return done.stdout
+
+    def refusal(self, *arguments: str) -> list[str]:
+        """What a program of the stack says that cannot do its work; Compose's own lines are left out."""
+        done = self._compose(*arguments)
+        assert done.returncode != 0
+        return [
+            line for line in (done.stdout + done.stderr).splitlines() if not re.match(r"Creating |ERROR: \d+$", line)
+        ]
+
+    def _compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["docker-compose", "--file", self._file, "--project-directory", ROOT, "--env-file", self._settings]
-        done = subprocess.run(
+        return subprocess.run(
             [*command, "--profile", "full", *arguments], env=self.environment, capture_output=True, text=True
         )
-        assert not check or done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:] + self.ailing()
-        return done.stdout
 
     def up(self) -> None:
         self.compose("up", "--detach", "--no-build", *STARTED)
@@ -168,7 +179,3 @@ def predict(port: int, photo: bytes) -> dict[str, Any]:
 def copy_into(stack: Stack, service: str, source: Path, target: str) -> None:
     """A folder of this host into a container's volume, readable for its user."""
     stack.engine.docker("cp", str(source), f"{stack.container(service)}:{target}")
-
-
-def logs(stack: Stack, services: Sequence[str]) -> str:
-    return stack.compose("logs", "--no-color", "--tail", "60", *services)

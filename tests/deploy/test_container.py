@@ -93,7 +93,7 @@ def test_it_lives_in_256_mb_on_one_cpu_with_pages_open_and_asks_nobody(
                 page = guest.open("/")
                 page.set_input_files("input[multiple]", file)
                 page.wait_for_selector(".card.done")
-                for path in ("/docs", "/metrics", "/model"):
+                for path in ("/docs", "/docs/openapi.json", "/metrics", "/model"):
                     httpx.get(container.url + path, timeout=60).raise_for_status()
     asked = re.findall(r".*sa_family=AF_INET6?,.*", (tmp_path / "trace").read_text())
     assert asked == []

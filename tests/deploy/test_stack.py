@@ -122,6 +122,20 @@ def test_a_photo_source_that_is_not_there_fails_the_run_and_is_counted(stack: St
     wait_until(lambda: PROMETHEUS.query("airflow_dagrun_duration_failed_count > 0"), "the failure is counted")
 
 
+@pytest.mark.parametrize(
+    ("service", "wrong"),
+    [
+        ("s3-buckets", "MINIO_SECRET_KEY=wrong"),
+        ("s3-buckets", "MINIO_ENDPOINT=nowhere:9000"),
+        ("mlflow", "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2://mlflow:wrong@postgres/mlflow"),
+        ("airflow-init", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:wrong@postgres/airflow"),
+    ],
+)
+def test_a_wrong_secret_or_endpoint_is_told_in_one_line(service: str, wrong: str, stack: Stack) -> None:
+    (line,) = stack.refusal("run", "--rm", "--no-deps", "-T", "-e", wrong, service)
+    assert "check" in line
+
+
 def test_nothing_is_lost_when_all_of_it_goes_down_and_up(stack: Stack, airflow: GuardedAirflow, published: str) -> None:
     before = {bucket: objects(stack, bucket) for bucket in ("dandelion-data", "dandelion-models", "mlflow-artifacts")}
     assert all(before.values())
