@@ -52,7 +52,7 @@ def container(engine: Engine, image: str) -> Iterator[Container]:
     limits = [limit for limit in image_test.LIMITS if not limit.startswith("--network")]
     engine.docker("network", "create", "--internal", network)
     try:
-        engine.docker("run", "--detach", "--name", name, "--network", network, *limits, image)
+        engine.docker("run", "--detach", "--name", name, "--network", network, "--cpus=1", *limits, image)
         found = Container(engine, name, "")
         address = found.inspect(f'(index .NetworkSettings.Networks "{network}").IPAddress')
         found.url = f"http://{address}:8000"

@@ -115,10 +115,10 @@ def test_a_trained_model_is_published_served_by_both_and_seen_by_prometheus(stac
     assert champion()["metrics"]
 
 
-def test_a_photo_source_that_is_not_there_fails_the_run_and_is_counted(stack: Stack, airflow: GuardedAirflow) -> None:
-    assert airflow.trigger(DATA, "nowhere", source="/no/such/folder", **RECIPE).is_success
-    assert airflow.finished(DATA, "nowhere") == "failed"
-    assert airflow.tasks(DATA, "nowhere")["fetch[-1]"] == "failed"
+def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflow: GuardedAirflow) -> None:
+    assert airflow.trigger(DATA, "refused", source="/opt/airflow/photos", classes=["thistle"], **RECIPE).is_success
+    assert airflow.finished(DATA, "refused") == "failed"
+    assert airflow.tasks(DATA, "refused")["prepare[-1]"] == "failed"
     wait_until(lambda: PROMETHEUS.query("airflow_dagrun_duration_failed_count > 0"), "the failure is counted")
 
 
