@@ -132,8 +132,9 @@ def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflo
     ],
 )
 def test_a_wrong_secret_or_endpoint_is_told_in_one_line(service: str, wrong: str, stack: Stack) -> None:
-    (line,) = stack.refusal("run", "--rm", "--no-deps", "-T", "-e", wrong, service)
-    assert "check" in line
+    said = stack.refusal("run", "--rm", "--no-deps", "-T", "-e", wrong, service)
+    assert len(said) == 1, said
+    assert "check" in said[0]
 
 
 def test_nothing_is_lost_when_all_of_it_goes_down_and_up(stack: Stack, airflow: GuardedAirflow, published: str) -> None:
