@@ -41,11 +41,13 @@ needs_stack = [
 class Stack:
     """A folder with settings, and one command."""
 
-    def __init__(self, engine: Engine, folder: Path, images: dict[str, str]) -> None:
+    def __init__(self, engine: Engine, folder: Path, images: dict[str, str], changed: dict[str, str]) -> None:
         self.engine = engine
         self.environment = engine.environment | images | {"COMPOSE_PROJECT_NAME": PROJECT, "BIND": "127.0.0.1"}
         self._settings = folder / "env"
         subprocess.run([ROOT / "deploy/env.sh", self._settings], check=True, capture_output=True)
+        lines = "".join(f"{name}={value}\n" for name, value in changed.items())
+        self._settings.write_text(self._settings.read_text() + lines)
         self.settings = dict(re.findall(r"^(\w+)=(.*)$", self._settings.read_text(), re.MULTILINE))
         self._file = folder / "compose.yaml"
         self._file.write_text(impatient((ROOT / "compose.yaml").read_text(), watched_by=fast_prometheus(folder)))

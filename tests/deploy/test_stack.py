@@ -25,8 +25,15 @@ from tests.photos import photo, write_photos
 pytestmark = [needs_engine, *needs_stack, pytest.mark.timeout(1800)]
 
 DATA, BATCH = "dandelion_data_pipeline", "dandelion_batch_predict"
-# A network of minutes, not of merit: what is tried is the way.
-RECIPE = {"image_size": 64, "epochs": 2, "weights": "none", "min_accuracy": 0}
+PHOTOS = "/opt/airflow/photos"
+# What an operator changes in .env. A network of minutes, not of merit: what is tried is the way.
+SETTINGS = {
+    "IMAGE_SIZE": "64",
+    "EPOCHS": "2",
+    "DANDELION_SOURCE": PHOTOS,
+    "DANDELION_WEIGHTS": "none",
+    "DANDELION_MIN_ACCURACY": "0",
+}
 API, UI = 8000, 8501
 PROMETHEUS = Prometheus("http://127.0.0.1:9090")
 MLFLOW = "http://127.0.0.1:5000/api/2.0/mlflow"
@@ -43,10 +50,10 @@ def stack(
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     built = {"IMAGE_APPLIANCE": image, "IMAGE_MLFLOW": mlflow_image, "IMAGE_AIRFLOW": airflow_image}
-    stack = Stack(engine, folder, build_stand_ins(engine, folder / "stand-ins") | built)
+    stack = Stack(engine, folder, build_stand_ins(engine, folder / "stand-ins") | built, SETTINGS)
     try:
         stack.up()
-        copy_into(stack, "airflow-scheduler", write_photos(folder / "photos", 12), "/opt/airflow/photos")
+        copy_into(stack, "airflow-scheduler", write_photos(folder / "photos", 12), PHOTOS)
         yield stack
     finally:
         stack.erase()
@@ -68,7 +75,7 @@ def published(stack: Stack, airflow: GuardedAirflow) -> str:
         wait_until(ready(port), f"port {port} answers")
     kept = httpx.post(f"http://127.0.0.1:{API}/feedback", files={"file": photo(seed=99)}, data={"label": "grass"})
     assert kept.is_success, kept.text
-    run(airflow, DATA, "first", source="/opt/airflow/photos", **RECIPE)
+    run(airflow, DATA, "first")
     return str(airflow.result(DATA, "first", "train_and_release.export")["version"])
 
 
@@ -116,7 +123,7 @@ def test_a_trained_model_is_published_served_by_both_and_seen_by_prometheus(stac
 
 
 def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflow: GuardedAirflow) -> None:
-    assert airflow.trigger(DATA, "refused", source="/opt/airflow/photos", classes=["thistle"], **RECIPE).is_success
+    assert airflow.trigger(DATA, "refused", classes=["thistle"]).is_success
     assert airflow.finished(DATA, "refused") == "failed"
     assert airflow.tasks(DATA, "refused")["prepare[-1]"] == "failed"
     wait_until(lambda: PROMETHEUS.query("airflow_dagrun_duration_failed_count > 0"), "the failure is counted")
@@ -170,7 +177,7 @@ def test_all_that_was_killed_works_again(stack: Stack, airflow: GuardedAirflow, 
     for port in (API, UI):
         wait_until(serves(port, published), f"port {port} serves {published}")
     for name in ("one", "two"):  # a rate needs two
-        run(airflow, BATCH, name, photos="/opt/airflow/photos", out=f"/opt/airflow/{name}.csv")
+        run(airflow, BATCH, name, photos=PHOTOS, out=f"/opt/airflow/{name}.csv")
     assert champion()["metrics"]
 
 
