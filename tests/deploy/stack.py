@@ -41,8 +41,11 @@ needs_stack = [
 class Stack:
     """A folder with settings, and one command."""
 
-    def __init__(self, engine: Engine, folder: Path, images: dict[str, str], changed: dict[str, str]) -> None:
+    def __init__(
+        self, engine: Engine, folder: Path, images: dict[str, str], changed: dict[str, str], *, profile: str = "full"
+    ) -> None:
         self.engine = engine
+        self._profile = profile
         self.environment = engine.environment | images | {"COMPOSE_PROJECT_NAME": PROJECT, "BIND": "127.0.0.1"}
         self._settings = folder / "env"
         subprocess.run([ROOT / "deploy/env.sh", self._settings], check=True, capture_output=True)
@@ -68,11 +71,11 @@ class Stack:
     def _compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["docker-compose", "--file", self._file, "--project-directory", ROOT, "--env-file", self._settings]
         return subprocess.run(
-            [*command, "--profile", "full", *arguments], env=self.environment, capture_output=True, text=True
+            [*command, "--profile", self._profile, *arguments], env=self.environment, capture_output=True, text=True
         )
 
     def up(self) -> None:
-        self.compose("up", "--detach", "--no-build", *STARTED)
+        self.compose("up", "--detach", "--no-build", *(STARTED if self._profile == "full" else []))
 
     def down(self) -> None:
         self.compose("down", "--timeout", "30")

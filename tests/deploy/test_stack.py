@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -106,6 +107,20 @@ def champion() -> dict[str, Any]:
     version = httpx.get(f"{MLFLOW}/registered-models/alias", params=asked, timeout=30).json()["model_version"]
     run = httpx.get(f"{MLFLOW}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]
     return {"version": version["version"], "run": run["info"]["run_id"], "metrics": run["data"]["metrics"]}
+
+
+def test_the_appliance_alone_answers_on_both_ports(engine: Engine, image: str, tmp_path: Path) -> None:
+    """First, because the whole stack listens there, too."""
+    stack = Stack(engine, tmp_path, {"IMAGE_APPLIANCE": image}, {}, profile="appliance")
+    try:
+        stack.up()
+        for port in (API, UI):
+            wait_until(ready(port), f"port {port} answers")
+            assert predict(port, photo())["label"] in {"dandelion", "grass"}
+            assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30, follow_redirects=True).is_success
+        assert len(stack.compose("ps", "--quiet").split()) == 1
+    finally:
+        stack.erase()
 
 
 def test_everything_starts_in_order_and_says_that_it_is_healthy(stack: Stack) -> None:
