@@ -64,9 +64,8 @@ class Stack:
         """What a program of the stack says that cannot do its work; Compose's own lines are left out."""
         done = self._compose(*arguments)
         assert done.returncode != 0
-        return [
-            line for line in (done.stdout + done.stderr).splitlines() if not re.match(r"Creating |ERROR: \d+$", line)
-        ]
+        lines = (done.stdout + done.stderr).splitlines()
+        return [line for line in lines if not re.match(r"Creating |\d+$", line)]
 
     def _compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["docker-compose", "--file", self._file, "--project-directory", ROOT, "--env-file", self._settings]
