@@ -26,7 +26,6 @@ TOOLS = {
     "debootstrap": "debootstrap",
     "ip": "iproute2",
     "iptables": "iptables",
-    "podman": "podman",
     "ssh-keygen": "openssh-client",
 }
 MISSING = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -73,7 +74,17 @@ def pack(folder: Path, version: str, image: str, key: Path) -> Path:
     return kit
 
 
-@pytest.fixture(scope="module", params=[offline_docker, offline_podman], ids=["docker", "podman"])
+ENGINES = [
+    pytest.param(offline_docker, id="docker"),
+    pytest.param(
+        offline_podman,
+        id="podman",
+        marks=pytest.mark.skipif(shutil.which("podman") is None, reason="install Debian's package podman"),
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
     with request.param(folder) as engine:
