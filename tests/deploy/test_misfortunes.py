@@ -20,7 +20,7 @@ from tests.deploy.stack import wait_until
 from tests.s3 import S3Server
 from tests.servers import free_port
 
-pytestmark = needs_engine
+pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first to build the images of MLflow and Airflow
 
 S3 = {"DANDELION_MODELS": "s3://models", "MINIO_ACCESS_KEY": "tester", "MINIO_SECRET_KEY": "wrong"}
 NOBODY = "127.0.0.1:1"
