@@ -41,9 +41,14 @@ def main() -> None:
 
 
 def layers(image: str) -> list[str]:
-    """The digests of an image's layers, lowest first."""
+    """The digests of an image's layers, lowest first; a base that only the builder has seen is pulled."""
     command = ["docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", image]
-    found: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    asked = subprocess.run(command, check=False, capture_output=True, text=True)
+    if asked.returncode:
+        if subprocess.run(["docker", "pull", "--quiet", image], check=False, stdout=sys.stderr).returncode:
+            sys.exit(f"{image} is not here and cannot be pulled; build it first, or name another")
+        asked = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: list[str] = json.loads(asked.stdout)
     return found
 
 

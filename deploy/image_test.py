@@ -2,7 +2,8 @@
 
     python deploy/image_test.py IMAGE [--photo FILE --label LABEL]
 
-No network, read-only root, 256 MB, one CPU, no capability. Without a photo the probe draws a dandelion.
+No network, read-only root, 256 MB, one CPU, no capability; a second start, on two cores, is timed. Without a photo the
+probe draws a dandelion.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ LIMITS = (
     "--read-only",
     "--memory=256m",
     "--memory-swap=256m",
-    "--cpus=1",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
     "--pids-limit=128",
@@ -41,8 +41,9 @@ def main() -> None:
     found = try_image(options.image, photo)
     faults = judge(found, options.label)
     answer = found["answer"]
+    on_two_s = try_image(options.image, photo, cpus=2)["ready_s"]
     print(
-        f"{options.image}: ready after {found['ready_s']:.1f} s; "
+        f"{options.image}: ready after {found['ready_s']:.1f} s, on two cores after {on_two_s:.1f} s; "
         f"{answer.get('label')} with {answer.get('confidence')}; "
         f"the page answers {found['page']}; peak memory {(found['peak_bytes'] or 0) / 1e6:.0f} MB of 256; "
         f"{found['unroutable_packets']} packets for elsewhere"
@@ -51,10 +52,10 @@ def main() -> None:
         sys.exit("; ".join(faults))
 
 
-def try_image(image: str, photo: str = "") -> dict[str, Any]:
+def try_image(image: str, photo: str = "", cpus: int = 1) -> dict[str, Any]:
     """What the probe saw in a fresh container, with `ready_s` since it started and its own verdict `health`."""
     name = f"dandelion-test-{uuid.uuid4().hex[:8]}"
-    docker("run", "--detach", "--name", name, *LIMITS, image)
+    docker("run", "--detach", "--name", name, f"--cpus={cpus}", *LIMITS, image)
     try:
         probe = docker(
             "exec", "--interactive", "--env", f"PROBE_PHOTO={photo}", name, "python", "-", stdin=PROBE.read_text()

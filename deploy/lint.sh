@@ -14,7 +14,7 @@ git ls-files -z '*.sh' .ci/run | xargs -0 "$bin/shellcheck"
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec compose.yaml
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 "$bin/zizmor" --quiet --offline --persona pedantic .github/workflows
-if command -v actionlint >/dev/null; then actionlint -shellcheck= -pyflakes=; fi
+"$bin/actionlint" -shellcheck "$bin/shellcheck" -pyflakes=
 
 validate() { # what, file
   "$bin/kubernetes-validate" --strict --kubernetes-version "$kubernetes_version" "$2" >"$work/report" 2>&1 || {

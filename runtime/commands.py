@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 class Refusal(Exception):
@@ -19,7 +23,10 @@ class _BadValue(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2."""
+    """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2.
+
+    A disk that is full or may not be written to is told in one line, too.
+    """
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command."""
@@ -27,5 +34,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Refusal as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            place = error.filename2 or error.filename or "the disk"
+            raise click.ClickException(f"{place}: {error.strerror}; make room, or make it writable") from error
         except click.BadParameter as error:
             raise _BadValue(error.format_message()) from error  # one line: click would put the usage before it

@@ -18,6 +18,7 @@ from runtime.models.catalogue import Catalogue, Pointer
 from runtime.store import Missing, StoreError
 
 LONGEST_PATIENCE_S = 3600  # between two tries of a version that was refused
+NOTHING_YET = "no model is published yet"
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +84,10 @@ class Follower:
                 log.warning("%s", error)
         model = self._newest()
         if model is None:
-            level = logging.INFO if self._status.reachable and not self.refused else logging.WARNING
-            log.log(level, "serving the default bundle until %s has a model: %s", *self._where_and_why())
+            self._say_default()
             model = self._load(Bundle.open(default_bundle()), "the default bundle")
         else:
-            self.cache.served(model.name.version)
+            self._remember(model)
         return self._begin(model)
 
     def start(self, swap: Callable[[Model], None]) -> None:
@@ -152,8 +152,11 @@ class Follower:
         except (BundleError, Missing) as error:
             self._refuse(pointer, error)
             return None
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             self._unreachable(error)
+            return None
+        except OSError as error:
+            self._refuse(pointer, _unkept(error))
             return None
         self._refused.pop(pointer, None)
         return model
@@ -172,7 +175,7 @@ class Follower:
         if not self._status.reachable:
             log.info("following %s", self.catalogue.store.uri)
         version = pointer.version if pointer else None
-        self._status = Status(reachable=True, detail="" if version else "no model is published yet", latest=version)
+        self._status = Status(reachable=True, detail="" if version else NOTHING_YET, latest=version)
         return pointer
 
     def _bundle(self, version: str) -> Bundle:
@@ -193,10 +196,16 @@ class Follower:
 
     def _serve(self, model: Model) -> None:
         self._swap(self._begin(model))
-        self.cache.served(model.name.version)
+        self._remember(model)
         self.cache.prune(except_for=[model.name.version])
         self._metrics.reloads.labels("loaded").inc()
         log.info("now serving %s from %s", model.name.version, model.source)
+
+    def _remember(self, model: Model) -> None:
+        try:
+            self.cache.served(model.name.version)
+        except OSError as error:  # it serves all the same; only a start without the store would not find it
+            log.warning("%s", _unkept(error))
 
     def _due(self, pointer: Pointer) -> bool:
         return pointer not in self._refused or time.monotonic() >= self._refused[pointer].again_at
@@ -207,7 +216,9 @@ class Follower:
         self._refused[pointer] = _Refused(str(error), time.monotonic() + patience_s, times)
         self._metrics.reloads.labels("refused").inc()
         level = logging.DEBUG if times else logging.WARNING  # one line is enough, however often it is tried again
-        log.log(level, "refused %s, %s goes on serving: %s", pointer.version, self._serving, error)
+        log.log(
+            level, "refused %s, %s goes on serving: %s", pointer.version, self._serving or "the default bundle", error
+        )
 
     def _unreachable(self, error: Exception) -> None:
         if self._status.reachable or not self._status.detail.startswith("the store cannot"):
@@ -215,6 +226,16 @@ class Follower:
         self._status = Status(reachable=False, detail=f"the store cannot be reached: {error}", latest=None)
         self._metrics.reloads.labels("unreachable").inc()
 
-    def _where_and_why(self) -> tuple[str, str]:
-        reasons = [*self.refused.values(), self._status.detail]
-        return self.catalogue.store.uri, reasons[0]
+    def _say_default(self) -> None:
+        uri = self.catalogue.store.uri
+        if self._status.detail == NOTHING_YET:
+            log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)
+        else:  # the reason has been said
+            log.warning("serving the default bundle until a model can be had from %s", uri)
+
+
+def _unkept(error: OSError) -> Exception:
+    """This host's disk is full, or cannot be written to."""
+    return OSError(
+        f"{error.filename or 'the cache'}: {error.strerror}; make room for DANDELION_CACHE, or make it writable"
+    )

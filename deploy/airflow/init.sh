@@ -2,6 +2,7 @@
 # Bring Airflow's database up to date and write the password of the user admin; safe to run again.
 set -euo pipefail
 
+python /opt/dandelion/reachable.py AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
 airflow db migrate
 umask 007
 python - <<'PY'

@@ -86,7 +86,11 @@ def draw() -> bytes:
 def unroutable_packets() -> int:
     """Packets that this container wanted to send elsewhere: without a network each one is counted as unroutable."""
     rows = [line.split() for line in Path("/proc/1/net/snmp").read_text().splitlines() if line.startswith("Ip:")]
-    return int(dict(zip(rows[0], rows[1], strict=True))["OutNoRoutes"])
+    count = int(dict(zip(rows[0], rows[1], strict=True))["OutNoRoutes"])
+    six = Path("/proc/1/net/snmp6")
+    if six.exists():
+        count += int(dict(line.split() for line in six.read_text().splitlines())["Ip6OutNoRoutes"])
+    return count
 
 
 def peak_bytes() -> int | None:

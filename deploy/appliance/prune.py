@@ -41,8 +41,6 @@ UNUSED = (
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
-    "pillow.libs/libavif-*",  # no AVIF: formats are an allow-list
-    "PIL/_avif.*",
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",

@@ -38,8 +38,10 @@ refuse() {
   exit 1
 }
 
+if [ -z "${ENGINE:-}" ]; then ENGINE=$(command -v docker || command -v podman || true); fi
 engine() {
-  if [ -n "${ENGINE:-}" ]; then "$ENGINE" "$@"; elif command -v docker >/dev/null; then docker "$@"; else podman "$@"; fi
+  [ -n "$ENGINE" ] || refuse "neither Docker nor Podman is here; install one of them"
+  "$ENGINE" "$@"
 }
 
 has_systemd() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
@@ -115,7 +117,8 @@ wait_until_it_answers() {
 
 load() { # folder; prints the image's id, as this engine counts ids
   local loaded
-  loaded=$(engine load --input "$1/image.tar.gz" | sed -n 's/^Loaded image[^:]*: //p' | tail -n 1)
+  # Unpacked here: Podman before version 5 takes a compressed archive for a damaged one.
+  loaded=$(gunzip --stdout "$1/image.tar.gz" | engine load | sed -n 's/^Loaded image[^:]*: //p' | tail -n 1)
   [ -n "$loaded" ] || refuse "the engine cannot load the image"
   engine image inspect --format '{{.Id}}' "$loaded"
 }
@@ -200,7 +203,7 @@ import_model() { # bundle file
 
 status() {
   say "version $(sed -n 2p "$STATE/current"), before it $(sed -n 2p "$STATE/previous" 2>/dev/null || echo none)"
-  if answers; then say "answers on port $PORT"; else refuse "does not answer; look at: ${ENGINE:-docker} logs $NAME"; fi
+  if answers; then say "answers on port $PORT"; else refuse "does not answer; look at: $(basename "$ENGINE") logs $NAME"; fi
 }
 
 uninstall() {

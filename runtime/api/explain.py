@@ -23,6 +23,7 @@ from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.image import preview
 
 UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
+_SHOWN = "In numbers; as image/png, the picture alone"
 
 
 class Explanation(Answer, frozen=True):
@@ -36,7 +37,7 @@ class Explanation(Answer, frozen=True):
     "/explain",
     status_code=HTTPStatus.OK,
     operation_class=PhotoOperation,
-    responses={200: ResponseSpec(Explanation, description="In numbers; as image/png, the picture alone")} | UNKNOWN,
+    responses={200: ResponseSpec(Explanation, description=_SHOWN, generate_examples=False)} | UNKNOWN,
     tags=["Predict"],
     summary="Show where in the photo the evidence lies",
 )

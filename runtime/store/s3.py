@@ -46,14 +46,18 @@ class S3Store:
             response_checksum_validation="when_required",
             s3={"addressing_style": "path" if settings.endpoint else "auto"},
         )
-        self._client: Any = boto3.session.Session().client(
-            "s3",
-            endpoint_url=settings.endpoint,
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_key,
-            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-            config=config,
-        )
+        try:
+            self._client: Any = boto3.session.Session().client(
+                "s3",
+                endpoint_url=settings.endpoint,
+                aws_access_key_id=settings.access_key,
+                aws_secret_access_key=settings.secret_key,
+                region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+                config=config,
+            )
+        except (BotoCoreError, ValueError) as error:  # one key of two, an endpoint that is no address
+            remedy = "check MINIO_ENDPOINT, MINIO_ACCESS_KEY and MINIO_SECRET_KEY"
+            raise StoreError(f"{self._where}: {error}; {remedy}") from error
 
     def read(self, key: str) -> tuple[bytes, str]:
         """See Store."""

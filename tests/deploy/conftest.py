@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.engine import ROOT, Engine, build_environment, this_engine
+from tests.deploy.engine import Engine, build, this_engine
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +16,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
     """The appliance image of this work tree."""
-    name = "dandelion:under-test"
-    done = subprocess.run(
-        ["deploy/image.sh", "appliance"],
-        cwd=ROOT,
-        env=os.environ | build_environment() | {"IMAGE": name},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return name
+    return build("appliance", "dandelion:under-test")
+
+
+@pytest.fixture(scope="session")
+def mlflow_image(engine: Engine) -> str:
+    return build("mlflow", "dandelion-mlflow:under-test")
+
+
+@pytest.fixture(scope="session")
+def airflow_image(engine: Engine) -> str:
+    return build("airflow", "dandelion-airflow:under-test")

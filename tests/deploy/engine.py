@@ -1,10 +1,12 @@
-"""Docker for the tests: the engine of this machine, started if need be, and another one that has no network."""
+"""Engines for the tests: the Docker of this machine, started if need be, and others, Podman too, without a network."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -36,17 +38,19 @@ needs_engine = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Engine:
-    """A Docker engine, and the commands that reach it."""
+    """An engine, and the commands that reach it."""
 
     host: str
     within: tuple[str, ...] = ()  # what a command on its host is started with
+    client: str = DOCKER
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"DOCKER_HOST": self.host, "ENGINE": DOCKER}
+        return os.environ | {"DOCKER_HOST": self.host, "ENGINE": self.client}
 
     def docker(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        done = subprocess.run([DOCKER, *arguments], env=self.environment, capture_output=True, text=True, input=stdin)
+        command = [*self.within, self.client, *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, input=stdin)
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
@@ -60,7 +64,7 @@ class Engine:
 @contextmanager
 def this_engine(folder: Path) -> Iterator[Engine]:
     """The engine of this machine; started, and stopped afterwards, where none runs."""
-    engine = Engine("unix:///var/run/docker.sock")
+    engine = Engine(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     if engine.run(DOCKER, "version").returncode == 0:
         yield engine
         return
@@ -74,14 +78,23 @@ def this_engine(folder: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def offline_engine(folder: Path) -> Iterator[Engine]:
-    """An engine of its own in a network namespace with nothing in it but the loopback interface."""
+def no_way_out() -> Iterator[tuple[str, ...]]:
+    """A network namespace with the loopback interface alone; yields what a command in it is started with."""
     namespace = f"offline-{uuid.uuid4().hex[:6]}"
     within = ("nsenter", f"--net=/var/run/netns/{namespace}")  # `ip netns exec` would hide the cgroups
-    socket = folder / "docker.sock"
     subprocess.run(["ip", "netns", "add", namespace], check=True)
     try:
         subprocess.run([*within, "ip", "link", "set", "lo", "up"], check=True)
+        yield within
+    finally:
+        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+
+
+@contextmanager
+def offline_docker(folder: Path) -> Iterator[Engine]:
+    """A Docker engine of its own, without a network."""
+    socket = folder / "docker.sock"
+    with no_way_out() as within:
         process = start(
             folder,
             str(socket),
@@ -97,8 +110,27 @@ def offline_engine(folder: Path) -> Iterator[Engine]:
         finally:
             process.terminate()
             process.wait(timeout=START_S)
-    finally:
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+
+
+@contextmanager
+def offline_podman(folder: Path) -> Iterator[Engine]:
+    """Podman with a storage of its own, without a network, and with no more than this machine can give."""
+    (folder / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+        '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+    )
+    command = folder / "podman"
+    command.write_text(
+        f"#!/bin/sh\nexport CONTAINERS_CONF={folder}/containers.conf\n"
+        f'exec podman --root {folder}/storage --runroot {folder}/run "$@"\n'
+    )
+    command.chmod(0o755)
+    with no_way_out() as within:
+        engine = Engine("", within, str(command))
+        try:
+            yield engine
+        finally:
+            engine.run(command, "system", "reset", "--force")
 
 
 def start(folder: Path, socket: str, within: tuple[str, ...], *options: str) -> subprocess.Popen[bytes]:
@@ -117,9 +149,31 @@ def wait_for(engine: Engine, log: Path) -> None:
     raise AssertionError(f"dockerd did not start:\n{log.read_text()[-2000:]}")
 
 
+def build(kind: str, name: str) -> str:
+    """Build one image of this work tree as `make images` does, under another name."""
+    done = subprocess.run(
+        ["deploy/image.sh", kind],
+        cwd=ROOT,
+        env=os.environ | build_environment() | (cpu_torch() if kind == "airflow" else {}) | {"IMAGE": name},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return name
+
+
 def build_environment() -> dict[str, str]:
     """How an image is built on this machine: with a base from packages where there is no registry of images."""
     settings = {"BASE_IMAGE": os.environ.get("BASE_IMAGE", "auto"), "BUILD_NETWORK": "host"}
     if os.environ.get("PIP_CERT"):
         settings["BUILD_CA"] = os.environ["PIP_CERT"]
     return settings
+
+
+def cpu_torch() -> dict[str, str]:
+    """Where this host's pip finds a torch for its own Python, the base is the Debian that carries that Python."""
+    for folder in os.environ.get("PIP_FIND_LINKS", "").split():
+        fitting = Path(folder).glob(f"torch-*-cp{sys.version_info.major}{sys.version_info.minor}-*.whl")
+        if next(fitting, None):
+            return {"WHEELS": folder, "SUITE": platform.freedesktop_os_release()["VERSION_CODENAME"]}
+    return {}

@@ -1,13 +1,19 @@
-"""What the StatsD exporter does with Airflow's metrics, as far as our mapping needs it: it comes in no package."""
+"""What the StatsD exporter does with Airflow's metrics, as far as our mapping needs it: it comes in no package.
+
+As a program it stands in for the exporter's image, with its option and its ports.
+"""
 
 from __future__ import annotations
 
 import re
+import socket
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -36,7 +42,7 @@ class Exporter:
 
     def text(self) -> str:
         lines = []
-        for (name, labels), value in sorted(self._values.items()):
+        for (name, labels), value in sorted(self._values.copy().items()):
             inside = ",".join(f'{key}="{text}"' for key, text in labels)
             lines.append(f"{name}{{{inside}}} {value}\n")
         return "".join(lines)
@@ -63,7 +69,9 @@ class Exporter:
 
 
 @contextmanager
-def exposition(mapping: dict[str, Any], lines: Sequence[str]) -> Iterator[Exporter]:
+def exposition(
+    mapping: dict[str, Any], lines: Sequence[str], address: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[Exporter]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -74,8 +82,8 @@ def exposition(mapping: dict[str, Any], lines: Sequence[str]) -> Iterator[Export
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    exporter = Exporter(mapping, f"127.0.0.1:{server.server_address[1]}")
+    server = ThreadingHTTPServer(address, Handler)
+    exporter = Exporter(mapping, f"{address[0]}:{server.server_address[1]}")
     exporter.send(lines)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -85,3 +93,19 @@ def exposition(mapping: dict[str, Any], lines: Sequence[str]) -> Iterator[Export
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def main() -> None:
+    """`--statsd.mapping-config=FILE`: take packets on 9125, show what came on 9102."""
+    import yaml
+
+    mapping = yaml.safe_load(Path(sys.argv[1].partition("=")[2]).read_text())
+    with exposition(mapping, [], ("", 9102)) as exporter, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as packets:
+        packets.bind(("", 9125))
+        while True:
+            for line in packets.recv(65536).decode().splitlines():
+                exporter.send([line])
+
+
+if __name__ == "__main__":
+    main()

