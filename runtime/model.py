@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.answers import ModelName
 from runtime.bundle import Bundle
-from runtime.kernels import open_as, open_proven
+from runtime.kernels import open_proven, open_wider
 from runtime.memory import return_free_memory
 from runtime.session import Inference
 
@@ -28,10 +28,10 @@ class Model:
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source
         self.threshold = bundle.manifest.abstain_threshold if abstain is None else abstain
-        self._wide, self.kernel = open_proven(bundle, threads=threads)
-        self._narrow = self._wide if threads == 1 else open_as(bundle, self.kernel, threads=1)
+        self._narrow, self.kernel = open_proven(bundle, threads=1)
+        self._wide = self._narrow if threads == 1 else open_wider(bundle, self.kernel, threads=threads)
         spec = bundle.manifest.input
-        self._narrow.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))  # its first inference is slow
+        self._wide.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))  # its first inference is slow
         return_free_memory()
 
     def infer(self, pixels: NDArray[np.uint8], *, alone: bool) -> Inference:
