@@ -23,6 +23,7 @@ from runtime.default import default_bundle
 from runtime.kernels import open_proven
 from runtime.listening import listen
 from runtime.logs import Format, configure_logging
+from runtime.memory import share_one_arena
 from runtime.models.commands import models, store
 from runtime.options import serving_options, settings_of
 
@@ -66,6 +67,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
     # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
+    share_one_arena()
     with listen(settings.host, settings.port) as listener:
         appliance = assemble(settings)
         config = uvicorn.Config(

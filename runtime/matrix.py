@@ -7,7 +7,9 @@ matrices where they are not 0: slower with VNNI, a quarter faster with AMX, whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ import numpy as np
 from runtime.bundle import BundleError, ByteRange
 
 
-def shifted(model: Path, ranges: Sequence[ByteRange]) -> bytes:
-    """The file `model` with every INT8 value in `ranges` smaller by one; raises BundleError where they leave it.
+@contextmanager
+def shifted(model: Path, ranges: Sequence[ByteRange]) -> Iterator[Path]:
+    """The file `model` with every INT8 value in `ranges` smaller by one, as a file in memory that ends with the block.
 
-    The export keeps weights above -128, the only value that has none below it.
+    onnxruntime would keep bytes as long as their session; a file it lets go. Linux only, as the flags that lead here.
+    Raises BundleError where the ranges leave the file. The export keeps weights above -128, which has none below it.
     """
     content = bytearray(model.read_bytes())
     values = np.frombuffer(content, np.int8)
@@ -26,4 +30,10 @@ def shifted(model: Path, ranges: Sequence[ByteRange]) -> bytes:
         if each.offset + each.size > len(values):
             raise BundleError(f"{model}: its INT8 weights are not where the manifest says; export the bundle again")
         values[each.offset : each.offset + each.size] -= 1
-    return bytes(content)
+    handle = os.memfd_create(model.name)
+    try:
+        with os.fdopen(handle, "wb", closefd=False) as file:
+            file.write(content)
+        yield Path(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)

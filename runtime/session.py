@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +53,8 @@ class Session:
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            content = shifted(model, shift) if shift else model
-            self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            with shifted(model, shift) if shift else nullcontext(model) as file:
+                self._session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except BundleError:
             raise
         except Exception as error:  # onnxruntime's own exceptions share no base class but this
