@@ -27,6 +27,7 @@ from runtime.appliance import Appliance
 from runtime.beside import Beside
 from runtime.engine import ClientGone
 from runtime.image import ImageError
+from runtime.memory import return_free_memory
 
 
 @get("/", include_in_schema=False)
@@ -61,6 +62,7 @@ def _routes(appliance: Appliance) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         appliance.start()
+        return_free_memory()  # what the imports and the first drawing of the routes left behind
         yield
         await asyncio.get_running_loop().run_in_executor(None, appliance.stop)
 
