@@ -46,6 +46,7 @@ bench: $(VENV)/.export ## Measure this host and compare with other servers, an h
 	-$(BIN)/python -m benchmarks page
 	$(BIN)/python -m benchmarks peers --size 224
 	$(BIN)/python -m benchmarks training
+	$(BIN)/python -m benchmarks batch
 	-$(BIN)/python -m benchmarks decode
 	-$(BIN)/python -m benchmarks robustness
 	$(BIN)/python -m benchmarks report $(if $(PRICE),--price $(PRICE))

@@ -10,6 +10,7 @@ from statistics import median
 import click
 
 from benchmarks.commands.advise import advise
+from benchmarks.commands.batch import batch
 from benchmarks.commands.footprint import footprint
 from benchmarks.commands.load import load
 from benchmarks.commands.options import RESULTS
@@ -189,7 +190,7 @@ def robustness(bundle: Path | None, bodies: int, seed: int, out: Path) -> None:
         raise Refusal("; ".join(result.failures[:10]) + (" ..." if len(result.failures) > 10 else ""))
 
 
-for command in (load, footprint, page, peers, sessions, advise, report):
+for command in (load, footprint, page, peers, sessions, batch, advise, report):
     main.add_command(command)
 
 if __name__ == "__main__":
