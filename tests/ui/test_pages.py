@@ -150,9 +150,19 @@ def test_a_slow_host_has_one_frame_of_the_camera_and_never_a_line_of_them(visit:
     page.unroute("**/ui/api/explain")
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An appliance that has seen too few photos to speak of drift."""
+    folder = tmp_path_factory.mktemp("fresh")
+    with app(folder, "--bundle", str(write_bundle(folder / "v7"))) as running:
+        yield running
+
+
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_the_monitor_shows_how_the_appliance_is_by_itself(visit: Visit, photos: Photos, size: dict[str, int]):
-    guest = visit(size=size)
+def test_the_monitor_shows_how_the_appliance_is_by_itself(
+    visit: Visit, photos: Photos, fresh: App, size: dict[str, int]
+):
+    guest = visit(fresh.url, size=size)
     page = guest.open("/")
     add(page, photos(5))
     settled(page, 5)
