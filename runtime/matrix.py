@@ -2,7 +2,7 @@
 
 A convolution adds products of (activation - zero point) and (weight - zero point), so nothing changes where a weight
 and its zero point move together. But onnxruntime has a convolution kernel for zero points of 0 only, and multiplies
-matrices where they are not 0: slower with VNNI, a quarter faster with AMX, which only its matrix product knows.
+matrices where they are not 0: slower with VNNI, quicker with AMX, which only its matrix product knows.
 """
 
 from __future__ import annotations
