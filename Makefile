@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train pipeline airflow mlflow bench test check format screenshots clean
+.PHONY: help run train pipeline airflow dags mlflow bench test check format screenshots clean
 
 # Where `make pipeline` publishes and looks for corrections, and `make run` follows and keeps them.
 STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDELION_DATA=$${DANDELION_DATA:-var/store/dandelion-data}
@@ -34,6 +34,9 @@ pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow
 
 airflow: $(VENV)/.airflow ## Airflow with the DAGs and its page on http://localhost:8080 (AIRFLOW_PORT=8081)
 	deploy/local/airflow.sh
+
+dags: $(VENV)/.airflow ## How long Airflow takes to read each DAG file
+	deploy/local/dags.sh
 
 mlflow: $(VENV)/.airflow ## The page of all training runs on http://localhost:5000 (MLFLOW_PORT=5001)
 	deploy/local/mlflow.sh

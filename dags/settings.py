@@ -60,7 +60,7 @@ BATCH = (
     Setting("out", None, None, {"type": "string", "pattern": r"\.(csv|parquet)$"},
             "Table to write, s3://… or a path, .csv or .parquet; below predictions/ in the data store if empty"),
     Setting("version", None, None, {"type": "string"}, "Version of the model; the one that is served if empty"),
-    Setting("photos_per_task", None, 500, {"type": "integer", "minimum": 1}, "Photos of one mapped task"),
+    Setting("photos_per_task", None, 2000, {"type": "integer", "minimum": 1}, "Photos of one mapped task"),
     Setting("threads", None, None, {"type": "integer", "minimum": 1},
             "Photos at once in one task; one a core if empty"),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from torch import Tensor
 import training.augment
 import training.fit
 import training.network
+import training.norms
 from runtime.progress import progress
 from training.checkpoint import Checkpoint, git_commit
 from training.dataset import Dataset
@@ -87,9 +88,8 @@ def cross_validate(
 
 def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
     """Changes with anything that would change the weights: photos, settings, the training code."""
-    code = b"".join(
-        Path(str(module.__file__)).read_bytes() for module in (training.fit, training.augment, training.network)
-    )
+    modules = (training.fit, training.augment, training.network, training.norms)
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     parts = [dataset.manifest.sha256, repr(recipe), hashlib.sha256(code).hexdigest()]
     return f"{recipe.image_size}px-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 

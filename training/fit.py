@@ -2,12 +2,11 @@
 
 Probing before fine-tuning keeps the pretrained features intact while the new head is still wrong, which pays most on
 photos from other sources (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). The stem and the first stage know
-edges and colours, which 400 photos cannot teach better: they stay frozen.
+edges and colours, which 400 photos cannot teach better: they stay frozen, and so do all batch norms (`training.norms`).
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator
@@ -21,18 +20,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from runtime.progress import Advance
 from training.augment import augment
 from training.history import EpochFigures, best_epoch
 from training.network import build, normalise
+from training.norms import fold_norms, state_with_norms
 from training.precision import Precision, choose_precision
 from training.scores import Predictions, score
 from training.still import StillPhotos
 
-FROZEN = ("conv1", "bn1", "layer1")
+FROZEN = ("conv1", "layer1")
 TRAINED = ("layer2", "layer3", "layer4", "fc")
 
 BATCH = 16  # 320 photos: 20 steps an epoch; larger batches take too few steps in five epochs
@@ -93,11 +92,14 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     torch.manual_seed(recipe.seed)
     generator = Generator().manual_seed(recipe.seed)
     network: Any = build(len(photos.labels), recipe.weights)
-    network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
     if pretrained:
+        fold_norms(network)
+    network.to(memory_format=torch.channels_last)
+    frozen = None
+    if pretrained:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
-    frozen = _folded(network) if pretrained else None
+        frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
     trunk = _Trunk(network, frozen)
     held_out = StillPhotos(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
@@ -135,7 +137,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 **_validate(tested, held_out, photos),
             )
         )
-        last = {name: value.detach().clone().contiguous() for name, value in smoothed.state_dict().items()}
+        last = state_with_norms(smoothed)
         if best_epoch(history) == epoch:
             best = last
     return Fitted(best, last, history, precision)
@@ -190,18 +192,6 @@ class _Trunk(nn.Module):
                 batch = frozen(batch)
         logits: Tensor = self.stages(batch)
         return logits
-
-
-def _folded(network: Any) -> nn.Module:
-    """The layers that do not learn, with their batch norms folded into the convolutions."""
-    bottom: Any = copy.deepcopy(nn.ModuleDict({name: getattr(network, name) for name in FROZEN})).eval()
-    for block in bottom.layer1:
-        block.conv1, block.bn1 = fuse_conv_bn_eval(block.conv1, block.bn1), nn.Identity()
-        block.conv2, block.bn2 = fuse_conv_bn_eval(block.conv2, block.bn2), nn.Identity()
-    stem = fuse_conv_bn_eval(bottom.conv1, bottom.bn1)
-    folded: Any = nn.Sequential(stem, nn.ReLU(inplace=True), network.maxpool, bottom.layer1)
-    folded.to(memory_format=torch.channels_last)
-    return folded  # type: ignore[no-any-return]
 
 
 def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:

@@ -11,8 +11,8 @@ from benchmarks.commands.options import keep, make, out_option, photos_option, s
 
 @click.command()
 @photos_option
-@click.option("--photos-per-task", "per_task", type=click.IntRange(min=1), default=500, help="As the DAG has it.")
-@click.option("--rounds", type=click.IntRange(min=1), default=8, help="Turns of each contender.")
+@click.option("--photos-per-task", "per_task", type=click.IntRange(min=1), default=2000, help="As the DAG has it.")
+@click.option("--rounds", type=click.IntRange(min=1), default=6, help="Turns of each contender.")
 @out_option
 def batch(photos: Path | None, per_task: int, rounds: int, out: Path) -> None:
     """Measure batch scoring: one task against decoding and inference alone, and several tasks at once against one.

@@ -13,7 +13,7 @@ from runtime.commands import Refusal
 from runtime.store import Entry, Missing, Store, open_store
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"})
-PHOTOS_PER_PART = 500
+PHOTOS_PER_PART = 2000  # some seconds of work: loading the model, and the scheduler around it, should not count
 MAX_PARTS = 1000  # what Airflow maps one task to by default is 1024
 PLAN = "plan.json"
 BATCHES = "batch"  # where a data store keeps those of a scheduler

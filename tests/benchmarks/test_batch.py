@@ -8,6 +8,9 @@ from click.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.batch import IN_PROCESS, NARROW, TASK, BatchResult, batch_goals
+from benchmarks.commands.batch import batch
+from dags.settings import BATCH
+from runtime.batch.plan import PHOTOS_PER_PART
 from runtime.cpu import available_cpus
 from tests.photos import write_photos
 
@@ -26,6 +29,12 @@ def test_tasks_are_measured_against_decoding_and_inference_alone(tmp_path: Path)
     assert len(result.rates) == (4 if available_cpus() > 1 else 3)
     assert all(len(rates) == 2 and min(rates) > 0 for rates in result.rates.values())
     assert len(result.goals) == len(result.rates) - 2
+
+
+def test_a_task_has_as_many_photos_as_in_the_dag():
+    (measured,) = [option.default for option in batch.params if option.name == "per_task"]
+    (scheduled,) = [setting.default for setting in BATCH if setting.name == "photos_per_task"]
+    assert measured == scheduled == PHOTOS_PER_PART
 
 
 def test_the_goals_are_ratios_of_medians():

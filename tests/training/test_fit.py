@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from training.dataset import Dataset
 from training.fit import Recipe, crop_size, fit, predict_logits, steps
 from training.history import EpochFigures, best_epoch, read_history, write_history
 from training.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
+from training.norms import fold_norms, state_with_norms
 from training.scores import score
 from training.vision import models
 
@@ -58,9 +60,34 @@ def test_fine_tuning_keeps_the_frozen_layers(dataset: Dataset, recipe: Recipe, t
     torch.save(source.state_dict(), tmp_path / "weights.pt")
     tuned = replace(recipe, image_size=32, epochs=1, weights=str(tmp_path / "weights.pt"))
     fitted = train_fold(dataset, split_of(dataset), tuned, what="fit")
-    start = build(2, tuned.weights).state_dict()
-    assert torch.equal(fitted.last["layer1.0.conv1.weight"], start["layer1.0.conv1.weight"])
-    assert not torch.equal(fitted.last["layer4.0.conv1.weight"], start["layer4.0.conv1.weight"])
+    start = build(2, tuned.weights)
+    fold_norms(start)
+    before = state_with_norms(start)
+    assert fitted.last.keys() == before.keys() == build(2).state_dict().keys()
+    assert torch.equal(fitted.last["layer1.0.conv1.weight"], before["layer1.0.conv1.weight"])
+    assert not torch.equal(fitted.last["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"])
+
+
+def test_norms_fold_and_unfold_without_a_change_to_the_function() -> None:
+    torch.manual_seed(0)
+    network = models().resnet18(weights=None, num_classes=2)
+    photos = torch.randn(4, 3, 64, 64)
+    network(photos)  # gives the norms statistics to fold
+    expected = network.eval()(photos)
+    folded = copy.deepcopy(network)
+    fold_norms(folded)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert torch.allclose(folded(photos), expected, atol=1e-4)
+    again = build(2).eval()
+    again.load_state_dict(state_with_norms(folded))
+    assert torch.allclose(again(photos), expected, atol=1e-4)
+
+
+def test_a_network_whose_norms_were_never_folded_keeps_its_state() -> None:
+    network = build(2)
+    state = state_with_norms(network)
+    assert state.keys() == network.state_dict().keys()
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
 def test_folding_the_normalisation_keeps_the_function(tmp_path: Path) -> None:
