@@ -206,6 +206,15 @@ def test_the_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(logits, truth) == pytest.approx(3.0, abs=0.25)
 
 
+@pytest.mark.parametrize("scale", [1, 15])
+def test_photos_without_a_mistake_do_not_ask_for_more_confidence_than_they_justify(scale: float) -> None:
+    truth = np.arange(80) % 2
+    logits = np.eye(2, dtype=np.float32)[truth] * scale
+    temperature = fit_temperature(logits, truth)
+    confidence = 1 / (1 + np.exp(-scale / temperature))
+    assert confidence == pytest.approx(41 / 42, abs=1e-3)  # forty photos of each class, and one that was not seen
+
+
 def test_the_threshold_is_the_lowest_that_keeps_the_precision() -> None:
     sure = np.array([0.99, 0.95, 0.9, 0.8, 0.7, 0.6])
     probabilities = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
