@@ -8,12 +8,6 @@ from pathlib import Path
 
 import click
 
-from runtime.batch.classify import classify
-from runtime.batch.merge import merge, split
-from runtime.batch.plan import plan
-from runtime.batch.rows import writer_for
-from runtime.progress import progress
-
 
 @click.command(context_settings={"show_default": True})
 @click.argument("source")
@@ -48,6 +42,13 @@ def batch(
     python -m runtime batch ~/photos
     python -m runtime batch s3://photos/2026 --out s3://results/2026.parquet
     """
+    # The process that serves has this command, too, and no use for what it takes.
+    from runtime.batch.classify import classify
+    from runtime.batch.merge import merge, split
+    from runtime.batch.plan import plan
+    from runtime.batch.rows import writer_for
+    from runtime.progress import progress
+
     writer_for(split(out)[1])  # before any work is done
     work = (
         cache

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from runtime.bundle import MANIFEST, Bundle, BundleError, read_manifest
 from runtime.commands import Refusal
@@ -44,6 +42,9 @@ def models() -> None:
 @_cache
 def list_versions(models: str, cache: Path) -> None:
     """List the versions in the store and on this host."""
+    from rich.console import Console
+    from rich.table import Table
+
     catalogue, here = Catalogue(open_store(models)), Cache(cache)
     state, cached = here.state, set(here.versions())
     latest, stored = None, list[str]()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import runtime.batch.classify
-import runtime.batch.commands
+import runtime.batch.plan
 from runtime.__main__ import main
 from runtime.batch.classify import classify, in_order
 from runtime.batch.merge import merge
@@ -136,7 +136,7 @@ def test_parts_are_never_more_than_a_scheduler_maps(tmp_path: Path, models: str)
 
 
 def test_an_interrupted_command_goes_on(photos: Path, tmp_path: Path, models: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runtime.batch.commands, "plan", partial(plan, photos_per_part=5))
+    monkeypatch.setattr(runtime.batch.plan, "plan", partial(plan, photos_per_part=5))
     arguments = (photos, "--out", tmp_path / "out.csv", "--models", models, "--cache", tmp_path / "cache")
     read = runtime.batch.classify._read
 
