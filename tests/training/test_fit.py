@@ -114,7 +114,7 @@ def test_crops_grow_and_never_exceed_the_input(epochs: int) -> None:
     for size in (96, 128, 224):
         sides = [crop_size(Recipe(image_size=size, epochs=epochs), epoch) for epoch in range(1, epochs + 1)]
         assert sides == sorted(sides)
-        assert all(side % 32 == 0 and side <= size for side in sides)
+        assert all(side % 16 == 0 and side <= size for side in sides)
 
 
 def test_augmentation_varies_photos_and_keeps_their_range() -> None:
