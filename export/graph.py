@@ -10,10 +10,10 @@ import onnx
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES
 from training.network import PIXEL_SCALE, PIXEL_ZERO
+from training.norms import fold_norms
 
 
 class ServingGraph(nn.Module):
@@ -28,14 +28,11 @@ class ServingGraph(nn.Module):
     def __init__(self, network: Any, temperature: float) -> None:
         """Copy the weights of `network`; `temperature` divides the logits (Guo et al. 2017, arXiv:1706.04599)."""
         super().__init__()
-        network = copy.deepcopy(network).eval()
-        stem = fuse_conv_bn_eval(network.conv1, network.bn1)
-        self.stem = _space_to_depth_stem(stem)
+        network = copy.deepcopy(network)
+        fold_norms(network)
+        self.stem = _space_to_depth_stem(network.conv1)
         self.pool = network.maxpool
         self.body = nn.Sequential(network.layer1, network.layer2, network.layer3, network.layer4)
-        for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
-            for block in stage:
-                _fold_batch_norms(block)
         classes, channels = network.fc.weight.shape
         self.evidence = nn.Conv2d(channels, classes, 1, bias=False)
         self.evidence.weight = nn.Parameter(network.fc.weight.detach()[:, :, None, None])
@@ -88,14 +85,6 @@ def _space_to_depth_stem(stem: Any) -> nn.Conv2d:
     rearranged.weight = nn.Parameter(blocks.reshape(outputs, 4 * colours, 4, 4).contiguous())
     rearranged.bias = nn.Parameter(stem.bias.detach())
     return rearranged
-
-
-def _fold_batch_norms(block: Any) -> None:
-    for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2")):
-        setattr(block, convolution, fuse_conv_bn_eval(getattr(block, convolution), getattr(block, norm)))
-        setattr(block, norm, nn.Identity())
-    if block.downsample is not None:
-        block.downsample = fuse_conv_bn_eval(block.downsample[0], block.downsample[1])
 
 
 def drop_unused_initializers(model: onnx.ModelProto) -> None:

@@ -222,7 +222,7 @@ def _groups(network: Any, *, pretrained: bool) -> list[dict[str, Any]]:
     for name in FROZEN:
         getattr(network, name).requires_grad_(False)
     stages = TRAINED[:-1]
-    rates = [LEARNING_RATE * DEPTH_DECAY ** (len(stages) - position) for position in range(len(stages))]
+    rates = [LEARNING_RATE * DEPTH_DECAY**below for below in reversed(range(len(stages)))]
     groups = zip(TRAINED, [*rates, HEAD_LEARNING_RATE], strict=True)
     # The head first: its rate is the one that is reported.
     return [{"params": list(getattr(network, name).parameters()), "lr": rate} for name, rate in reversed(list(groups))]
