@@ -6,7 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export.sweep import SweepResult
+from export.sweep import SizeFigures, SweepResult
+from training.intervals import Interval, proportion_interval
 
 INK, GREY, GREEN, YELLOW = "#22301c", "#8a9384", "#3f7d3a", "#e3a60b"
 
@@ -15,19 +16,24 @@ def table(result: SweepResult) -> str:
     """Accuracy, F1, agreement and latency of each size; the chosen one is marked."""
     lines = [
         f"{result.folds}-fold cross-validation, {result.epochs} epochs; latency of one photo in one thread",
-        "  size   FP32 acc.  INT8 acc.  INT8 F1  agreement   FP32 ms  INT8 ms",
+        "  size   FP32 acc.  INT8 acc.   (95 % interval)  INT8 F1  agreement   FP32 ms  INT8 ms",
     ]
     for size in result.sizes:
         mark = "*" if size.image_size == result.chosen else " "
+        low, high = _interval(size, result)
         lines.append(
-            f"{mark} {size.image_size:4}   {size.fp32.accuracy:9.4f}  {size.int8.accuracy:9.4f}  {size.int8.f1:7.4f}"
+            f"{mark} {size.image_size:4}   {size.fp32.accuracy:9.4f}  {size.int8.accuracy:9.4f}"
+            f"   {low:.4f} to {high:.4f}  {size.int8.f1:7.4f}"
             f"  {size.agreement:9.4f}  {size.fp32_ms:8.2f}  {size.int8_ms:7.2f}"
         )
     return "\n".join([*lines, f"* {result.chosen} px is the smallest size within half a point of the best"])
 
 
 def draw_front(result: SweepResult, file: Path) -> None:
-    """Accuracy against latency, one line a precision, one point a size; the chosen point is filled yellow."""
+    """Accuracy against latency, one line a precision, one point a size; the chosen point is filled yellow.
+
+    Bars are 95 % intervals of the INT8 figures.
+    """
     figure = Figure(figsize=(7.2, 4.4), dpi=160, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     for name, colour in (("fp32", GREY), ("int8", GREEN)):
@@ -35,14 +41,16 @@ def draw_front(result: SweepResult, file: Path) -> None:
         accuracy = [getattr(size, name).accuracy * 100 for size in result.sizes]
         axes.plot(ms, accuracy, "-o", color=colour, markerfacecolor="white", markersize=7, label=name.upper())
         for x, y, size in zip(ms, accuracy, result.sizes, strict=True):
-            axes.annotate(f"{size.image_size}", (x, y), (0, 9), textcoords="offset points", ha="center", color=colour)
+            axes.annotate(f"{size.image_size}", (x, y), (7, 7), textcoords="offset points", color=colour)
+            if name == "int8":
+                axes.vlines(x, *(100 * end for end in _interval(size, result)), color=GREEN, alpha=0.3, linewidth=2)
             if name == "int8" and size.image_size == result.chosen:
                 axes.plot(x, y, "o", color=YELLOW, markeredgecolor=INK, markersize=11, zorder=3, label="default bundle")
     axes.set_xscale("log")
     ticks = [1, 2, 3, 5, 10, 20, 30, 50]
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
-    axes.margins(x=0.08, y=0.18)
+    axes.margins(x=0.08, y=0.08)
     axes.set_xlabel("milliseconds for one photo, one thread", color=INK)
     axes.set_ylabel(f"accuracy, % ({result.folds}-fold)", color=INK)
     axes.set_title("Accuracy and latency by input size (px)", loc="left", color=INK, fontweight="bold")
@@ -51,3 +59,7 @@ def draw_front(result: SweepResult, file: Path) -> None:
     axes.tick_params(colors=INK)
     axes.legend(frameon=False, labelcolor=INK, loc="lower right")
     figure.savefig(file)
+
+
+def _interval(size: SizeFigures, result: SweepResult) -> Interval:
+    return proportion_interval(round(size.int8.accuracy * result.photos), result.photos)

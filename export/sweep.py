@@ -49,6 +49,7 @@ class SweepResult(msgspec.Struct, frozen=True):
     """All sizes, and the one to ship."""
 
     dataset_sha256: str
+    photos: int
     folds: int
     epochs: int
     seed: int
@@ -87,7 +88,15 @@ def sweep(dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, ca
         )
         for position, (size, result) in enumerate(zip(sizes, measured, strict=True))
     ]
-    return SweepResult(dataset.manifest.sha256, count, recipe.epochs, recipe.seed, figures, choose(figures).image_size)
+    return SweepResult(
+        dataset_sha256=dataset.manifest.sha256,
+        photos=len(dataset.photos()),
+        folds=count,
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        sizes=figures,
+        chosen=choose(figures).image_size,
+    )
 
 
 def choose(figures: Sequence[SizeFigures]) -> SizeFigures:

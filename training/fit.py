@@ -3,10 +3,12 @@
 Probing before fine-tuning keeps the pretrained features intact while the new head is still wrong, which pays most on
 photos from other sources (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). The stem and the first stage know
 edges and colours, which 400 photos cannot teach better: they stay frozen, and so do all batch norms (`training.norms`).
+What comes out lies between the probed network and the tuned one, for the same reason.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -42,6 +44,7 @@ SCRATCH_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 WARM_UP = 0.1  # of all steps
+TUNED_SHARE = 0.7  # of the way from the probed weights to the tuned ones (Wortsman et al. 2022, arXiv:2109.01903)
 PREDICTED_AT_ONCE = 8  # larger batches of 224 px fall out of the cache
 SMALLEST_CROP = 112  # px a side
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
@@ -100,6 +103,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     if pretrained:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
         frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
+    probed = copy.deepcopy(network) if pretrained else None
     trunk = _Trunk(network, frozen)
     held_out = StillPhotos(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
@@ -126,8 +130,10 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 average.update_parameters(network)
             losses.append(loss.item())
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
-        smoothed: Any = average.module if average.n_averaged else network
-        tested = _Trunk(smoothed, frozen).stages.eval()
+        reached: Any = average.module if average.n_averaged else network
+        if probed:
+            reached = _between(probed, reached)
+        tested = _Trunk(reached, frozen).stages.eval()
         history.append(
             EpochFigures(
                 epoch=epoch,
@@ -137,7 +143,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 **_validate(tested, held_out, photos),
             )
         )
-        last = state_with_norms(smoothed)
+        last = state_with_norms(reached)
         if best_epoch(history) == epoch:
             best = last
     return Fitted(best, last, history, precision)
@@ -209,6 +215,15 @@ def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.copy_(bias)
+
+
+def _between(probed: nn.Module, tuned: nn.Module) -> nn.Module:
+    """A network with weights TUNED_SHARE of the way from the first to the second."""
+    network = copy.deepcopy(probed)
+    with torch.no_grad():
+        for weight, goal in zip(network.parameters(), tuned.parameters(), strict=True):
+            weight.lerp_(goal, TUNED_SHARE)
+    return network
 
 
 def _scaled(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -27,10 +27,10 @@ def test_the_smallest_size_within_half_a_point_of_the_best_is_chosen() -> None:
 
 
 def test_the_front_is_drawn_and_tabled(tmp_path: Path) -> None:
-    result = SweepResult("0" * 64, 5, 5, 42, [figures(224, 0.97), figures(128, 0.968)], 128)
+    result = SweepResult("0" * 64, 400, 5, 5, 42, [figures(224, 0.97), figures(128, 0.968)], 128)
     draw_front(result, tmp_path / "front.png")
     assert (tmp_path / "front.png").stat().st_size > 10_000
-    assert "*  128" in table(result)
+    assert "*  128      0.9680     0.9680   0.9452 to 0.9809" in table(result)
 
 
 def test_a_sweep_measures_every_size_and_uses_its_checkpoints_again(
