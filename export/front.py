@@ -43,7 +43,8 @@ def draw_front(result: SweepResult, file: Path) -> None:
         for x, y, size in zip(ms, accuracy, result.sizes, strict=True):
             axes.annotate(f"{size.image_size}", (x, y), (7, 7), textcoords="offset points", color=colour)
             if name == "int8":
-                axes.vlines(x, *(100 * end for end in _interval(size, result)), color=GREEN, alpha=0.3, linewidth=2)
+                low, high = _interval(size, result)
+                axes.vlines(x, low * 100, high * 100, color=GREEN, alpha=0.3, linewidth=2)
             if name == "int8" and size.image_size == result.chosen:
                 axes.plot(x, y, "o", color=YELLOW, markeredgecolor=INK, markersize=11, zorder=3, label="default bundle")
     axes.set_xscale("log")
