@@ -24,7 +24,7 @@ from runtime.session import Session
 AMX = "amx_int8"  # the flag of processors that multiply INT8 matrices in tiles
 TIMED_RUNS = 9  # of each kernel, in turn: a tenth of a second, where there is a choice
 WORTH = 0.95  # of the other's time, to be taken instead of it
-DEVIATION_LIMIT = 0.1  # probabilities of a golden case: quantisation stays below it, saturation does not
+DEVIATION_LIMIT = 0.08  # probabilities of a golden case: quantisation stays below it, saturation does not
 
 log = logging.getLogger(__name__)
 
