@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from export.sweep import SizeFigures, SweepResult
 from training.intervals import Interval, proportion_interval
 
+LABEL = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # lines pass behind it
 INK, GREY, GREEN, YELLOW = "#22301c", "#8a9384", "#3f7d3a", "#e3a60b"
 
 
@@ -41,7 +42,7 @@ def draw_front(result: SweepResult, file: Path) -> None:
         accuracy = [getattr(size, name).accuracy * 100 for size in result.sizes]
         axes.plot(ms, accuracy, "-o", color=colour, markerfacecolor="white", markersize=7, label=name.upper())
         for x, y, size in zip(ms, accuracy, result.sizes, strict=True):
-            axes.annotate(f"{size.image_size}", (x, y), (7, 7), textcoords="offset points", color=colour)
+            axes.annotate(f"{size.image_size}", (x, y), (9, 9), textcoords="offset points", color=colour, bbox=LABEL)
             if name == "int8":
                 low, high = _interval(size, result)
                 axes.vlines(x, low * 100, high * 100, color=GREEN, alpha=0.3, linewidth=2)

@@ -95,15 +95,14 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     torch.manual_seed(recipe.seed)
     generator = Generator().manual_seed(recipe.seed)
     network: Any = build(len(photos.labels), recipe.weights)
+    network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
+    frozen = probed = None
     if pretrained:
         fold_norms(network)
-    network.to(memory_format=torch.channels_last)
-    frozen = None
-    if pretrained:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
         frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
-    probed = copy.deepcopy(network) if pretrained else None
+        probed = copy.deepcopy(network)
     trunk = _Trunk(network, frozen)
     held_out = StillPhotos(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
@@ -159,7 +158,7 @@ def crop_size(recipe: Recipe, epoch: int) -> int:
 
     Crops enlarge what they show, so a network does best at test time on photos larger than its training crops
     (Touvron et al. 2019, https://arxiv.org/abs/1906.06423): at 6/7 an average crop shows things as large as the whole
-    photo does at full size. Smaller crops are faster; below 112 px they lose what tells the classes apart.
+    photo does at full size. Smaller crops are faster; none is smaller than 112 px, or than an input below that.
     """
     share = 5 / 7
     if recipe.epochs > 1:

@@ -13,7 +13,10 @@ NORM_AFTER = {"conv1": "bn1", "conv2": "bn2", "0": "1"}  # in torchvision's ResN
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Fold the batch norms of a ResNet18 into its convolutions, in place: the same function as in evaluation mode."""
+    """Fold the batch norms of a ResNet18 into its convolutions, in place: the same function as in evaluation mode.
+
+    The convolutions' weights still learn; their new biases do not, as PyTorch makes them constants.
+    """
     network.eval()
     for module in list(network.modules()):
         for conv, norm in NORM_AFTER.items():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import training.fit
 from training.augment import augment
 from training.checkpoint import Checkpoint, CheckpointError
 from training.crossvalidate import photos_of, predict, split_of, train_fold
@@ -66,6 +67,25 @@ def test_fine_tuning_keeps_the_frozen_layers(dataset: Dataset, recipe: Recipe, t
     assert fitted.last.keys() == before.keys() == build(2).state_dict().keys()
     assert torch.equal(fitted.last["layer1.0.conv1.weight"], before["layer1.0.conv1.weight"])
     assert not torch.equal(fitted.last["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"])
+
+
+def test_the_result_lies_between_the_probed_and_the_tuned_network(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    torch.save(models().resnet18(weights=None).state_dict(), tmp_path / "weights.pt")
+    short = replace(recipe, image_size=32, epochs=1, weights=str(tmp_path / "weights.pt"))
+    photos = photos_of(dataset, split_of(dataset), 32)
+    share = training.fit.TUNED_SHARE
+    found = {}
+    for part in (0.0, share, 1.0):
+        monkeypatch.setattr(training.fit, "TUNED_SHARE", part)
+        found[part] = fit(photos, short, quiet).last
+    for name in ("layer2.0.conv1.weight", "layer4.0.conv1.weight", "fc.weight"):
+        probed, tuned = found[0.0][name], found[1.0][name]
+        assert not torch.equal(probed, tuned)
+        assert torch.allclose(found[share][name], probed.lerp(tuned, share), atol=1e-6)
+    assert torch.equal(found[0.0]["layer4.0.bn1.bias"], found[1.0]["layer4.0.bn1.bias"]), "of a norm nothing learns"
 
 
 def test_norms_fold_and_unfold_without_a_change_to_the_function() -> None:
