@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -41,10 +42,20 @@ def unpacked(file: Path) -> Iterator[Path]:
             with tarfile.open(file, "r:") as tar:
                 members = [member for member in tar.getmembers() if not _is_top_folder(member)]
                 folder = _only_folder(file, members)
-                tar.extractall(temporary, members, filter="data")
+                Path(temporary, folder).mkdir(exist_ok=True)
+                for member in members:
+                    _write(tar, member, Path(temporary, member.name))
         except (tarfile.TarError, EOFError) as error:
             raise BundleError(f"{file}: is not a bundle archive ({error}); make one with `models export`") from error
         yield Path(temporary) / folder
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, file: Path) -> None:
+    """Write what a plain file holds and nothing else of it: `extractall` has its safe filter from Python 3.11.4 only."""
+    content = tar.extractfile(member)
+    if content is not None:  # as it is for a plain file
+        with content, file.open("wb") as out:
+            shutil.copyfileobj(content, out)
 
 
 def _is_top_folder(member: tarfile.TarInfo) -> bool:
@@ -54,12 +65,18 @@ def _is_top_folder(member: tarfile.TarInfo) -> bool:
 
 def _only_folder(file: Path, members: list[tarfile.TarInfo]) -> str:
     folders = {member.name.split("/")[0] for member in members}
-    plain = all(member.isreg() and member.name.count("/") == 1 and ".." not in member.name for member in members)
+    plain = all(member.isreg() and _is_plain(member.name) for member in members)
     if len(folders) != 1 or not plain:
         raise BundleError(f"{file}: holds other things than one bundle; make it with `models export`")
     if len(members) > MAX_FILES or sum(member.size for member in members) > MAX_BYTES:
         raise BundleError(f"{file}: is larger than any bundle; do not trust it")
     return folders.pop()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this is the name of a file in a folder, which leads nowhere else."""
+    folder, _, file = name.partition("/")
+    return bool(folder) and file not in {"", "."} and "/" not in file and ".." not in name
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -121,6 +121,8 @@ def test_hostile_or_broken_files_are_refused(operator: Operator):
     for name, members in {
         "escape": [("v1/../../evil", b"x")],
         "absolute": [("/etc/evil", b"x")],
+        "rooted": [("/evil", b"x")],
+        "nameless": [("v1/.", b"x")],
         "two": [("v1/manifest.json", b"{}"), ("v2/manifest.json", b"{}")],
     }.items():
         assert "other things than one bundle" in operator.refuses(
