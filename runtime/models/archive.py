@@ -51,7 +51,7 @@ def unpacked(file: Path) -> Iterator[Path]:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, file: Path) -> None:
-    """Write what a plain file holds and nothing else of it: `extractall` has its safe filter from Python 3.11.4 only."""
+    """Write what a plain file holds and nothing else of it; `extractall` has a filter for that from Python 3.11.4."""
     content = tar.extractfile(member)
     if content is not None:  # as it is for a plain file
         with content, file.open("wb") as out:
