@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import NamedTuple
 
 import httptools
@@ -92,38 +93,45 @@ class Connection(asyncio.Protocol):
 class Connections:
     """Kept connections to one port of this machine; whoever needs one takes it and gives it back."""
 
-    def __init__(self, host: str, port: int, *, most: int) -> None:
-        """`most` are open at once; past that, to take one is to wait for one."""
+    def __init__(self, host: str, port: int, *, most: int, patience_s: float) -> None:
+        """`most` are open at once; past that, one is waited for, as an answer is: for `patience_s` in all."""
         self._host, self._port = host, port
+        self._deadline = asyncio.get_running_loop().time() + patience_s
         self._free = asyncio.Semaphore(most)
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
 
     async def ask(self, request: bytes) -> Reply:
-        """Ask on a connection that is idle, or on a new one; BROKEN where there is nobody to connect to."""
-        async with self._free:
-            try:
-                connection = await self._take()
-            except OSError:
-                return Reply(BROKEN, b"", False)
-            reply = await connection.ask(request)
-            if connection.usable:
-                self._idle.append(connection)
-            else:
-                self._all.discard(connection)
-            return reply
+        """Ask on a connection that is idle, or on a new one; BROKEN where nobody accepts or answers in time."""
+        try:
+            async with asyncio.timeout_at(self._deadline), self._free:
+                return await self._ask(request)
+        except OSError:  # which TimeoutError is, too
+            return Reply(BROKEN, b"", False)
 
     async def prepare(self, count: int) -> None:
         """Open `count` connections beforehand; those that nobody accepts are tried again when they are needed."""
-        try:
-            self._idle += [await self._connect() for _ in range(count)]
-        except OSError:
-            return
+        with suppress(OSError):
+            async with asyncio.timeout_at(self._deadline):
+                self._idle += [await self._connect() for _ in range(count)]
 
     def close(self) -> None:
         """End all, those under a request too."""
         for connection in list(self._all):
             connection.close()
+
+    async def _ask(self, request: bytes) -> Reply:
+        connection = await self._take()
+        try:
+            reply = await connection.ask(request)
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        if connection.usable:
+            self._idle.append(connection)
+        else:
+            self._all.discard(connection)
+        return reply
 
     async def _take(self) -> Connection:
         while self._idle:

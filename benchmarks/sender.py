@@ -1,4 +1,7 @@
-"""The load generator's own process: `python -m benchmarks.sender` reads orders from stdin and writes bursts to stdout.
+"""The load generator's own process: `python -m benchmarks.sender` performs what stdin tells it to.
+
+Each line is the path of an order and, after a tab, that of the burst to write; when that lies there, so does a line in
+stdout.
 
 It shares the cores with the server that it measures, so it does as little as it can: requests are ready bytes, answers
 are read when the burst is over, and its own CPU time is told with every burst.
@@ -9,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import struct
 import sys
 import time
-from typing import BinaryIO, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +23,6 @@ from benchmarks.connection import BROKEN, Connections, Reply
 from benchmarks.plans import Burst, Closed, Open, Order
 
 HOST = "127.0.0.1"
-LENGTH = struct.Struct("<Q")
 OPENED_BEFOREHAND = 8
 REFUSED_PAUSE_S = 0.01
 
@@ -66,17 +68,16 @@ async def perform(order: Order) -> Burst:
     """Send one burst and wait for the last answer, at most `timeout_s` longer than it was to last."""
     plan = order.plan
     closed = isinstance(plan, Closed)
-    connections = Connections(HOST, order.port, most=plan.clients if isinstance(plan, Closed) else plan.connections)
+    most = plan.clients if isinstance(plan, Closed) else plan.connections
+    connections = Connections(HOST, order.port, most=most, patience_s=plan.seconds + order.timeout_s)
     await connections.prepare(plan.clients if isinstance(plan, Closed) else OPENED_BEFOREHAND)
     gc.collect()
     gc.disable()
     cpu_s = time.process_time()
     tape = _Tape(order, connections)
-    patience = asyncio.get_running_loop().call_later(plan.seconds + order.timeout_s, connections.close)
     await (_closed_loop(plan, tape) if isinstance(plan, Closed) else _open_loop(plan, tape))
     seconds, cpu_s = tape.now_s, time.process_time() - cpu_s
     gc.enable()
-    patience.cancel()
     connections.close()
     limited = closed and seconds < plan.seconds  # by the number of requests
     return _burst(tape, cpu_s=cpu_s, seconds=seconds, window_s=seconds if limited else plan.seconds)
@@ -139,19 +140,15 @@ def _timings(reply: Reply) -> dict[str, float]:
         return {}
 
 
-def _read(stream: BinaryIO) -> bytes | None:
-    head = stream.read(LENGTH.size)
-    return stream.read(*LENGTH.unpack(head)) if len(head) == LENGTH.size else None
-
-
 def main() -> None:
     """Perform orders until stdin ends."""
     import uvloop  # noqa: PLC0415 - not on every system, and not needed to perform
 
-    while (order := _read(sys.stdin.buffer)) is not None:
-        burst = msgspec.msgpack.encode(uvloop.run(perform(msgspec.msgpack.decode(order, type=Order))))
-        sys.stdout.buffer.write(LENGTH.pack(len(burst)) + burst)
-        sys.stdout.buffer.flush()
+    for line in sys.stdin:
+        order, burst = map(Path, line.rstrip("\n").split("\t"))
+        performed = uvloop.run(perform(msgspec.msgpack.decode(order.read_bytes(), type=Order)))
+        burst.write_bytes(msgspec.msgpack.encode(performed))
+        print("done", flush=True)
 
 
 if __name__ == "__main__":

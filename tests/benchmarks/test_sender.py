@@ -149,6 +149,25 @@ def test_an_answer_that_never_comes_is_given_up(send):
     assert burst.seconds < 5
 
 
+def test_who_still_waits_for_a_connection_gives_up_too(send):
+    def never(_: int) -> bytes:
+        time.sleep(20)
+        return b""
+
+    with server(never) as port:
+        burst = send(Order(port, REQUESTS, Open(100, 0.3, connections=2), timeout_s=0.3))
+    assert len(burst.status) > 10
+    assert set(burst.status) == {BROKEN}
+    assert burst.seconds < 5
+
+
+def test_a_generator_that_ended_says_so():
+    with generator() as sending:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the load generator ended"):
+                sending(Order(1, [], Closed(1, 0.1)))  # nothing to send: it fails
+
+
 def test_an_open_loop_keeps_its_rate_whatever_the_server_does(send):
     def slow(_: int) -> bytes:
         time.sleep(0.2)
