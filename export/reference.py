@@ -18,5 +18,5 @@ def reference_of(predictions: Predictions, pixels: NDArray[np.uint8]) -> Referen
     return Reference(
         labels=dict(zip(predictions.labels, shares, strict=True)),
         confidence=histogram(predictions.confidence),
-        brightness=histogram([brightness_of(photo) for photo in pixels]),
+        brightness=histogram(brightness_of(pixels)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SMOOTHING = 0.05  # of the measured service time: about the last twenty photos count
@@ -88,18 +88,30 @@ class Line:
                 self._ahead -= photos
 
     @contextmanager
-    def working(self, photos: int = 1) -> Iterator[None]:
-        """Work on `photos` that stand in line, in a worker's thread; their time is measured."""
+    def working(self, photos: int = 0) -> Iterator[Callable[[], None]]:
+        """Work on `photos` that stand in line, in a worker's thread; yields what is called to take up one more.
+
+        Their time is measured.
+        """
+        taken = photos
+
+        def take_up() -> None:
+            nonlocal taken
+            taken += 1
+            with self._lock:
+                self._working += 1
+
         with self._lock:
             self._working += photos
         began = time.perf_counter()
         try:
-            yield
+            yield take_up
         finally:
-            each_s = (time.perf_counter() - began) / photos
+            each_s = (time.perf_counter() - began) / max(1, taken)
             with self._lock:
-                self._working -= photos
-                self._service_s += SMOOTHING * (each_s - self._service_s)
+                self._working -= taken
+                if taken:
+                    self._service_s += SMOOTHING * (each_s - self._service_s)
 
     def _check_wait(self) -> None:
         if self.expected_wait_s > self._budget_s:

@@ -7,32 +7,30 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.admission import Line
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds, predict
+from runtime.batcher import Batcher, Gone
 from runtime.bundle import Manifest
 from runtime.image import ImageError, ImageSpec, decode, warm_up
 from runtime.metrics import Metrics
 from runtime.model import Model
 from runtime.session import Inference
 from runtime.settings import Settings
+from runtime.workers import Workers
 
 NICENESS = 2
 BATCH = 16  # photos inferred at once: more would hold more memory and gain nothing
 
+WORTH_WATCHING_S = 0.1  # of waiting: whether a client is still there is asked where that can save something
+
 T = TypeVar("T")
-Gone = Callable[[], Awaitable[None]]
-
-
-class ClientGone(Exception):
-    """The client went away before a worker was free; nothing was computed."""
 
 
 class Explained(NamedTuple):
@@ -52,14 +50,21 @@ class Batch(NamedTuple):
     infer_s: float
 
 
+class _Decoded(NamedTuple):
+    """The pixels of one photo, and the seconds that decoding took."""
+
+    pixels: NDArray[np.uint8]
+    seconds: float
+
+
 class _Seen(NamedTuple):
-    """What one worker made of one photo, and the moments (s) when it began, had decoded and had done."""
+    """What a worker made of one photo, the seconds of its stages, and the moment (s) when it had done."""
 
     model: Model
     inference: Inference
     brightness: float
-    began: float
-    decoded: float
+    decode_s: float
+    infer_s: float
     done: float
 
 
@@ -72,7 +77,8 @@ class Engine:
         self._metrics = metrics
         self._max_pixels = settings.max_pixels
         self.line = Line(settings.workers, budget_s=settings.budget_s, max_held_bytes=settings.max_held_bytes)
-        self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="classify", initializer=step_back)
+        self._workers = Workers(settings.workers, name="classify", begin=step_back)
+        self._batcher = Batcher(self._workers, self._see)
         warm_up()
         metrics.serve(model)
 
@@ -101,10 +107,12 @@ class Engine:
     async def explain(self, data: bytes, gone: Gone | None = None) -> Explained:
         """Classify one encoded photo and say where in it the evidence lies; raises as `answer` does."""
         arrived = time.perf_counter()
+        if self.line.expected_wait_s < WORTH_WATCHING_S:
+            gone = None
         with self.line.place():
-            seen = await self._in_worker(partial(self._see, data), gone)
+            seen = await self._batcher.do(data, gone)
         answer = self._answer(seen, arrived)
-        return Explained(seen.model, answer, seen.inference.activation_map[0])
+        return Explained(seen.model, answer, seen.inference.activation_map)
 
     async def answer_many(self, photos: Sequence[bytes]) -> Batch:
         """Classify several photos as one batch: each gets its own answer or its own error. Raises Overloaded."""
@@ -129,28 +137,43 @@ class Engine:
         arrived = time.perf_counter()
         with self.line.place(len(pixels)):
             batches = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
-            parts = [await self._in_worker(partial(self._infer, model, batch)) for batch in batches]
+            parts = [await self._workers.run(partial(self._infer, model, batch)) for batch in batches]
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-        self._predictions(model, list(pixels), inference, time.perf_counter() - arrived)
+        self._predictions(model, pixels, inference, time.perf_counter() - arrived)
         return inference
 
     async def work(self, job: Callable[[], T]) -> T:
         """Run some other work on a photo in the pool. Raises Overloaded."""
         with self.line.place():
-            return await self._in_worker(job)
+            return await self._workers.run(job)
 
     def close(self) -> None:
         """Finish what is under way and release the threads."""
-        self._workers.shutdown(wait=True)
+        self._workers.close()
 
-    def _see(self, data: bytes) -> _Seen:
+    def _see(self, photos: Iterator[bytes]) -> list[_Seen | Exception]:
+        """Classify the photos that are drawn, by one model and in one inference; an ImageError for each that fails."""
         model = self._model
-        with self.line.working():
-            began = time.perf_counter()
-            pixels = decode(data, model.manifest.input, max_pixels=self._max_pixels)
-            decoded = time.perf_counter()
-            inference = model.infer(pixels[np.newaxis], alone=self.line.alone)
-            return _Seen(model, inference, brightness_of(pixels), began, decoded, time.perf_counter())
+        with self.line.working() as take_up:
+            decoded: list[_Decoded | ImageError] = []
+            for photo in photos:
+                take_up()
+                began = time.perf_counter()
+                pixels = self._decode(model.manifest.input, photo)
+                took_s = time.perf_counter() - began
+                decoded.append(pixels if isinstance(pixels, ImageError) else _Decoded(pixels, took_s))
+            good = [each for each in decoded if isinstance(each, _Decoded)]
+            seen = iter(self._infer_decoded(model, good) if good else ())
+            return [next(seen) if isinstance(each, _Decoded) else each for each in decoded]
+
+    def _infer_decoded(self, model: Model, photos: Sequence[_Decoded]) -> Iterator[_Seen]:
+        pixels = np.stack([photo.pixels for photo in photos])
+        began = time.perf_counter()
+        inference = model.infer(pixels, alone=self.line.alone)
+        done = time.perf_counter()
+        brightness = brightness_of(pixels)
+        for i, photo in enumerate(photos):
+            yield _Seen(model, inference.of(i), brightness[i], photo.seconds, done - began, done)
 
     def _infer(self, model: Model, pixels: NDArray[np.uint8]) -> Inference:
         with self.line.working(len(pixels)):
@@ -163,23 +186,24 @@ class Engine:
         pictures = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
         predictions: Iterator[Prediction] = iter(())
         if pictures:
-            inference = await self._in_worker(partial(self._infer, model, np.stack(pictures)))
-            predictions = iter(self._predictions(model, pictures, inference, time.perf_counter() - arrived))
+            batch = np.stack(pictures)
+            inference = await self._workers.run(partial(self._infer, model, batch))
+            predictions = iter(self._predictions(model, batch, inference, time.perf_counter() - arrived))
         answers = [pixels if isinstance(pixels, ImageError) else next(predictions) for pixels in decoded]
         return Batch(model.name, answers, done - arrived, time.perf_counter() - done)
 
     def _predictions(
-        self, model: Model, pictures: Sequence[NDArray[np.uint8]], inference: Inference, total_s: float
+        self, model: Model, pixels: NDArray[np.uint8], inference: Inference, total_s: float
     ) -> list[Prediction]:
         """Predict and count each photo of a batch that took `total_s`."""
         predictions = [predict(row, model.manifest.labels, model.threshold) for row in inference.probabilities]
-        for picture, prediction in zip(pictures, predictions, strict=True):
-            self._metrics.count(prediction, brightness_of(picture), {"total": total_s})
+        for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
+            self._metrics.count(prediction, brightness, {"total": total_s})
         return predictions
 
     async def _decode_all(self, model: Model, photos: Sequence[bytes]) -> list[NDArray[np.uint8] | ImageError]:
         jobs = (partial(self._decode, model.manifest.input, photo) for photo in photos)
-        return await asyncio.gather(*(self._in_worker(job) for job in jobs))
+        return await asyncio.gather(*(self._workers.run(job) for job in jobs))
 
     def _decode(self, spec: ImageSpec, data: bytes) -> NDArray[np.uint8] | ImageError:
         try:
@@ -187,29 +211,14 @@ class Engine:
         except ImageError as error:
             return error
 
-    async def _in_worker(self, job: Callable[[], T], gone: Gone | None = None) -> T:
-        """Run `job` in the pool; a job that still waits when `gone` ends is dropped."""
-        future = asyncio.get_running_loop().run_in_executor(self._workers, job)
-        if gone is None or not self.line.waiting:
-            return await future
-        watch = asyncio.ensure_future(gone())
-        either: set[asyncio.Future[Any]] = {future, watch}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not future.done() and future.cancel():
-                raise ClientGone
-            return await future
-        finally:
-            watch.cancel()
-
     def _answer(self, seen: _Seen, arrived: float) -> Answer:
         model = seen.model
-        prediction = predict(seen.inference.probabilities[0], model.manifest.labels, model.threshold)
+        prediction = predict(seen.inference.probabilities, model.manifest.labels, model.threshold)
         now = time.perf_counter()
         stages = {
-            "queue": seen.began - arrived,
-            "decode": seen.decoded - seen.began,
-            "infer": seen.done - seen.decoded,
+            "queue": seen.done - arrived - seen.decode_s - seen.infer_s,  # for a worker, and for those beside it
+            "decode": seen.decode_s,
+            "infer": seen.infer_s,
             "total": now - arrived,
         }
         self._metrics.count(prediction, seen.brightness, stages)
@@ -232,6 +241,8 @@ def step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
-def brightness_of(pixels: NDArray[np.uint8]) -> float:
-    """The mean of a photo [H, W, 3], 0..1, from one pixel in 64."""
-    return float(pixels[::8, ::8].mean()) / 255
+def brightness_of(pixels: NDArray[np.uint8]) -> list[float]:
+    """The mean of each photo of a batch [N, H, W, 3], 0..1, from one pixel in 64."""
+    sample = pixels[:, ::8, ::8]
+    means: list[float] = (sample.sum((1, 2, 3)) / (255 * sample[0].size)).tolist()
+    return means

@@ -38,6 +38,8 @@ class Metrics:
         self.stage_seconds = self._histogram(
             "stage_seconds", "Time in one stage of a prediction", LATENCY_BUCKETS, "stage", stage=STAGES
         )
+        self._stages = {stage: self.stage_seconds.labels(stage) for stage in STAGES}  # to look one up takes a while
+        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.queue_depth = self._gauge("queue_depth", "Photos that wait for a worker")
         self.rejections = self._counter("rejections", "Requests turned away, by reason", "reason", reason=REJECTIONS)
         self.model = self._gauge("model_info", "1 for the model that serves", "name", "version", "precision", "kernel")
@@ -78,7 +80,20 @@ class Metrics:
         if self._drift:
             self._drift.see(prediction.label, prediction.confidence, brightness)
         for stage, seconds in stages.items():
-            self.stage_seconds.labels(stage).observe(seconds)
+            self.observe(stage, seconds)
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """Record the time of one of STAGES."""
+        self._stages[stage].observe(seconds)
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Record an answered request; `route` is its template, `seconds` the time until the head of its answer."""
+        key = (route, method, status)
+        if key not in self._routes:
+            self._routes[key] = (self.requests.labels(*key), self.request_seconds.labels(route))
+        counter, histogram = self._routes[key]
+        counter.inc()
+        histogram.observe(seconds)
 
     def _counter(self, name: str, text: str, *labels: str, **known: tuple[str, ...]) -> Counter:
         return _zero(Counter(f"dandelion_{name}", text, labels, registry=self.registry), known)

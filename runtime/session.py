@@ -30,6 +30,10 @@ class Inference(NamedTuple):
     probabilities: NDArray[np.float32]
     activation_map: NDArray[np.float32]
 
+    def of(self, position: int) -> Inference:
+        """What it says of one photo: [C] and [C, h, w]."""
+        return Inference(self.probabilities[position], self.activation_map[position])
+
 
 class Session:
     """An ONNX model in onnxruntime, on the CPU. Safe to call from several threads."""

@@ -24,8 +24,8 @@ from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
 from runtime.api.v2 import routes as v2
 from runtime.appliance import Appliance
+from runtime.batcher import ClientGone
 from runtime.beside import Beside
-from runtime.engine import ClientGone
 from runtime.image import ImageError
 from runtime.memory import return_free_memory
 
@@ -66,10 +66,12 @@ def _routes(appliance: Appliance) -> Litestar:
         yield
         await asyncio.get_running_loop().run_in_executor(None, appliance.stop)
 
+    # Litestar copies the handler for every guard that it asks: where there are no keys, none is asked.
+    guards = [may_predict] if appliance.settings.api_keys else []
     return Litestar(
         route_handlers=[
             home,
-            Router("/", route_handlers=[predict, predict_batch, explain, feedback], guards=[may_predict]),
+            Router("/", route_handlers=[predict, predict_batch, explain, feedback], guards=guards),
             models.router,
             v2.router,
             health.health,
@@ -80,7 +82,7 @@ def _routes(appliance: Appliance) -> Litestar:
             docs.asset,
         ],
         dependencies={name: _constant(value) for name, value in _dependencies(appliance).items()},
-        state=State({"metrics": appliance.metrics, "settings": appliance.settings}),
+        state=State({"engine": appliance.engine, "metrics": appliance.metrics, "settings": appliance.settings}),
         exception_handlers={
             ImageError: refuse_image,
             Overloaded: refuse_for_now,

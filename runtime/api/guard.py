@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Iterable
 
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -18,10 +19,13 @@ SLOWEST_UPLOAD = 8 * 1024  # bytes/s, after the patience is used up
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
 _ID = b"x-request-id"
 
-_HEADERS: list[tuple[bytes, bytes]] = [
-    (b"x-content-type-options", b"nosniff"),
+Headers = list[tuple[bytes, bytes]]
+
+_OF_ALL: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_OF_DATA: Headers = [*_OF_ALL, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+_OF_PAGES: Headers = [
+    *_OF_ALL,
     (b"x-frame-options", b"SAMEORIGIN"),
-    (b"referrer-policy", b"no-referrer"),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
     # Nothing from elsewhere; inline scripts and styles are the page's own.
     (
@@ -53,9 +57,7 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                there = {name.lower() for name, _ in message["headers"]}
-                ours = [(name, value) for name, value in [*_HEADERS, (_ID, identity)] if name not in there]
-                message["headers"] = [*message["headers"], *ours]
+                message["headers"] = [*_with_ours(message["headers"]), (_ID, identity)]
             await send(message)
 
         try:
@@ -72,7 +74,8 @@ class Guard:
                 return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
             allowed_s = self._patience_s + received / SLOWEST_UPLOAD - (time.monotonic() - began)
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, min(self._patience_s, allowed_s)))
+                async with asyncio.timeout(max(0.0, min(self._patience_s, allowed_s))):
+                    message = await receive()
             except TimeoutError as error:
                 self._metrics.rejections.labels("upload_timeout").inc()
                 raise HTTPException(
@@ -86,3 +89,12 @@ class Guard:
             return message  # type: ignore[return-value]
 
         return receive_in_time
+
+
+def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of an answer and those that it lacks; data needs fewer of them than a page."""
+    theirs = list(headers)
+    if any(name == b"content-type" and value == b"application/json" for name, value in theirs):
+        return theirs + _OF_DATA
+    there = {name.lower() for name, _ in theirs}
+    return theirs + [(name, value) for name, value in _OF_PAGES if name not in there]

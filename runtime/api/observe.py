@@ -28,8 +28,7 @@ class ObserveRequests:
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = str(scope.get("path_template") or "unknown")
-                self._metrics.requests.labels(route, str(scope.get("method")), message["status"]).inc()
-                self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+                self._metrics.count_request(route, scope["method"], message["status"], time.perf_counter() - began)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 from litestar import Request, post
+from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
+from runtime.api.json import Json
 from runtime.api.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
-from runtime.api.upload import gone, photo_of, photos_of
+from runtime.api.upload import engine_of, gone, photo_of, photos_of
 from runtime.engine import Engine
 from runtime.image import ImageError
 
@@ -52,14 +54,15 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     "/predict",
     status_code=200,
     operation_class=PhotoOperation,
-    responses=REFUSALS,
+    responses={HTTPStatus.OK: ResponseSpec(Answer, description="What the photo shows"), **REFUSALS},
     tags=["Predict"],
     summary="Classify one photo",
 )
-async def predict(request: Request[Any, Any, Any], engine: Engine) -> Answer:
+async def predict(request: Request[Any, Any, Any]) -> Json:
     """Classify one photo."""
+    engine = engine_of(request)
     async with photo_of(request, engine) as photo:
-        return await engine.answer(photo, partial(gone, request))
+        return Json(await engine.answer(photo, partial(gone, request)))
 
 
 @post(

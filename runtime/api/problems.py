@@ -14,7 +14,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.admission import Overloaded
-from runtime.engine import ClientGone
+from runtime.batcher import ClientGone
 from runtime.image import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
 from runtime.metrics import Metrics
 

@@ -81,9 +81,15 @@ def settings_of(request: AnyRequest) -> Settings:
     return settings
 
 
+def engine_of(request: AnyRequest) -> Engine:
+    """The engine of the appliance, for the routes that everything else waits for; asked of the app as settings are."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
 def _observe(request: AnyRequest, read_s: float) -> None:
     metrics: Metrics = request.app.state.metrics
-    metrics.stage_seconds.labels("read").observe(read_s)
+    metrics.observe("read", read_s)
 
 
 async def _read_photo(request: AnyRequest) -> bytes:

@@ -14,7 +14,7 @@ def line(**changes: float) -> Line:
 
 def work(line: Line, seconds: float, times: int) -> None:
     for _ in range(times):
-        with line.place(), line.working():
+        with line.place(), line.working(1):
             time.sleep(seconds)
 
 
@@ -25,9 +25,9 @@ def test_an_empty_line_expects_no_wait():
 
 def test_free_workers_are_no_wait():
     two = line()
-    with two.place(), two.working():
+    with two.place(), two.working(1):
         assert two.expected_wait_s == 0
-        with two.place(), two.working():
+        with two.place(), two.working(1):
             assert two.expected_wait_s > 0
 
 
@@ -77,7 +77,7 @@ def test_who_is_alone_and_who_waits():
 
 def test_a_failed_job_leaves_the_line():
     two = line()
-    with pytest.raises(ValueError, match="broken"), two.place(), two.working():
+    with pytest.raises(ValueError, match="broken"), two.place(), two.working(1):
         raise ValueError("broken")
     assert two.waiting == 0
     assert two.expected_wait_s == 0

@@ -1,0 +1,24 @@
+"""An answer as JSON, straight from its struct to the wire."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+
+class Json:
+    """An ASGI app that answers 200 with a struct.
+
+    A Litestar response would do the same with a look at cookies, media types, encoders and background tasks: a
+    twentieth of the time that a small photo takes. OpenAPI cannot see through it: give its route a ResponseSpec.
+    """
+
+    def __init__(self, content: msgspec.Struct) -> None:
+        """Encode `content`."""
+        self._body = msgspec.json.encode(content)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it."""
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self._body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})

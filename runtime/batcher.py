@@ -1,0 +1,129 @@
+"""Photos that wait for a worker are taken up a few at a time, so that one inference serves them all.
+
+An inference reads the network's weights from memory once, for however many photos, and a worker's answers wake the
+event loop once: at 96 px four photos together cost a fifth less than one by one (`benchmarks/NOTES.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from runtime.workers import Workers
+
+MOST = 4  # photos at once: more would gain little, and the first would wait for the last
+GATHERING_S = 0.01  # after so long with the first of them no more are taken up: they are large, and gain nothing
+
+Done = TypeVar("Done")
+Gone = Callable[[], Awaitable[None]]
+Work = Callable[[Iterator[bytes]], Sequence[Done | Exception]]
+
+
+class ClientGone(Exception):
+    """The client went away before a worker was free; nothing was computed."""
+
+
+class _Ticket(Generic[Done]):
+    """A photo in line, and the future of what becomes of it."""
+
+    def __init__(self, photo: bytes) -> None:
+        self.photo = photo
+        self.future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+
+    def settle(self, outcome: Done | Exception) -> None:
+        if self.future.done():
+            return
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+class Batcher(Generic[Done]):
+    """The line before the workers; all who stand in it belong to one event loop."""
+
+    def __init__(self, workers: Workers, work: Work[Done]) -> None:
+        """`work` is done by a worker: it draws photos from the iterator and returns an outcome for each that it drew.
+
+        How many it is given is decided while it draws. The workers may have other jobs, too.
+        """
+        self._workers = workers
+        self._work = work
+        self._lock = threading.Lock()
+        self._waiting: deque[_Ticket[Done]] = deque()
+        self._busy = 0
+
+    async def do(self, photo: bytes, gone: Gone | None = None) -> Done:
+        """What `work` made of the photo, or raises the exception that it returned for it.
+
+        Raises ClientGone where the awaitable `gone` ended before a worker took the photo up.
+        """
+        ticket = _Ticket[Done](photo)
+        self._enter(ticket)
+        if gone is None:
+            return await ticket.future
+        watch = asyncio.ensure_future(gone())
+        either: set[asyncio.Future[Any]] = {ticket.future, watch}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._leave(ticket):
+                raise ClientGone
+            return await ticket.future
+        finally:
+            watch.cancel()
+
+    def _enter(self, ticket: _Ticket[Done]) -> None:
+        with self._lock:
+            self._waiting.append(ticket)
+            idle = self._busy < self._workers.count
+            self._busy += idle
+        if idle:
+            self._workers.submit(self._take_up)
+
+    def _leave(self, ticket: _Ticket[Done]) -> bool:
+        """Whether the ticket still waited; it does so no more."""
+        with self._lock:
+            try:
+                self._waiting.remove(ticket)
+            except ValueError:
+                return False
+            return True
+
+    def _take_up(self) -> None:
+        """In a worker: serve some of those who wait, and come again at the end of the workers' own line for others."""
+        tickets: list[_Ticket[Done]] = []
+        try:
+            outcomes = self._work(self._draw(tickets))
+        except Exception as error:  # of no single photo: all of them hear of it
+            outcomes = [error] * len(tickets)
+        with suppress(IndexError, RuntimeError):  # all had left; or the loop is closed, and nobody waits
+            tickets[0].future.get_loop().call_soon_threadsafe(_settle, tickets, outcomes)
+        with self._lock:
+            more = bool(self._waiting)
+            self._busy -= not more
+        if more:
+            self._workers.submit(self._take_up)
+
+    def _draw(self, tickets: list[_Ticket[Done]]) -> Iterator[bytes]:
+        began = time.perf_counter()
+        with self._lock:
+            share = min(MOST, math.ceil(len(self._waiting) / self._workers.count))
+        while len(tickets) < share and time.perf_counter() - began < GATHERING_S:
+            with self._lock:
+                if not self._waiting:
+                    return
+                ticket = self._waiting.popleft()
+            if not ticket.future.cancelled():
+                tickets.append(ticket)
+                yield ticket.photo
+
+
+def _settle(tickets: Sequence[_Ticket[Done]], outcomes: Sequence[Done | Exception]) -> None:
+    for ticket, outcome in zip(tickets, outcomes, strict=True):
+        ticket.settle(outcome)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from runtime.batcher import GATHERING_S, MOST, Batcher, ClientGone
+from runtime.workers import Workers
+
+Outcomes = Sequence[bytes | Exception]
+
+
+class Recorder:
+    """Work that notes what was drawn together; it waits for `gate` first."""
+
+    def __init__(self, *, slow_s: float = 0.0) -> None:
+        self.gate = threading.Event()
+        self.batches: list[list[bytes]] = []
+        self._slow_s = slow_s
+        self._lock = threading.Lock()
+
+    @property
+    def drawn(self) -> list[bytes]:
+        return [photo for batch in self.batches for photo in batch]
+
+    def __call__(self, photos: Iterator[bytes]) -> Outcomes:
+        self.gate.wait(10)
+        batch = []
+        for photo in photos:
+            time.sleep(self._slow_s)
+            batch.append(photo)
+        with self._lock:
+            self.batches.append(batch)
+        if b"all fail" in batch:
+            raise RuntimeError("no memory")
+        return [ValueError("broken") if photo == b"broken" else photo.upper() for photo in batch]
+
+
+def batched(work: Recorder, photos: Sequence[bytes], *, workers: int = 1) -> list[bytes | BaseException]:
+    """The outcomes of photos that all wait before the first is taken up."""
+
+    async def ask() -> list[bytes | BaseException]:
+        batcher = Batcher[bytes](pool, work)
+        asked = [asyncio.ensure_future(batcher.do(photo)) for photo in photos]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    pool = Workers(workers, name="batch", begin=lambda: None)
+    try:
+        return asyncio.run(ask())
+    finally:
+        pool.close()
+
+
+def test_those_who_wait_are_taken_up_together_and_each_gets_its_own_answer():
+    photos = [f"photo {i}".encode() for i in range(10)]
+    work = Recorder()
+    assert batched(work, photos) == [photo.upper() for photo in photos]
+    assert [len(batch) for batch in work.batches] == [MOST, MOST, 2]
+    assert work.drawn == photos  # in the order of their coming
+
+
+def test_no_worker_takes_what_another_could_do_at_once():
+    work = Recorder()
+    batched(work, [b"a", b"b", b"c", b"d"], workers=2)
+    assert max(len(batch) for batch in work.batches) == 2
+
+
+def test_slow_photos_are_not_gathered():
+    work = Recorder(slow_s=2 * GATHERING_S)
+    batched(work, [b"a", b"b", b"c"])
+    assert work.batches == [[b"a"], [b"b"], [b"c"]]
+
+
+def test_an_error_is_of_its_photo_alone():
+    broken, *others = batched(Recorder(), [b"broken", b"a", b"b"])
+    assert isinstance(broken, ValueError)
+    assert others == [b"A", b"B"]
+
+
+def test_a_failure_of_the_work_itself_is_heard_by_all_that_it_took_and_by_no_other():
+    outcomes = batched(Recorder(), [b"all fail", b"a", b"b", b"c", b"next", b"last"])
+    assert [str(outcome) for outcome in outcomes[:MOST]] == ["no memory"] * MOST
+    assert outcomes[MOST:] == [b"NEXT", b"LAST"]
+
+
+def test_who_left_is_not_worked_for():
+    work = Recorder()
+
+    async def ask() -> None:
+        batcher = Batcher[bytes](pool, work)
+        left = asyncio.Event()
+
+        async def gone() -> None:
+            await left.wait()
+
+        first = asyncio.ensure_future(batcher.do(b"first"))
+        leaving = asyncio.ensure_future(batcher.do(b"leaves", gone))
+        cancelled = asyncio.ensure_future(batcher.do(b"is cancelled"))
+        await asyncio.sleep(0.05)
+        cancelled.cancel()
+        left.set()
+        with pytest.raises(ClientGone):
+            await leaving
+        work.gate.set()
+        assert await first == b"FIRST"
+        assert await batcher.do(b"after") == b"AFTER"
+
+    pool = Workers(1, name="batch", begin=lambda: None)
+    try:
+        asyncio.run(ask())
+    finally:
+        pool.close()
+    assert work.drawn == [b"first", b"after"]
+
+
+def test_who_leaves_after_it_was_taken_up_gets_its_answer():
+    work = Recorder(slow_s=0.1)
+    work.gate.set()
+
+    async def ask() -> bytes:
+        async def gone() -> None:
+            await asyncio.sleep(0.05)
+
+        return await Batcher[bytes](pool, work).do(b"photo", gone)
+
+    pool = Workers(1, name="batch", begin=lambda: None)
+    try:
+        assert asyncio.run(ask()) == b"PHOTO"
+    finally:
+        pool.close()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from runtime.workers import Workers
+
+
+@pytest.fixture
+def workers():
+    pool = Workers(2, name="test", begin=lambda: None)
+    yield pool
+    pool.close()
+
+
+def test_a_job_returns_or_raises_to_whoever_waits_for_it(workers: Workers):
+    async def both() -> None:
+        assert await workers.run(lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            await workers.run(lambda: 1 // 0)
+        assert await workers.run(lambda: None) is None  # the thread has survived
+
+    asyncio.run(both())
+
+
+def test_so_many_jobs_run_at_once_and_the_others_wait_in_their_order(workers: Workers):
+    order: list[int] = []
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def job(number: int) -> None:
+        nonlocal running, most
+        with lock:
+            order.append(number)
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(workers.run(lambda number=number: job(number)) for number in range(12)))
+
+    asyncio.run(all_of_them())
+    assert sorted(order) == list(range(12))
+    assert all(abs(place - number) <= 1 for place, number in enumerate(order))
+    assert most == 2
+
+
+def test_the_worker_that_worked_last_works_next(workers: Workers):
+    async def names() -> list[str]:
+        found = []
+        for _ in range(10):
+            found.append(await workers.run(lambda: threading.current_thread().name))
+            await asyncio.sleep(0.01)  # the worker goes back to the idle ones
+        return found
+
+    assert len(set(asyncio.run(names()))) == 1
+
+
+def test_each_thread_begins_with_what_it_is_told():
+    begun: list[str] = []
+    pool = Workers(3, name="begins", begin=lambda: begun.append(threading.current_thread().name))
+    pool.close()
+    assert sorted(begun) == ["begins_0", "begins_1", "begins_2"]
+
+
+def test_closing_finishes_what_was_submitted_and_what_that_asks_for():
+    done: list[str] = []
+    pool = Workers(1, name="closing", begin=lambda: None)
+
+    def first() -> None:
+        time.sleep(0.1)
+        pool.submit(lambda: done.append("asked for by a job"))
+
+    pool.submit(first)
+    pool.submit(lambda: done.append("submitted"))
+    pool.close()
+    assert done == ["submitted", "asked for by a job"]
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(lambda: None)
+
+
+def test_a_job_whose_caller_gave_up_is_not_done(workers: Workers):
+    done: list[int] = []
+
+    async def give_up() -> None:
+        busy = [asyncio.ensure_future(workers.run(lambda: time.sleep(0.2))) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting = asyncio.ensure_future(workers.run(lambda: done.append(1)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(*busy)
+        await workers.run(lambda: None)
+
+    asyncio.run(give_up())
+    assert done == []
