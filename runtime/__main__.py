@@ -20,6 +20,7 @@ from runtime.bundle import Bundle
 from runtime.commands import Commands
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
+from runtime.gathered import GatheringProtocol
 from runtime.kernels import open_proven
 from runtime.listening import listen
 from runtime.logs import Format, configure_logging
@@ -72,6 +73,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
         appliance = assemble(settings)
         config = uvicorn.Config(
             App(appliance),
+            http=GatheringProtocol,
             lifespan="on",
             log_config=None,
             access_log=False,

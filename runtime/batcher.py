@@ -1,7 +1,7 @@
 """Photos that wait for a worker are taken up a few at a time, so that one inference serves them all.
 
 An inference reads the network's weights from memory once, for however many photos, and a worker's answers wake the
-event loop once: at 96 px four photos together cost a fifth less than one by one (`benchmarks/NOTES.md`).
+event loop once: at 96 px four photos together cost a sixth less than one by one (`benchmarks/NOTES.md`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from runtime.workers import Workers
 
-MOST = 4  # photos at once: more would gain little, and the first would wait for the last
+MOST = 8  # photos at once: more would gain little, and the first would wait for the last
 GATHERING_S = 0.01  # after so long with the first of them no more are taken up: they are large, and gain nothing
 
 Done = TypeVar("Done")

@@ -11,6 +11,7 @@ import uvicorn
 
 from runtime.api.app import App
 from runtime.appliance import Appliance, assemble
+from runtime.gathered import GatheringProtocol
 from runtime.memory import share_one_arena
 from runtime.settings import Settings
 from ui.dispatch import Dispatcher
@@ -46,6 +47,7 @@ def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
     config = uvicorn.Config(
         Dispatcher(create_shell(targets, mlflow), api, targets),
+        http=GatheringProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -57,7 +57,7 @@ def batched(work: Recorder, photos: Sequence[bytes], *, workers: int = 1) -> lis
 
 
 def test_those_who_wait_are_taken_up_together_and_each_gets_its_own_answer():
-    photos = [f"photo {i}".encode() for i in range(10)]
+    photos = [f"photo {i}".encode() for i in range(2 * MOST + 2)]
     work = Recorder()
     assert batched(work, photos) == [photo.upper() for photo in photos]
     assert [len(batch) for batch in work.batches] == [MOST, MOST, 2]
@@ -83,7 +83,7 @@ def test_an_error_is_of_its_photo_alone():
 
 
 def test_a_failure_of_the_work_itself_is_heard_by_all_that_it_took_and_by_no_other():
-    outcomes = batched(Recorder(), [b"all fail", b"a", b"b", b"c", b"next", b"last"])
+    outcomes = batched(Recorder(), [b"all fail", *[b"beside"] * (MOST - 1), b"next", b"last"])
     assert [str(outcome) for outcome in outcomes[:MOST]] == ["no memory"] * MOST
     assert outcomes[MOST:] == [b"NEXT", b"LAST"]
 
