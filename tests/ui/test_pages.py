@@ -38,7 +38,15 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield running
 
 
+STILL = """() => document.getAnimations().every(
+    (moving) => moving.playState !== "running" || moving.effect.getTiming().iterations === Infinity
+)"""
+
+
 def serious(page: Page) -> list[str]:
+    """The serious barriers on the page, once what appears has appeared: half-faded text has too little contrast."""
+    page.wait_for_timeout(300)
+    page.wait_for_function(STILL)
     found = Axe().run(page).response["violations"]
     return [
         f"{violation['id']} ({violation['impact']}): {[node['html'][:160] for node in violation['nodes']][:3]}"
@@ -59,22 +67,18 @@ def test_no_page_has_a_serious_barrier(visit: Visit, photos: Photos, size: dict[
     for path in PATHS:
         page = guest.open(path)
         expect(page.locator("h1")).to_be_visible()
-        page.wait_for_timeout(600)  # until what moves has come to rest
         assert serious(page) == [], path
         assert overflow(page) <= 0, path
     page = guest.open("/")
     add(page, photos(3))
     settled(page, 3)
-    page.wait_for_timeout(600)
     assert serious(page) == []
     page.locator(".segments button").nth(1).click()
     assert serious(page) == []
     page.locator("tbody .link").first.click()
-    page.wait_for_timeout(400)
     assert serious(page) == []
     page.keyboard.press("Escape")
     page.locator(".state").click()
-    page.wait_for_timeout(400)
     assert serious(page) == []
 
 
