@@ -54,7 +54,10 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     "/predict",
     status_code=200,
     operation_class=PhotoOperation,
-    responses={HTTPStatus.OK: ResponseSpec(Answer, description="What the photo shows"), **REFUSALS},
+    responses={
+        HTTPStatus.OK: ResponseSpec(Answer, description="What the photo shows", generate_examples=False),
+        **REFUSALS,
+    },
     tags=["Predict"],
     summary="Classify one photo",
 )

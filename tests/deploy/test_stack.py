@@ -166,7 +166,8 @@ def test_nothing_is_lost_when_all_of_it_goes_down_and_up(stack: Stack, airflow: 
     registered, runs = champion(), {run["dag_run_id"]: run["state"] for run in airflow.runs(DATA)}
     stack.down()
     stack.up()
-    wait_until(ready(API), "the API answers again")
+    for port in (API, UI):
+        wait_until(serves(port, published), f"port {port} serves {published} again")
     assert predict(API, photo())["model"]["version"] == published
     assert {bucket: objects(stack, bucket) for bucket in before} == before
     assert champion() == registered
