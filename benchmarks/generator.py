@@ -43,6 +43,7 @@ def generator() -> Iterator[Send]:
 def _process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.sender"],
+        bufsize=0,  # nothing is left over to be written when its process has ended
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[1],

@@ -111,7 +111,8 @@ class Line:
             with self._lock:
                 self._working -= taken
                 if taken:
-                    self._service_s += SMOOTHING * (each_s - self._service_s)
+                    weight = 1 - (1 - SMOOTHING) ** taken  # as if each had been measured by itself
+                    self._service_s += weight * (each_s - self._service_s)
 
     def _check_wait(self) -> None:
         if self.expected_wait_s > self._budget_s:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from runtime.workers import Workers
 
 MOST = 8  # photos at once: more would gain little, and the first would wait for the last
+LARGE_BYTES = 1 << 18  # a photo of so many begins a batch of its own: those beside it would wait for its decoding
 GATHERING_S = 0.01  # after so long with the first of them no more are taken up: they are large, and gain nothing
 
 Done = TypeVar("Done")
@@ -77,6 +78,7 @@ class Batcher(Generic[Done]):
             return await ticket.future
         finally:
             watch.cancel()
+            ticket.future.cancel()  # where the caller was; a settled one stays as it is
 
     def _enter(self, ticket: _Ticket[Done]) -> None:
         with self._lock:
@@ -116,7 +118,7 @@ class Batcher(Generic[Done]):
             share = min(MOST, math.ceil(len(self._waiting) / self._workers.count))
         while len(tickets) < share and time.perf_counter() - began < GATHERING_S:
             with self._lock:
-                if not self._waiting:
+                if not self._waiting or (tickets and len(self._waiting[0].photo) > LARGE_BYTES):
                     return
                 ticket = self._waiting.popleft()
             if not ticket.future.cancelled():

@@ -152,16 +152,19 @@ class Engine:
         self._workers.close()
 
     def _see(self, photos: Iterator[bytes]) -> list[_Seen | Exception]:
-        """Classify the photos that are drawn, by one model and in one inference; an ImageError for each that fails."""
+        """Classify the photos that are drawn, by one model and in one inference; the exception of each that fails."""
         model = self._model
         with self.line.working() as take_up:
-            decoded: list[_Decoded | ImageError] = []
+            decoded: list[_Decoded | Exception] = []
             for photo in photos:
                 take_up()
                 began = time.perf_counter()
-                pixels = self._decode(model.manifest.input, photo)
-                took_s = time.perf_counter() - began
-                decoded.append(pixels if isinstance(pixels, ImageError) else _Decoded(pixels, took_s))
+                try:
+                    pixels = decode(photo, model.manifest.input, max_pixels=self._max_pixels)
+                except Exception as error:
+                    decoded.append(error)
+                else:
+                    decoded.append(_Decoded(pixels, time.perf_counter() - began))
             good = [each for each in decoded if isinstance(each, _Decoded)]
             seen = iter(self._infer_decoded(model, good) if good else ())
             return [next(seen) if isinstance(each, _Decoded) else each for each in decoded]

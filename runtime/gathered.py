@@ -40,7 +40,7 @@ class GatheredWrites:
         """Send what has been kept."""
         parts, self._parts, self._size = self._parts, [], 0
         if parts and not self._transport.is_closing():
-            self._transport.writelines(parts)
+            self._transport.write(b"".join(parts))
 
     def close(self) -> None:
         """asyncio: close it, after what is still to be sent."""

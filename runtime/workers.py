@@ -85,6 +85,7 @@ class Workers:
         wake: SimpleQueue[Job | None] = SimpleQueue()
         while job := self._next(wake):
             job()
+            del job  # an idle thread must not keep a photo or a model that was swapped
 
     def _next(self, wake: SimpleQueue[Job | None]) -> Job | None:
         with self._lock:

@@ -40,6 +40,14 @@ def test_the_wait_follows_the_measured_service_time():
         assert slow.expected_wait_s > 3 * quick.expected_wait_s
 
 
+def test_photos_that_were_served_together_count_as_many():
+    batches = line()
+    with batches.place(80), batches.working(80):
+        pass
+    with batches.place(20):
+        assert batches.expected_wait_s < 0.1
+
+
 def test_beyond_the_budget_the_newcomer_is_told_when_to_come_again():
     crowded = line(budget_s=0.1)
     work(crowded, 0.02, 1)

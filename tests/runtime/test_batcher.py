@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from runtime.batcher import GATHERING_S, MOST, Batcher, ClientGone
+from runtime.batcher import GATHERING_S, LARGE_BYTES, MOST, Batcher, ClientGone
 from runtime.workers import Workers
 
 Outcomes = Sequence[bytes | Exception]
@@ -76,6 +76,13 @@ def test_slow_photos_are_not_gathered():
     assert work.batches == [[b"a"], [b"b"], [b"c"]]
 
 
+def test_a_large_photo_lets_none_beside_it_wait():
+    large = bytes(LARGE_BYTES + 1)
+    work = Recorder()
+    batched(work, [b"a", b"b", large, b"c"])
+    assert work.batches == [[b"a", b"b"], [large, b"c"]]
+
+
 def test_an_error_is_of_its_photo_alone():
     broken, *others = batched(Recorder(), [b"broken", b"a", b"b"])
     assert isinstance(broken, ValueError)
@@ -100,9 +107,10 @@ def test_who_left_is_not_worked_for():
 
         first = asyncio.ensure_future(batcher.do(b"first"))
         leaving = asyncio.ensure_future(batcher.do(b"leaves", gone))
-        cancelled = asyncio.ensure_future(batcher.do(b"is cancelled"))
+        cancelled = [asyncio.ensure_future(batcher.do(b"is cancelled", *watched)) for watched in ([], [gone])]
         await asyncio.sleep(0.05)
-        cancelled.cancel()
+        for asked in cancelled:
+            asked.cancel()
         left.set()
         with pytest.raises(ClientGone):
             await leaving

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 
 from runtime.gathered import MOST_BYTES, GatheredWrites
 
@@ -14,8 +14,8 @@ class Recorder(asyncio.Transport):
         self.sent: list[bytes] = []
         self.closed = False
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        self.sent.append(b"".join(parts))
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
 
     def is_closing(self) -> bool:
         return self.closed

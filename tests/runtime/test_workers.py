@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -82,6 +84,23 @@ def test_closing_finishes_what_was_submitted_and_what_that_asks_for():
     assert done == ["submitted", "asked for by a job"]
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit(lambda: None)
+
+
+def test_an_idle_worker_keeps_nothing_of_its_last_job(workers: Workers):
+    class Model:
+        pass
+
+    async def use() -> weakref.ref[Model]:
+        model = Model()
+        await workers.run(lambda: id(model))
+        return weakref.ref(model)
+
+    seen = asyncio.run(use())
+    deadline = time.monotonic() + 5
+    while seen() and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert seen() is None
 
 
 def test_a_job_whose_caller_gave_up_is_not_done(workers: Workers):
