@@ -62,7 +62,6 @@ def _tell(process: subprocess.Popen[bytes], line: str) -> None:
     assert process.stdin is not None  # noqa: S101 - a pipe
     try:
         process.stdin.write(f"{line}\n".encode())
-        process.stdin.flush()
     except BrokenPipeError as error:
         raise RuntimeError("the load generator ended; its last words are above") from error
 

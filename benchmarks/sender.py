@@ -70,7 +70,7 @@ async def perform(order: Order) -> Burst:
     closed = isinstance(plan, Closed)
     most = plan.clients if isinstance(plan, Closed) else plan.connections
     connections = Connections(HOST, order.port, most=most, patience_s=plan.seconds + order.timeout_s)
-    await connections.prepare(plan.clients if isinstance(plan, Closed) else OPENED_BEFOREHAND)
+    await connections.prepare(most if closed else OPENED_BEFOREHAND)
     gc.collect()
     gc.disable()
     cpu_s = time.process_time()

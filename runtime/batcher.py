@@ -1,7 +1,7 @@
 """Photos that wait for a worker are taken up a few at a time, so that one inference serves them all.
 
 An inference reads the network's weights from memory once, for however many photos, and a worker's answers wake the
-event loop once: at 96 px four photos together cost a sixth less than one by one (`benchmarks/NOTES.md`).
+event loop once (`benchmarks/NOTES.md`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from runtime.workers import Workers
+from runtime.workers import Workers, settle
 
 MOST = 8  # photos at once: more would gain little, and the first would wait for the last
 LARGE_BYTES = 1 << 18  # a photo of so many begins a batch of its own: those beside it would wait for its decoding
@@ -30,20 +31,12 @@ class ClientGone(Exception):
     """The client went away before a worker was free; nothing was computed."""
 
 
+@dataclass(eq=False, slots=True)
 class _Ticket(Generic[Done]):
     """A photo in line, and the future of what becomes of it."""
 
-    def __init__(self, photo: bytes) -> None:
-        self.photo = photo
-        self.future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-
-    def settle(self, outcome: Done | Exception) -> None:
-        if self.future.done():
-            return
-        if isinstance(outcome, Exception):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+    photo: bytes
+    future: asyncio.Future[Done]
 
 
 class Batcher(Generic[Done]):
@@ -65,7 +58,7 @@ class Batcher(Generic[Done]):
 
         Raises ClientGone where the awaitable `gone` ended before a worker took the photo up.
         """
-        ticket = _Ticket[Done](photo)
+        ticket = _Ticket[Done](photo, asyncio.get_running_loop().create_future())
         self._enter(ticket)
         if gone is None:
             return await ticket.future
@@ -128,4 +121,7 @@ class Batcher(Generic[Done]):
 
 def _settle(tickets: Sequence[_Ticket[Done]], outcomes: Sequence[Done | Exception]) -> None:
     for ticket, outcome in zip(tickets, outcomes, strict=True):
-        ticket.settle(outcome)
+        if isinstance(outcome, Exception):
+            settle(ticket.future, None, outcome)
+        else:
+            settle(ticket.future, outcome, None)

@@ -169,14 +169,16 @@ class Engine:
             seen = iter(self._infer_decoded(model, good) if good else ())
             return [next(seen) if isinstance(each, _Decoded) else each for each in decoded]
 
-    def _infer_decoded(self, model: Model, photos: Sequence[_Decoded]) -> Iterator[_Seen]:
+    def _infer_decoded(self, model: Model, photos: Sequence[_Decoded]) -> list[_Seen]:
         pixels = np.stack([photo.pixels for photo in photos])
         began = time.perf_counter()
         inference = model.infer(pixels, alone=self.line.alone)
         done = time.perf_counter()
         brightness = brightness_of(pixels)
-        for i, photo in enumerate(photos):
-            yield _Seen(model, inference.of(i), brightness[i], photo.seconds, done - began, done)
+        return [
+            _Seen(model, inference.of(i), brightness[i], photo.seconds, done - began, done)
+            for i, photo in enumerate(photos)
+        ]
 
     def _infer(self, model: Model, pixels: NDArray[np.uint8]) -> Inference:
         with self.line.working(len(pixels)):

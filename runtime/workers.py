@@ -17,8 +17,8 @@ Job = Callable[[], None]
 class Workers:
     """`count` threads, and a line of jobs where all are busy.
 
-    `concurrent.futures` would wake the thread that has idled longest, on a core whose caches hold other things: with
-    one client that costs a tenth of the time of a photo (`benchmarks/NOTES.md`).
+    `concurrent.futures` would wake the thread that has idled longest, on a core whose caches hold other things, which
+    a lone client pays for (`benchmarks/NOTES.md`).
     """
 
     def __init__(self, count: int, *, name: str, begin: Job) -> None:
@@ -49,14 +49,6 @@ class Workers:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def settle(result: T | None, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]  # it is a T where there is no error
-
         def work() -> None:
             if future.cancelled():
                 return
@@ -65,7 +57,7 @@ class Workers:
             except BaseException as raised:
                 result, error = None, raised
             with suppress(RuntimeError):  # the loop has been closed: nobody waits
-                loop.call_soon_threadsafe(settle, result, error)
+                loop.call_soon_threadsafe(settle, future, result, error)
 
         self.submit(work)
         return await future
@@ -95,3 +87,13 @@ class Workers:
                 return None
             self._idle.append(wake)
         return wake.get()
+
+
+def settle(future: asyncio.Future[T], result: T | None, error: BaseException | None) -> None:
+    """In the event loop: tell `future` the result or the error, if anybody still waits for it."""
+    if future.done():
+        return
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]  # it is a T where there is no error

@@ -9,8 +9,8 @@ from litestar.types import Receive, Scope, Send
 class Json:
     """An ASGI app that answers 200 with a struct.
 
-    A Litestar response would do the same with a look at cookies, media types, encoders and background tasks: a
-    twentieth of the time that a small photo takes. OpenAPI cannot see through it: give its route a ResponseSpec.
+    A Litestar response would do the same after a look at cookies, media types, encoders and background tasks, which a
+    small photo feels. OpenAPI cannot see through this one: give its route a ResponseSpec.
     """
 
     def __init__(self, content: msgspec.Struct) -> None:
