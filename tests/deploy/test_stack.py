@@ -192,8 +192,10 @@ def test_all_that_was_killed_works_again(stack: Stack, airflow: GuardedAirflow, 
         wait_until(lambda service=service: stack.healthy(service), f"{service} is healthy")  # type: ignore[misc]
     for port in (API, UI):
         wait_until(serves(port, published), f"port {port} serves {published}")
-    for name in ("one", "two"):  # a rate needs two
+    counted = f'airflow_dagrun_duration_success_count{{dag_id="{BATCH}"}}'
+    for name in ("one", "two"):  # a rate needs two, and the first to have been seen before the second
         run(airflow, BATCH, name, photos=PHOTOS, out=f"/opt/airflow/{name}.csv")
+        wait_until(lambda: PROMETHEUS.query(counted), "Prometheus has counted the run")
     assert champion()["metrics"]
 
 
