@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from runtime.bundle import Gate
 from runtime.commands import Refusal
-from runtime.kernels import DEVIATION_LIMIT
 from runtime.session import Session
 from training.checkpoint import Checkpoint
 from training.network import normalise
@@ -54,15 +53,14 @@ def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: ND
     return worst
 
 
-def measure(*, parity: float, fp32: Predictions, int8: Predictions, golden: float, limits: Limits) -> list[Gate]:
-    """All gates with their figures; `parity` and `golden` are differences of probabilities, 0..1."""
+def measure(*, parity: float, fp32: Predictions, int8: Predictions, limits: Limits) -> list[Gate]:
+    """All gates with their figures; `parity` is a difference of probabilities, 0..1."""
     accuracy = score(int8).accuracy
     return [
         Gate("parity", parity, PARITY_LIMIT, "at most"),
         Gate("agreement", float((fp32.predicted == int8.predicted).mean()), limits.min_agreement, "at least"),
         Gate("accuracy_loss", score(fp32).accuracy - accuracy, limits.max_accuracy_loss, "at most"),
         Gate("accuracy", accuracy, limits.min_accuracy, "at least"),
-        Gate("golden", golden, DEVIATION_LIMIT, "at most"),
     ]
 
 

@@ -104,7 +104,7 @@ def check(bundle: Path | None) -> None:
     )
     click.echo(
         f"golden cases: {kernel.precision.upper()} ({kernel.kernel} kernel) is within {kernel.deviation:.4f} of the "
-        "recorded FP32 here; every file is intact"
+        "record; every file is intact"
     )
 
 

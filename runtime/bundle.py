@@ -108,11 +108,16 @@ class Reference(_Record, frozen=True):
 
 
 class GoldenCase(_Record, frozen=True):
-    """An input that every host can make for itself (`runtime.golden.draw`) and what the FP32 model answers to it."""
+    """An input that every host can make for itself (`runtime.golden.draw`) and what the models answer to it.
+
+    `probabilities` are the FP32 model's, `int8` those of the INT8 model where it is computed right; bundles of earlier
+    releases recorded no such ones.
+    """
 
     pattern: str
     seed: Annotated[int, msgspec.Meta(ge=0)]
     probabilities: list[Fraction]
+    int8: list[Fraction] | None = None
 
 
 class Manifest(_Record, frozen=True):
@@ -198,9 +203,10 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
     if len(set(manifest.labels)) < len(manifest.labels):
         raise BundleError(f"{origin}: a label occurs twice; export the bundle again")
     for case in manifest.golden:
-        if len(case.probabilities) != len(manifest.labels):
-            raise BundleError(f"{origin}: a golden case has {len(case.probabilities)} probabilities for "
-                              f"{len(manifest.labels)} labels; export the bundle again")  # fmt: skip
+        for answer in (case.probabilities, case.int8):
+            if answer is not None and len(answer) != len(manifest.labels):
+                raise BundleError(f"{origin}: a golden case has {len(answer)} probabilities for "
+                                  f"{len(manifest.labels)} labels; export the bundle again")  # fmt: skip
     return manifest
 
 

@@ -95,8 +95,9 @@ def test_wrong_answers_of_the_matrix_kernel_are_never_served(folder: Path, monke
 
 
 # Haswell has AVX2 without VNNI, whose INT8 kernel saturates; Nehalem has SSE4.2 only.
-@pytest.mark.parametrize(("cpu", "expected"), [("Haswell", "exact"), ("Nehalem", "fast")])
-def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expected: str) -> None:
+# The emulated process reads the flags of the real processor: where that has AMX, the matrix kernel is tried, too.
+@pytest.mark.parametrize(("cpu", "expected"), [("Haswell", {"exact"}), ("Nehalem", {"fast", "matrix"})])
+def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expected: set[str]) -> None:
     emulator = shutil.which("qemu-x86_64")
     if emulator is None:
         pytest.skip("install QEMU's user emulation (Debian's package qemu-user)")
@@ -104,5 +105,5 @@ def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expect
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"INT8 \((\w+) kernel\) is within (0\.\d+)", ran.stdout)
     assert found, ran.stdout
-    assert found[1] == expected
-    assert float(found[2]) <= 0.1
+    assert found[1] in expected
+    assert float(found[2]) <= 1e-3
