@@ -96,9 +96,17 @@ def build(
 @click.option("--seed", type=int, default=42)
 @click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
 @click.option(
+    "--narrow",
+    "share",
+    type=click.FloatRange(0.05, 0.95),
+    help="Try each size narrow, too, with this share of the channels inside its blocks (`python -m training narrow`).",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), default=Path("var/sweep"), help="Figures, plot and checkpoints."
 )
-def sweep(data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: str, out: Path) -> None:
+def sweep(
+    data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: str, share: float | None, out: Path
+) -> None:
     """Cross-validate several input sizes, as FP32 and INT8, and time each.
 
     Checkpoints are kept under OUT and used again. The size to ship is the smallest within half a point of the best.
@@ -111,7 +119,7 @@ def sweep(data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: s
 
     sides = _sizes(sizes)
     recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
-    result = run_sweep(Dataset.open(data), recipe, sides, folds, out / "checkpoints")
+    result = run_sweep(Dataset.open(data), recipe, sides, folds, out / "checkpoints", share=share)
     (out / "sweep.json").write_bytes(to_json(result))
     draw_front(result, out / "front.png")
     click.echo(table(result))

@@ -24,7 +24,7 @@ from runtime.bundle import Bundle, Manifest, Metrics
 from runtime.cpu import available_cpus
 from runtime.image import ImageSpec
 from runtime.session import Session
-from training.checkpoint import Checkpoint, CheckpointError
+from training.checkpoint import Checkpoint
 from training.dataset import Dataset
 from training.fit import predict_logits
 from training.pixels import load_pixels, truth
@@ -77,16 +77,7 @@ def build(
 
 def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
     """Decode the dataset's photos for a checkpoint; raises CheckpointError where the two do not belong together."""
-    if checkpoint.labels != dataset.labels:
-        raise CheckpointError(
-            f"the checkpoint's classes are {', '.join(checkpoint.labels)}, the dataset's {', '.join(dataset.labels)}; "
-            "train on this dataset"
-        )
-    if checkpoint.dataset_sha256 != dataset.manifest.sha256:
-        raise CheckpointError(
-            f"the checkpoint was trained on dataset {checkpoint.dataset_sha256[:8]}, this one is "
-            f"{dataset.manifest.sha256[:8]}: its validation photos may have been trained on; train on this dataset"
-        )
+    checkpoint.require_dataset(dataset.labels, dataset.manifest.sha256)
     pixels = load_pixels(dataset, checkpoint.image_size)
     splits = np.array([photo.split for photo in dataset.photos()])
     validation = np.flatnonzero(splits == "validation")
@@ -132,6 +123,7 @@ def _prove(
         parity=parity(checkpoint, temperature, fp32, photos.validation),
         fp32=says_fp32,
         int8=says_int8,
+        wide_accuracy=checkpoint.wide_accuracy,
         limits=limits,
     )
     threshold = abstain_threshold(says_int8.probabilities, says_int8.truth, limits.answered_precision)
@@ -157,7 +149,7 @@ def _prove(
         ),
         gates=gates,
         dataset=bundle.Dataset(dataset.manifest.sha256, train, validation),
-        weights=checkpoint.weights,
+        weights=checkpoint.weights if checkpoint.widths is None else f"{checkpoint.weights}, narrowed",
         epochs=checkpoint.epochs,
         seed=checkpoint.seed,
         git_commit=checkpoint.git_commit,

@@ -19,6 +19,7 @@ from training.scores import Predictions, score
 PARITY_LIMIT = 1e-4  # probabilities of PyTorch and of the FP32 graph
 AGREEMENT_LIMIT = 0.99  # photos with the same label as INT8 and FP32
 ACCURACY_LOSS_LIMIT = 0.005
+NARROWING_LIMIT = 0.01  # of accuracy, from the wide network to the narrow one made of it
 BATCH = 16
 
 
@@ -34,6 +35,7 @@ class Limits:
     answered_precision: float = 0.99
     min_agreement: float = AGREEMENT_LIMIT
     max_accuracy_loss: float = ACCURACY_LOSS_LIMIT
+    max_narrowing_loss: float = NARROWING_LIMIT
 
 
 def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: NDArray[np.uint8]) -> float:
@@ -53,15 +55,23 @@ def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: ND
     return worst
 
 
-def measure(*, parity: float, fp32: Predictions, int8: Predictions, limits: Limits) -> list[Gate]:
-    """All gates with their figures; `parity` is a difference of probabilities, 0..1."""
+def measure(
+    *, parity: float, fp32: Predictions, int8: Predictions, wide_accuracy: float | None = None, limits: Limits
+) -> list[Gate]:
+    """All gates with their figures; `parity` is a difference of probabilities, 0..1.
+
+    `wide_accuracy` is that of the network that a narrow one was made of, on the same photos.
+    """
     accuracy = score(int8).accuracy
-    return [
+    gates = [
         Gate("parity", parity, PARITY_LIMIT, "at most"),
         Gate("agreement", float((fp32.predicted == int8.predicted).mean()), limits.min_agreement, "at least"),
         Gate("accuracy_loss", score(fp32).accuracy - accuracy, limits.max_accuracy_loss, "at most"),
         Gate("accuracy", accuracy, limits.min_accuracy, "at least"),
     ]
+    if wide_accuracy is not None:
+        gates.append(Gate("narrowing", wide_accuracy - accuracy, limits.max_narrowing_loss, "at most"))
+    return gates
 
 
 def require(gates: Sequence[Gate]) -> None:

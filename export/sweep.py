@@ -19,7 +19,7 @@ from runtime.bundle import FP32_MODEL, MODEL, Scores
 from runtime.image import ImageSpec
 from runtime.progress import progress
 from runtime.session import Session
-from training.crossvalidate import cross_validate
+from training.crossvalidate import cross_validate, narrowed
 from training.dataset import Dataset
 from training.fit import Recipe
 from training.pixels import load_pixels, truth
@@ -33,7 +33,8 @@ TIMING_ROUNDS = 40
 class SizeFigures(msgspec.Struct, frozen=True):
     """One input size, cross-validated: scores over all photos, each predicted by a network that has not seen it.
 
-    Latencies are medians in ms of one photo in one thread, pixels to probabilities.
+    Latencies are medians in ms of one photo in one thread, pixels to probabilities. `share` is that of the channels
+    inside its blocks: 1 for ResNet18 itself, less for the narrow network made of it.
     """
 
     image_size: int
@@ -43,6 +44,7 @@ class SizeFigures(msgspec.Struct, frozen=True):
     agreement: float
     fp32_ms: float
     int8_ms: float
+    share: float = 1.0
 
 
 class SweepResult(msgspec.Struct, frozen=True):
@@ -66,14 +68,19 @@ class _SizeResult:
     sessions: list[tuple[Session, Session, NDArray[np.uint8]]]
 
 
-def sweep(dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, cache: Path) -> SweepResult:
+def sweep(
+    dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, cache: Path, *, share: float | None = None
+) -> SweepResult:
     """Cross-validate `sizes` with `count` folds as FP32 and INT8, and time them side by side.
 
-    Checkpoints are kept in the folder `cache` and used again for the same dataset and recipe.
+    With `share` each is also tried narrow (`training.narrow`). Checkpoints are kept in the folder `cache` and used
+    again for the same dataset and recipe.
     """
+    variants = [(size, part) for part in (1.0, share) if part is not None for size in sizes]
     with tempfile.TemporaryDirectory() as folder:
         measured = [
-            _cross_validate(dataset, replace(recipe, image_size=size), count, cache, Path(folder)) for size in sizes
+            _cross_validate(dataset, replace(recipe, image_size=size), count, cache, Path(folder), part)
+            for size, part in variants
         ]
         fp32_ms, int8_ms = _time_sessions([size.sessions for size in measured])
     figures = [
@@ -85,8 +92,9 @@ def sweep(dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, ca
             agreement=float((pooled(result.fp32).predicted == pooled(result.int8).predicted).mean()),
             fp32_ms=fp32_ms[position],
             int8_ms=int8_ms[position],
+            share=part,
         )
-        for position, (size, result) in enumerate(zip(sizes, measured, strict=True))
+        for position, ((size, part), result) in enumerate(zip(variants, measured, strict=True))
     ]
     return SweepResult(
         dataset_sha256=dataset.manifest.sha256,
@@ -100,19 +108,23 @@ def sweep(dataset: Dataset, recipe: Recipe, sizes: Sequence[int], count: int, ca
 
 
 def choose(figures: Sequence[SizeFigures]) -> SizeFigures:
-    """The smallest size whose INT8 accuracy is within TOLERANCE of the best."""
-    best = max(figure.int8.accuracy for figure in figures)
-    good = [figure for figure in figures if figure.int8.accuracy >= best - TOLERANCE - 1e-9]
+    """The smallest size at which ResNet18's INT8 accuracy is within TOLERANCE of the best."""
+    wide = [figure for figure in figures if figure.share == 1]
+    best = max(figure.int8.accuracy for figure in wide)
+    good = [figure for figure in wide if figure.int8.accuracy >= best - TOLERANCE - 1e-9]
     return min(good, key=lambda figure: figure.image_size)
 
 
-def _cross_validate(dataset: Dataset, recipe: Recipe, count: int, cache: Path, folder: Path) -> _SizeResult:
+def _cross_validate(
+    dataset: Dataset, recipe: Recipe, count: int, cache: Path, folder: Path, share: float
+) -> _SizeResult:
     size = recipe.image_size
     pixels, classes = load_pixels(dataset, size), truth(dataset)
     paths = [photo.path for photo in dataset.photos()]
     result = _SizeResult([], [], [])
-    for fold, checkpoint in cross_validate(dataset, recipe, count, cache=cache):
-        models = folder / f"{size}-{fold.number}"
+    for fold, wide in cross_validate(dataset, recipe, count, cache=cache):
+        checkpoint = wide if share == 1 else narrowed(dataset, fold, wide, share, cache)
+        models = folder / f"{size}-{share}-{fold.number}"
         models.mkdir()
         convert(checkpoint, pixels[spread(fold.train, CALIBRATION_PHOTOS)], temperature=1.0, folder=models)
         sessions = [

@@ -45,6 +45,7 @@ def main() -> None:
     python -m training fetch       bring the photos
     python -m training prepare     verify, split, describe
     python -m training fit         fine-tune a ResNet18
+    python -m training narrow      a network half as slow out of the one that was trained
     python -m training evaluate    a report to look at
     python -m training track       keep all of it in MLflow
     python -m training feedback    review what users corrected
@@ -149,6 +150,43 @@ def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed:
         )
     click.echo(f"made {out / 'best_model.pt'} and history.json ({fitted.precision})")
     click.echo("next: python -m training evaluate, python -m export build")
+
+
+@main.command()
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=OUT / "best_model.pt",
+    help="The wide network: what `fit` wrote.",
+)
+@_DATA
+@click.option("--out", type=click.Path(path_type=Path), default=OUT / "narrow.pt", help="The checkpoint to make.")
+@click.option(
+    "--share", type=click.FloatRange(0.05, 0.95), default=0.25, help="Of the channels inside each block, to be kept."
+)
+@click.option("--epochs", type=click.IntRange(0, 1000), default=25, help="Of learning from the wide network.")
+@_SEED
+def narrow(checkpoint: Path, data: Path, out: Path, share: float, epochs: int, seed: int) -> None:
+    """Make a network with fewer channels, more than twice as fast, out of the one that was trained.
+
+    It learns from the wide one on the same photos. `python -m export build` refuses it where it is right on fewer
+    validation photos than the wide one by more than a point.
+    """
+    from training.checkpoint import Checkpoint
+    from training.crossvalidate import photos_of, split_of
+    from training.dataset import Dataset
+    from training.narrow import narrow as narrow_network
+
+    wide, dataset = Checkpoint.load(checkpoint), Dataset.open(data)
+    wide.require_dataset(dataset.labels, dataset.manifest.sha256)
+    photos = photos_of(dataset, split_of(dataset), wide.image_size)
+    narrowed = narrow_network(wide, photos, share=share, epochs=epochs, seed=seed)
+    narrowed.checkpoint.save(out)
+    click.echo(
+        f"validation accuracy {narrowed.accuracy:.4f}, of the wide network {narrowed.checkpoint.wide_accuracy:.4f}"
+    )
+    click.echo(f"made {out}: {', '.join(map(str, narrowed.checkpoint.widths or []))} channels inside its blocks")
+    click.echo(f"next: python -m export build --checkpoint {out}")
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,9 @@ class Checkpoint:
     """`best_model.pt`: the weights of the best epoch and how they came about.
 
     `state_dict` is that of `training.network.build(len(labels))`, which takes pixels normalised by
-    `training.network.normalise`; `image_size` is the side in px of the square the photos were evaluated at.
+    `training.network.normalise`; `image_size` is the side in px of the square the photos were evaluated at. A narrow
+    network (`training.narrow`) has the channels inside its blocks as `widths`, and the accuracy 0..1 of the wide one it
+    was made of, on the validation photos.
     """
 
     state_dict: dict[str, Tensor]
@@ -38,6 +40,8 @@ class Checkpoint:
     precision: str
     dataset_sha256: str
     git_commit: str | None
+    widths: list[int] | None = None
+    wide_accuracy: float | None = None
 
     def save(self, path: Path) -> None:
         """Write atomically: a reader sees the old file or the new one."""
@@ -64,13 +68,13 @@ class Checkpoint:
             raise CheckpointError(
                 f"{path}: holds a {record.get('architecture')}, expected a {ARCHITECTURE}; train again"
             )
-        names = {field.name for field in fields(cls)}
-        if names - record.keys():
-            raise CheckpointError(f"{path}: lacks {', '.join(sorted(names - record.keys()))}; train again")
-        checkpoint = cls(**{name: record[name] for name in names})
+        missing = {field.name for field in fields(cls) if field.default is MISSING} - record.keys()
+        if missing:
+            raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; train again")
+        checkpoint = cls(**{field.name: record[field.name] for field in fields(cls) if field.name in record})
         try:
             checkpoint.network()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(
                 f"{path}: its weights do not fit a {ARCHITECTURE} of {len(checkpoint.labels)} classes ({reason}); "
@@ -78,9 +82,22 @@ class Checkpoint:
             ) from error
         return checkpoint
 
+    def require_dataset(self, labels: list[str], sha256: str) -> None:
+        """Raise CheckpointError unless this was trained on the dataset with these labels and this hash."""
+        if self.labels != labels:
+            raise CheckpointError(
+                f"the checkpoint's classes are {', '.join(self.labels)}, the dataset's {', '.join(labels)}; "
+                "train on this dataset"
+            )
+        if self.dataset_sha256 != sha256:
+            raise CheckpointError(
+                f"the checkpoint was trained on dataset {self.dataset_sha256[:8]}, this one is {sha256[:8]}: its "
+                "validation photos may have been trained on; train on this dataset"
+            )
+
     def network(self) -> nn.Module:
         """The trained network, ready to predict."""
-        network = build(len(self.labels))
+        network = build(len(self.labels), widths=self.widths)
         network.load_state_dict(self.state_dict)
         return network.eval()
 

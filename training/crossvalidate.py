@@ -14,12 +14,14 @@ from torch import Tensor
 
 import training.augment
 import training.fit
+import training.narrow
 import training.network
 import training.norms
 from runtime.progress import progress
 from training.checkpoint import Checkpoint, git_commit
 from training.dataset import Dataset
 from training.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps, stored_size
+from training.narrow import narrow
 from training.pixels import load_pixels, truth
 from training.scores import Predictions
 from training.split import assign_folds
@@ -84,6 +86,18 @@ def cross_validate(
         if kept is not None:
             checkpoint.save(kept)
         yield fold, checkpoint
+
+
+def narrowed(dataset: Dataset, fold: Fold, wide: Checkpoint, share: float, cache: Path) -> Checkpoint:
+    """The narrow network made of a fold's `wide` one, with the fold's own photos; the folder `cache` keeps it."""
+    code = Path(str(training.narrow.__file__)).read_bytes()
+    weights = b"".join(value.numpy().tobytes() for value in wide.state_dict.values())
+    digest = hashlib.sha256(b" ".join([code, weights, repr(share).encode()])).hexdigest()
+    kept = cache / f"{wide.image_size}px-narrow-{digest[:12]}.pt"
+    if not kept.exists():
+        photos = photos_of(dataset, fold, wide.image_size)
+        narrow(wide, photos, share=share, seed=wide.seed).checkpoint.save(kept)
+    return Checkpoint.load(kept)
 
 
 def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -32,13 +33,16 @@ def normalise(pixels: Tensor) -> Tensor:
     return (pixels.permute(0, 3, 1, 2).float() - PIXEL_ZERO) / PIXEL_SCALE
 
 
-def build(classes: int, weights: str = "none") -> nn.Module:
+def build(classes: int, weights: str = "none", widths: Sequence[int] | None = None) -> nn.Module:
     """A ResNet18 with `classes` outputs: normalised [N, 3, H, W] in, logits [N, C] out.
 
     `weights` is `imagenet` (torchvision's IMAGENET1K_V1), `none` (random), or the path of a ResNet18 state dict made
-    for ImageNet's normalisation, of any number of classes. Raises WeightsError.
+    for ImageNet's normalisation, of any number of classes. `widths` are the channels inside each of the eight blocks,
+    where they are not ResNet18's own (`training.narrow`). Raises WeightsError.
     """
     network: nn.Module = models().resnet18(weights=None, num_classes=classes)
+    if widths is not None:
+        _narrow_blocks(network, widths)
     if weights != "none":
         state = _imagenet() if weights == "imagenet" else _from_file(Path(weights))
         head = {"fc.weight", "fc.bias"}
@@ -52,6 +56,19 @@ def build(classes: int, weights: str = "none") -> nn.Module:
             raise WeightsError(f"{weights}: is not a ResNet18 (layers missing or unknown); give a ResNet18 state dict")
         _fold_imagenet_normalisation(network)
     return network
+
+
+def blocks(network: Any) -> list[Any]:
+    """The eight residual blocks of a ResNet18, from the input to the output."""
+    return [block for stage in (network.layer1, network.layer2, network.layer3, network.layer4) for block in stage]
+
+
+def _narrow_blocks(network: nn.Module, widths: Sequence[int]) -> None:
+    for block, width in zip(blocks(network), widths, strict=True):
+        first, second = block.conv1, block.conv2
+        block.conv1 = nn.Conv2d(first.in_channels, width, 3, first.stride, padding=1, bias=False)
+        block.bn1 = nn.BatchNorm2d(width)
+        block.conv2 = nn.Conv2d(width, second.out_channels, 3, padding=1, bias=False)
 
 
 def _imagenet() -> dict[str, Tensor]:

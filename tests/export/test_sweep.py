@@ -15,35 +15,39 @@ from training.dataset import Dataset
 from training.fit import Recipe
 
 
-def figures(size: int, accuracy: float) -> SizeFigures:
+def figures(size: int, accuracy: float, share: float = 1.0) -> SizeFigures:
     scores = Scores(accuracy, accuracy, accuracy, accuracy, 0.1, 0.02)
-    return SizeFigures(size, scores, scores, [accuracy], 1.0, size / 10, size / 30)
+    return SizeFigures(size, scores, scores, [accuracy], 1.0, size / 10, size / 30 * share, share)
 
 
 def test_the_smallest_size_within_half_a_point_of_the_best_is_chosen() -> None:
     assert choose([figures(224, 0.97), figures(160, 0.966), figures(96, 0.96)]).image_size == 160
     assert choose([figures(224, 0.97), figures(160, 0.965)]).image_size == 160
     assert choose([figures(224, 0.96), figures(96, 0.97)]).image_size == 96
+    assert choose([figures(224, 0.97), figures(96, 0.99, share=0.25)]).image_size == 224
 
 
 def test_the_front_is_drawn_and_tabled(tmp_path: Path) -> None:
-    result = SweepResult("0" * 64, 400, 5, 5, 42, [figures(224, 0.97), figures(128, 0.968)], 128)
+    result = SweepResult(
+        "0" * 64, 400, 5, 5, 42, [figures(224, 0.97), figures(128, 0.968), figures(96, 0.96, 0.25)], 128
+    )
     draw_front(result, tmp_path / "front.png")
     assert (tmp_path / "front.png").stat().st_size > 10_000
     assert "*  128      0.9680     0.9680   0.9452 to 0.9809" in table(result)
+    assert "narrow: 0.25 of the channels" in table(result)
 
 
 def test_a_sweep_measures_every_size_and_uses_its_checkpoints_again(
     dataset: Dataset, recipe: Recipe, tmp_path: Path
 ) -> None:
     short = replace(recipe, epochs=1)
-    result = sweep(dataset, short, [64, 32], 2, tmp_path)
-    assert [size.image_size for size in result.sizes] == [64, 32]
+    result = sweep(dataset, short, [64, 32], 2, tmp_path, share=0.5)
+    assert [(size.image_size, size.share) for size in result.sizes] == [(64, 1), (32, 1), (64, 0.5), (32, 0.5)]
     assert all(size.int8_ms > 0 for size in result.sizes)
     assert result.chosen in {64, 32}
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    assert len(kept) == 4
-    again = sweep(dataset, short, [64, 32], 2, tmp_path)
+    assert len(kept) == 8
+    again = sweep(dataset, short, [64, 32], 2, tmp_path, share=0.5)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == kept
     assert [msgspec.structs.replace(size, fp32_ms=0, int8_ms=0) for size in again.sizes] == [
         msgspec.structs.replace(size, fp32_ms=0, int8_ms=0) for size in result.sizes

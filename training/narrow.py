@@ -1,0 +1,219 @@
+"""A narrow network out of a wide one: fewer channels inside each block, solved for, then taught by the wide network.
+
+What lies between the two convolutions of a residual block is that block's own affair, so channels can go there and
+nothing else changes shape. Those are kept that feed most into the second convolution. What the others did is made good
+twice: each second convolution is solved by least squares, so that its block answers as nearly as it can what the wide
+one answers (He et al. 2017, https://arxiv.org/abs/1707.06168); then the narrow network learns to agree with the wide
+one, block by block (Romero et al. 2015, https://arxiv.org/abs/1412.6550) and in its answers (Hinton et al. 2015,
+https://arxiv.org/abs/1503.02531), on crops and mixtures of photos (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from runtime.progress import Advance, progress
+from training.augment import augment
+from training.checkpoint import Checkpoint, CheckpointError, git_commit
+from training.fit import LABEL_SMOOTHING, TrainingPhotos, predict_logits
+from training.network import blocks, normalise
+from training.norms import fold_norms, state_with_norms
+from training.precision import choose_precision
+
+SHARE = 0.25  # of the channels inside each block: a little over two times faster
+EPOCHS = 25
+LANE = 16  # channels: what INT8 kernels take at once; widths are multiples of it
+
+BATCH = 32
+LEARNING_RATE = 3e-4
+WARM_UP = 0.1  # of all steps
+TEMPERATURE = 2.0  # of the answers that are compared
+TRUTH_WEIGHT = 0.5  # of the photos' own labels, beside the wide network's word
+MOST_MIXED = 0.5  # the largest share of another photo in a mixture
+AVERAGED_STEPS = 30
+
+SOLVED_BYTES = 2**29  # of activations for the least squares: more photos than fit are left out
+SOLVED_VIEWS = 5  # crops of each photo
+SOLVED_ROWS = 20_000  # places of a batch that enter the least squares
+RIDGE = 0.003  # how much the solution is drawn to the weights that were
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """The narrow checkpoint, and how often it is right on the validation photos; the wide one's is in it."""
+
+    checkpoint: Checkpoint
+    accuracy: float
+
+
+def narrow(
+    wide: Checkpoint, photos: TrainingPhotos, *, share: float = SHARE, epochs: int = EPOCHS, seed: int = 42
+) -> Narrowed:
+    """Narrow a trained network to `share` of the channels inside its blocks, with progress.
+
+    `photos` are those it was trained on, at its size; the narrow one sees no validation photo until it is done. Equal
+    seeds give equal weights on the same machine. Raises CheckpointError for a network that is narrow already.
+    """
+    if wide.widths is not None:
+        raise CheckpointError("the checkpoint is of a narrow network already; name the wide one it was made of")
+    torch.manual_seed(seed)
+    generator = Generator().manual_seed(seed)
+    teacher: Any = wide.network()
+    fold_norms(teacher)
+    teacher.to(memory_format=torch.channels_last).requires_grad_(False)
+    with progress(f"narrow, {wide.image_size} px", 1 + epochs * math.ceil(len(photos.train) / BATCH)) as advance:
+        views = _views(photos, wide.image_size, generator)
+        with torch.no_grad():
+            student = _pruned(teacher, share, views)
+            _solve(teacher, student, views, generator)
+        advance(note="solved")
+        learned = _teach(teacher, student, photos, wide.image_size, epochs, generator, advance)
+    widths = [block.conv1.out_channels for block in blocks(learned)]
+    truth = photos.validation_truth
+    right, wide_right = (
+        float((predict_logits(network, photos.validation).argmax(axis=1) == truth).mean())
+        for network in (learned, teacher)
+    )
+    checkpoint = replace(
+        wide,
+        state_dict=state_with_norms(learned),
+        epochs=epochs,
+        best_epoch=epochs,
+        seed=seed,
+        precision=choose_precision(),
+        git_commit=git_commit(),
+        widths=widths,
+        wide_accuracy=wide_right,
+    )
+    return Narrowed(checkpoint, right)
+
+
+def width_of(channels: int, share: float) -> int:
+    """How many of a block's inner channels are kept: a multiple of LANE, at least one, at most all."""
+    return min(channels, max(LANE, round(channels * share / LANE) * LANE))
+
+
+def _views(photos: TrainingPhotos, size: int, generator: Generator) -> Tensor:
+    """Crops of training photos, [N, 3, size, size], as many as fit."""
+    fit = SOLVED_BYTES // (64 * (size // 4) ** 2 * 4)  # the first blocks have 64 channels, at a quarter of the size
+    rows = torch.cat([torch.randperm(len(photos.train), generator=generator) for _ in range(SOLVED_VIEWS)])[:fit]
+    parts = (torch.from_numpy(photos.train[part.numpy()]) for part in torch.split(rows, AT_ONCE))
+    return torch.cat([augment(normalise(part), size, generator) for part in parts])
+
+
+def _pruned(wide: Any, share: float, views: Tensor) -> Any:
+    """A copy whose blocks have fewer inner channels: those whose outputs and onward weights are largest."""
+    narrowed = copy.deepcopy(wide)
+    inputs = [_stem(wide, part) for part in torch.split(views, AT_ONCE)]
+    for block, kept in zip(blocks(wide), blocks(narrowed), strict=True):
+        energy = torch.stack([F.relu(block.conv1(part)).square().sum((0, 2, 3)) for part in inputs]).sum(0)
+        energy *= block.conv2.weight.square().sum((0, 2, 3))
+        best = energy.topk(width_of(len(energy), share)).indices.sort().values
+        kept.conv1 = _convolution(block.conv1, block.conv1.weight[best], block.conv1.bias[best])
+        kept.conv2 = _convolution(block.conv2, block.conv2.weight[:, best], block.conv2.bias)
+        inputs = [block(part) for part in inputs]
+    return narrowed
+
+
+def _convolution(like: Any, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    made = nn.Conv2d(weight.shape[1], weight.shape[0], like.kernel_size, like.stride, like.padding)
+    made.weight, made.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return made
+
+
+def _solve(wide: Any, narrowed: Any, views: Tensor, generator: Generator) -> None:
+    """Set each block's second convolution so that its output comes nearest to the wide block's, first block first."""
+    theirs = [_stem(wide, part) for part in torch.split(views, AT_ONCE)]
+    ours = list(theirs)
+    for teacher, student in zip(blocks(wide), blocks(narrowed), strict=True):
+        size = student.conv1.out_channels * 9 + 1
+        gram = torch.zeros(size, size, dtype=torch.float64)
+        moment = torch.zeros(size, student.conv2.out_channels, dtype=torch.float64)
+        for their, our in zip(theirs, ours, strict=True):
+            wanted = teacher.conv2(F.relu(teacher.conv1(their))) + _shortcut(teacher, their) - _shortcut(student, our)
+            seen = F.unfold(F.relu(student.conv1(our)), 3, padding=1)
+            rows = seen.permute(0, 2, 1).flatten(0, 1)
+            chosen = torch.randperm(len(rows), generator=generator)[:SOLVED_ROWS]
+            inputs = F.pad(rows[chosen], (0, 1), value=1.0)  # the bias
+            gram += (inputs.T @ inputs).double()
+            moment += (inputs.T @ wanted.permute(0, 2, 3, 1).flatten(0, 2)[chosen]).double()
+        before = torch.cat([student.conv2.weight.flatten(1), student.conv2.bias[:, None]], dim=1).T.double()
+        ridge = RIDGE * gram.diagonal().mean()
+        solved = torch.linalg.solve(gram + ridge * torch.eye(size, dtype=torch.float64), moment + ridge * before)
+        student.conv2.weight.copy_(solved[:-1].T.reshape(student.conv2.weight.shape))
+        student.conv2.bias.copy_(solved[-1])
+        theirs, ours = [teacher(part) for part in theirs], [student(part) for part in ours]
+
+
+def _teach(
+    teacher: Any, student: Any, photos: TrainingPhotos, size: int, epochs: int, generator: Generator, advance: Advance
+) -> nn.Module:
+    """The student after `epochs`, its weights averaged over the last steps."""
+    mixed = choose_precision() == "bf16"
+    student.to(memory_format=torch.channels_last).requires_grad_(True)
+    student.conv1.requires_grad_(False)
+    total = epochs * math.ceil(len(photos.train) / BATCH)
+    optimiser = torch.optim.AdamW([each for each in student.parameters() if each.requires_grad], LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=total, pct_start=WARM_UP)
+    decay = 1 - 1 / AVERAGED_STEPS
+    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    for epoch in range(1, epochs + 1):
+        for rows in torch.split(torch.randperm(len(photos.train), generator=generator), BATCH):
+            batch = augment(normalise(torch.from_numpy(photos.train[rows.numpy()])), size, generator)
+            truth = F.one_hot(torch.from_numpy(photos.train_truth[rows.numpy()]), len(photos.labels)).float()
+            other, share = torch.randperm(len(rows), generator=generator), torch.rand(len(rows), 1, generator=generator)
+            share *= MOST_MIXED
+            truth = truth.lerp(truth[other], share)
+            batch = batch.lerp(batch[other], share[:, :, None, None]).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                with torch.no_grad():
+                    wanted, answer = _by_block(teacher, batch)
+                given, logits = _by_block(student, batch)
+            loss = _distance(given, wanted) + _disagreement(logits.float(), answer.float())
+            loss = loss + TRUTH_WEIGHT * F.cross_entropy(logits.float(), truth, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(student)
+            advance(note=f"epoch {epoch}/{epochs}, loss {loss.item():.3f}")
+    learned: nn.Module = average.module if total else student
+    return learned.eval()
+
+
+def _by_block(network: Any, batch: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What each block makes of a batch, and the logits [N, C]."""
+    outputs = [_stem(network, batch)]
+    for block in blocks(network):
+        outputs.append(block(outputs[-1]))
+    return outputs[1:], network.fc(network.avgpool(outputs[-1]).flatten(1))
+
+
+def _distance(given: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """The blocks' mean squared errors, each in units of its target's variance, on average."""
+    errors = [F.mse_loss(a.float(), b.float()) / b.float().var() for a, b in zip(given, wanted, strict=True)]
+    return torch.stack(errors).mean()
+
+
+def _disagreement(logits: Tensor, answer: Tensor) -> Tensor:
+    says, should = (F.log_softmax(each / TEMPERATURE, dim=1) for each in (logits, answer))
+    return F.kl_div(says, should, reduction="batchmean", log_target=True) * TEMPERATURE**2
+
+
+def _stem(network: Any, photos: Tensor) -> Tensor:
+    stem: Tensor = network.maxpool(F.relu(network.conv1(photos)))
+    return stem
+
+
+def _shortcut(block: Any, inputs: Tensor) -> Tensor:
+    past: Tensor = inputs if block.downsample is None else block.downsample(inputs)
+    return past
