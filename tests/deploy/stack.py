@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ import yaml
 from tests.deploy.engine import DOCKER, ROOT, Engine
 from tests.pipelines.servers import Airflow
 
-PATIENCE_S = 240
 PROJECT = "dandelion-under-test"
 STAND_INS = ROOT / "tests/deploy/stand_ins"
 WEED = Path(sys.executable).parent / "weed"
@@ -158,20 +155,6 @@ def build_stand_ins(engine: Engine, folder: Path) -> dict[str, str]:
         settings[f"IMAGE_{name.upper()}"] = image = f"dandelion-{name}:stand-in"
         engine.docker("build", "--network", "host", "--target", name, "--tag", image, str(folder))
     return settings
-
-
-def wait_until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENCE_S) -> Any:
-    """What `holds` returns once it is true; what cannot be asked yet is asked again."""
-    deadline = time.monotonic() + seconds
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            if last := holds():
-                return last
-        except (httpx.HTTPError, AssertionError, KeyError, ValueError) as error:
-            last = error
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
 
 
 def predict(port: int, photo: bytes) -> dict[str, Any]:

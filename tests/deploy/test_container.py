@@ -19,9 +19,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.deploy.engine import ROOT, Engine, needs_engine
-from tests.deploy.stack import wait_until
 from tests.photos import photo
 from tests.ui.pages import PATHS, launch, visitor
+from tests.waiting import wait_until
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.engine import ROOT, Engine, needs_engine, offline_docker, offline_podman
-from tests.deploy.stack import wait_until
+from tests.waiting import wait_until
 
 pytestmark = needs_engine
 

@@ -19,9 +19,9 @@ from tests.deploy.stack import (
     copy_into,
     needs_stack,
     predict,
-    wait_until,
 )
 from tests.photos import photo, write_photos
+from tests.waiting import wait_until
 
 pytestmark = [needs_engine, *needs_stack, pytest.mark.timeout(1800)]
 
