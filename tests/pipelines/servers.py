@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import free_port
+from tests.servers import free_port, free_ports
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ class Airflow:
 @contextmanager
 def airflow(folder: Path, **environment: str) -> Iterator[Airflow]:
     """What `make airflow` starts, with a home of its own: scheduler, DAG processor, triggerer, API server."""
-    port, logs, trigger_logs = free_port(), free_port(), free_port()
+    port, logs, trigger_logs = free_ports(3)
     settings = {
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW_PORT": str(port),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -47,12 +46,6 @@ def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **envi
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:

@@ -16,8 +16,9 @@ from runtime.models.catalogue import Catalogue
 from runtime.models.publish import publish
 from runtime.store import open_store
 from tests.bundles import write_bundle
+from tests.servers import free_port
 from tests.ui.conftest import Visit
-from tests.ui.pages import App, app, free_port
+from tests.ui.pages import App, app
 from tests.ui.test_classify import Photos, add, settled
 
 
