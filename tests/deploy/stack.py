@@ -97,7 +97,7 @@ class Stack:
 
     def kill(self, service: str) -> int:
         """End a container's process from outside, as the kernel would: the engine has not been asked to stop it."""
-        pid = int(self.state(service)["Pid"])
+        pid = self.engine.pid(self.container(service))
         os.kill(pid, 9)
         return pid
 
@@ -128,9 +128,13 @@ class GuardedAirflow(Airflow):
 
 
 def impatient(compose: str, *, watched_by: Path) -> str:
-    """The same stack, asked for its health more often, and with the settings of Prometheus from another folder."""
+    """The same stack with the settings of Prometheus from another folder, asked for its health more often.
+
+    It is asked many times before it counts as sick: whoever waits for a sick service is not started at all.
+    """
     text = re.sub(r"^name: .*$", "", compose, flags=re.MULTILINE)  # Debian 12's Compose knows everything but that
     text = re.sub(r"interval: 1[05]s", "interval: 3s", text).replace("interval: 60s", "interval: 20s")
+    text = re.sub(r"retries: \d+", "retries: 60", text)
     return text.replace("./deploy/prometheus:", f"{watched_by}:")
 
 

@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test
 
-pytestmark = needs_engine
+pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first builds the image
 
 MEMORY_BYTES = 256 * 2**20
 VISITORS = 3
