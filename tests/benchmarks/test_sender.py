@@ -158,7 +158,7 @@ def test_who_still_waits_for_a_connection_gives_up_too(send):
         burst = send(Order(port, REQUESTS, Open(100, 0.3, connections=2), timeout_s=0.3))
     assert len(burst.status) > 10
     assert set(burst.status) == {BROKEN}
-    assert burst.seconds < 5
+    assert burst.seconds < 15
 
 
 def test_a_generator_that_ended_says_so():
