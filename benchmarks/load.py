@@ -183,7 +183,7 @@ def _measure(
     sustainable = bench.turn(Closed(SATURATING, bench.seconds)).burst
     assert sustainable is not None  # noqa: S101 - it was sent
     plans: dict[str, Closed | Open] = {_clients(count): Closed(count, bench.seconds) for count in clients}
-    for share in OPEN_SHARES if sustainable.answered else ():
+    for share in OPEN_SHARES if sustainable.rate_per_s else ():
         plans[f"arrivals, {share:.0%} of the most"] = Open(share * sustainable.rate_per_s, bench.seconds)
 
     def totals(burst: InProcess) -> _Turn:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -172,7 +172,8 @@ def _session(program: Sequence[Path], model: Path, threads: int) -> Iterator[Run
     try:
         yield run
     finally:
-        asked.close()
+        with suppress(BrokenPipeError):  # it has ended, and what could not be written is tried again
+            asked.close()
         try:
             process.wait(ENDING_S)
         except subprocess.TimeoutExpired:

@@ -62,7 +62,8 @@ class Feedback:
 
     def start(self) -> None:
         """Send what is spooled, now and whenever the store can be reached again."""
-        self._count_spooled()
+        with self._lock:
+            self._count_spooled()
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,7 +95,7 @@ class Feedback:
                     self._store.write(key, self._spool.read(key)[0], replaces=None)
                 self._spool.delete(key)
                 sent += 1
-        self._count_spooled()
+            self._count_spooled()
         return sent
 
     def _run(self) -> None:
@@ -119,12 +120,13 @@ class Feedback:
             except StoreError as error:
                 self._metrics.feedback.labels("refused").inc()
                 raise SpoolFull(f"the photo can be kept nowhere ({error}); try later") from error
-        self._count_spooled()
+            self._count_spooled()
 
     def _spooled(self) -> Iterator[str]:
         return (entry.key for entry in self._spool.list(f"{FEEDBACK}/"))
 
     def _count_spooled(self) -> None:
+        """To be called with the lock held: else an older count may overwrite a newer one."""
         self.spooled = sum(not key.endswith(".json") for key in self._spooled())
         self._metrics.feedback_spooled.set(self.spooled)
 

@@ -122,16 +122,15 @@ class Follower:
     def pin(self, version: str | None) -> None:
         """Serve `version` and follow nothing, or with None follow the store again. Raises as `load` does."""
         with self._turn:
-            if version is not None and version != self._serving:
-                self._serve(self._load(self._bundle(version), self.catalogue.store.uri))
-            self.cache.pin(version)
+            self._pin(version)
 
     def roll_back(self) -> None:
         """Serve the version before this one and pin it: else the next look would undo it. Raises as `load` does."""
-        previous = self.cache.state.previous
-        if previous is None:
-            raise UnknownVersion("no version served before this one; load one by its name")
-        self.pin(previous)
+        with self._turn:
+            previous = self.cache.state.previous
+            if previous is None:
+                raise UnknownVersion("no version served before this one; load one by its name")
+            self._pin(previous)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -166,8 +165,8 @@ class Follower:
             pointer = self.catalogue.latest()
         except BundleError as error:
             self._status = Status(reachable=True, detail=str(error), latest=None)
-            self._metrics.reloads.labels("refused").inc()
             log.warning("%s", error)
+            self._metrics.reloads.labels("refused").inc()
             return None
         except StoreError as error:
             self._unreachable(error)
@@ -189,6 +188,11 @@ class Follower:
             if version not in self.cache.versions():
                 raise
         return self.cache.open(version)
+
+    def _pin(self, version: str | None) -> None:
+        if version is not None and version != self._serving:
+            self._serve(self._load(self._bundle(version), self.catalogue.store.uri))
+        self.cache.pin(version)
 
     def _begin(self, model: Model) -> Model:
         self._serving = model.name.version
@@ -214,11 +218,11 @@ class Follower:
         times = self._refused[pointer].times + 1 if pointer in self._refused else 0
         patience_s = min(LONGEST_PATIENCE_S, self._poll_s * 2 ** min(times, 20))
         self._refused[pointer] = _Refused(str(error), time.monotonic() + patience_s, times)
-        self._metrics.reloads.labels("refused").inc()
         level = logging.DEBUG if times else logging.WARNING  # one line is enough, however often it is tried again
         log.log(
             level, "refused %s, %s goes on serving: %s", pointer.version, self._serving or "the default bundle", error
         )
+        self._metrics.reloads.labels("refused").inc()
 
     def _unreachable(self, error: Exception) -> None:
         if self._status.reachable or not self._status.detail.startswith("the store cannot"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.photos import write_photos
@@ -13,6 +14,16 @@ from training.dataset import Dataset
 from training.fit import Recipe
 from training.history import best_epoch, write_history
 from training.prepare import prepare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_clients() -> None:
+    """Give httpx a minute where a test names no time: on a busy machine its own 5 s are no sign of a fault.
+
+    There is no setting for it, but all its functions and clients share one default.
+    """
+    default: httpx.Timeout = httpx.get.__kwdefaults__["timeout"]
+    default.connect = default.read = default.write = default.pool = 60
 
 
 @pytest.fixture(scope="session")

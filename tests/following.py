@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from tests.bundles import write_bundle
 from tests.photos import photo
 from tests.servers import Appliance, appliance
 
-WAIT_S = 30
 KEY, ENTRY = new_key()
 ADMIN = {"x-api-key": KEY}
 
@@ -50,13 +47,6 @@ def serving(server: Appliance) -> str:
     return str(
         httpx.post(server.url + "/predict", files={"file": photo()}).raise_for_status().json()["model"]["version"]
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def metric(server: Appliance, name: str, **labels: str) -> float:

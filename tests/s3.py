@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.store import S3Settings, Store, open_store
-from tests.servers import free_port
+from tests.servers import free_ports
 
 START_S = 60
 ACCESS_KEY, SECRET_KEY = "tester", "a-secret-of-the-tests"
@@ -56,6 +56,7 @@ class S3Server:
         ]
         command = [_weed(), "mini", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *arguments]
         command += ["-master.telemetry=false", "-webdav=false"]
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # else two servers at once would want the same ports
         environment = os.environ | {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
@@ -89,7 +90,8 @@ class S3Server:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    server = S3Server(folder, {service + kind: free_port() for service in SERVICES for kind in ("", ".grpc")})
+    names = [service + kind for service in SERVICES for kind in ("", ".grpc")]
+    server = S3Server(folder, dict(zip(names, free_ports(len(names)), strict=True)))
     server.start()
     try:
         yield server

@@ -32,7 +32,7 @@ def advice(target: Target, *options: Option) -> Advice:
 
 def test_the_host_is_measured_and_settings_are_given(tmp_path: Path):
     bundle, photos = write_bundle(tmp_path / "v1"), write_photos(tmp_path / "photos", 2)
-    ran = run("--bundle", bundle, "--photos", photos, "--seconds", 0.3, "--target-ms", 5000, "--out", tmp_path)
+    ran = run("--bundle", bundle, "--photos", photos, "--seconds", 2, "--target-ms", 5000, "--out", tmp_path)
     assert ran.exit_code == 0, ran.output
     assert f"DANDELION_BUNDLE={bundle}\n  DANDELION_THREADS=1\n" in ran.stdout
     told = msgspec.json.decode((tmp_path / "advise.json").read_bytes(), type=Advice)

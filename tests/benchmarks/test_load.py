@@ -26,7 +26,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     chosen = [part for bundle in bundles for part in ("--bundle", bundle)]
     pressed = ("--overload", 4, "--overload-s", 1)
     out = folder / "out"
-    return out, run(*chosen, "--photos", photos, "--rounds", 2, "--seconds", 0.3, *pressed, "--form", "--out", out)
+    return out, run(*chosen, "--photos", photos, "--rounds", 2, "--seconds", 2, *pressed, "--form", "--out", out)
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_every_answer_is_counted_and_the_server_tells_its_stages(result: LoadRes
             assert sum(point.statuses.values()) == sum(len(burst.status) for burst in point.bursts)
             assert set(point.statuses) <= {"200", "503"}
             assert {"decode", "infer", "total"} <= set(point.stages_ms)
-            assert 0 < point.p50_ms.value <= point.p95_ms <= point.p99_ms
+            p50s = [burst.quantile_ms(0.5) for burst in point.bursts]
+            assert 0 < min(p50s) <= point.p95_ms <= point.p99_ms
             assert point.generator_cores > 0
 
 

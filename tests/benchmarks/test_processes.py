@@ -3,40 +3,40 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.neighbours import watched
 from benchmarks.processes import cpu_s, resident_bytes, tree, wait_until_ended
+from tests.waiting import wait_until
 
 BUSY = "import time\nuntil = time.process_time() + 0.4\nwhile time.process_time() < until: pass\nprint(1, flush=True)\n"
-PARENT = f"import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', '''{BUSY}''']); time.sleep(60)"
+TOLD = "import sys\nsys.stdin.readline()\n"  # waits to be told
+PARENT = f"import subprocess, sys, time\nsubprocess.run([sys.executable, '-c', '''{BUSY}{TOLD}''']); time.sleep(60)"
 
 
 @pytest.fixture
 def parent():
-    process = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
     yield process
     process.kill()
     process.wait()
+    process.stdin.close()
     process.stdout.close()
 
 
 def test_a_tree_holds_the_children_while_they_live(parent):
-    deadline = time.monotonic() + 20
-    while len(tree(parent.pid)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(tree(parent.pid)) == 2
+    wait_until(lambda: len(tree(parent.pid)) == 2, "parent and child")
 
 
 def test_the_work_of_a_child_that_has_ended_counts(parent):
     assert parent.stdout.readline() == "1\n"
-    deadline = time.monotonic() + 20
-    while len(tree(parent.pid)) > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert cpu_s(tree(parent.pid)) >= 0.4
+    parent.stdin.write("end\n")
+    # It is no longer there a moment before its parent has heard of its work.
+    wait_until(lambda: len(tree(parent.pid)) == 1 and cpu_s(tree(parent.pid)) >= 0.4, "the child's work counts")
 
 
 def test_the_memory_of_one_process_is_its_rss():
@@ -75,10 +75,13 @@ def test_whoever_stays_is_told():
 def test_a_child_that_is_included_is_no_neighbour(tmp_path: Path):
     stat = tmp_path / "stat"
     stat.write_text("cpu 0 0 0 0 0 0 0 0 0 0\n")
-    child = subprocess.Popen([sys.executable, "-c", BUSY + "time.sleep(60)"], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", TOLD + BUSY + "time.sleep(60)"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         with watched(1, stat) as watch:
             watch.include(child.pid)
+            child.stdin.close()  # it begins
             child.stdout.readline()
             stat.write_text(f"cpu {int(0.4 * os.sysconf('SC_CLK_TCK'))} 0 0 0 0 0 0 0 0 0\n")
         assert watch.seen.busy_cores == pytest.approx(0, abs=0.05)

@@ -24,14 +24,15 @@ from tests.bundles import write_bundle
 def test_the_appliance_refuses_hostile_requests_and_stays_as_it_was(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "v1", size=64)
     arguments = ["robustness", "--bundle", str(bundle), "--bodies", "600", "--seed", "3", "--out", str(tmp_path)]
-    done = CliRunner().invoke(main, arguments)
+    done = CliRunner(env={"DANDELION_BUDGET_MS": "60000"}).invoke(main, arguments)
     result = json.loads((tmp_path / "robustness.json").read_text())
     # So few requests do not warm it up: what memory does is for the long run.
     assert [failure for failure in result["failures"] if "memory grew" not in failure] == []
     assert (done.exit_code == 0) == (result["failures"] == [])
     counts = result["answers"]
     assert sum(sum(statuses.values()) for statuses in counts.values()) == 600
-    assert set(counts["cut streams"]) <= {NO_ANSWER, "400"}
+    # 503: a request that promises more than memory holds may be in the house at the same time.
+    assert set(counts["cut streams"]) <= {NO_ANSWER, "400", "503"}
     assert {"200", "422", "415"} <= set(counts["mutated photos"])
     assert result["memory"][-1]["requests"] == 600
     assert result["stacks_logged"] == 0

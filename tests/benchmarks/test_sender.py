@@ -134,8 +134,8 @@ def test_nonsense_for_an_answer_is_broken(send):
 def test_where_nobody_listens_every_request_is_broken(send):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        burst = send(Order(unused.getsockname()[1], REQUESTS, Closed(2, 0.2)))
-    assert set(burst.status) == {BROKEN}
+        burst = send(Order(unused.getsockname()[1], REQUESTS, Closed(2, 30, requests=4)))
+    assert burst.status == [BROKEN] * 4
 
 
 def test_an_answer_that_never_comes_is_given_up(send):
@@ -144,9 +144,9 @@ def test_an_answer_that_never_comes_is_given_up(send):
         return b""
 
     with server(never) as port:
-        burst = send(Order(port, REQUESTS, Closed(1, 0.1), timeout_s=0.3))
+        burst = send(Order(port, REQUESTS, Closed(1, 1, requests=1), timeout_s=0.3))
     assert burst.status == [BROKEN]
-    assert burst.seconds < 5
+    assert burst.seconds < 15
 
 
 def test_who_still_waits_for_a_connection_gives_up_too(send):
@@ -158,7 +158,7 @@ def test_who_still_waits_for_a_connection_gives_up_too(send):
         burst = send(Order(port, REQUESTS, Open(100, 0.3, connections=2), timeout_s=0.3))
     assert len(burst.status) > 10
     assert set(burst.status) == {BROKEN}
-    assert burst.seconds < 5
+    assert burst.seconds < 15
 
 
 def test_a_generator_that_ended_says_so():

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parent.parent.parent
 START_S = 60
 
@@ -53,6 +55,11 @@ class Engine:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, input=stdin)
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    def pid(self, container: str) -> int:
+        """The process of a container, once it runs: before that the engine says 0, which would be our own group."""
+        inspect = ("inspect", "--format", "{{.State.Pid}}", container)
+        return int(wait_until(lambda: int(self.docker(*inspect)), f"{container} runs"))
 
     def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """A command on the engine's host."""

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ import httpx
 import pytest
 import yaml
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy/prometheus/rules"
 DASHBOARDS = ROOT / "deploy/grafana/dashboards"
-START_S = 30
+START_S = 120
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None or shutil.which("promtool") is None,
@@ -37,23 +39,18 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
-    def wait_for(self, expression: str, accept: Callable[[list[dict[str, Any]]], object] = bool) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if accept(self.query(expression)):
-                return
-            time.sleep(0.25)
-        raise AssertionError(f"{expression} is still {self.query(expression)}")
+    def wait_for(self, expression: str) -> None:
+        wait_until(lambda: self.query(expression), expression, seconds=START_S)
 
 
 @contextmanager
 def prometheus(folder: Path, jobs: dict[str, Sequence[str]], rules: Sequence[str]) -> Iterator[Prometheus]:
-    """Scrape `jobs` (name: addresses) every half second and evaluate the `rules` files as often."""
+    """Scrape `jobs` (name: addresses) every second and evaluate the `rules` files as often."""
     config = folder / "prometheus.yml"
     config.write_text(
         yaml.safe_dump(
             {
-                "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
                 "rule_files": [str(write_fast(RULES / name, folder)) for name in rules],
                 "scrape_configs": [
                     {"job_name": name, "static_configs": [{"targets": list(targets)}]} for name, targets in jobs.items()

@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ import yaml
 from tests.deploy.engine import DOCKER, ROOT, Engine
 from tests.pipelines.servers import Airflow
 
-PATIENCE_S = 240
 PROJECT = "dandelion-under-test"
 STAND_INS = ROOT / "tests/deploy/stand_ins"
 WEED = Path(sys.executable).parent / "weed"
@@ -100,7 +97,7 @@ class Stack:
 
     def kill(self, service: str) -> int:
         """End a container's process from outside, as the kernel would: the engine has not been asked to stop it."""
-        pid = int(self.state(service)["Pid"])
+        pid = self.engine.pid(self.container(service))
         os.kill(pid, 9)
         return pid
 
@@ -131,9 +128,13 @@ class GuardedAirflow(Airflow):
 
 
 def impatient(compose: str, *, watched_by: Path) -> str:
-    """The same stack, asked for its health more often, and with the settings of Prometheus from another folder."""
+    """The same stack with the settings of Prometheus from another folder, asked for its health more often.
+
+    It is asked many times before it counts as sick: whoever waits for a sick service is not started at all.
+    """
     text = re.sub(r"^name: .*$", "", compose, flags=re.MULTILINE)  # Debian 12's Compose knows everything but that
     text = re.sub(r"interval: 1[05]s", "interval: 3s", text).replace("interval: 60s", "interval: 20s")
+    text = re.sub(r"retries: \d+", "retries: 60", text)
     return text.replace("./deploy/prometheus:", f"{watched_by}:")
 
 
@@ -158,20 +159,6 @@ def build_stand_ins(engine: Engine, folder: Path) -> dict[str, str]:
         settings[f"IMAGE_{name.upper()}"] = image = f"dandelion-{name}:stand-in"
         engine.docker("build", "--network", "host", "--target", name, "--tag", image, str(folder))
     return settings
-
-
-def wait_until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENCE_S) -> Any:
-    """What `holds` returns once it is true; what cannot be asked yet is asked again."""
-    deadline = time.monotonic() + seconds
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            if last := holds():
-                return last
-        except (httpx.HTTPError, AssertionError, KeyError, ValueError) as error:
-            last = error
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
 
 
 def predict(port: int, photo: bytes) -> dict[str, Any]:

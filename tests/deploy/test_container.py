@@ -19,14 +19,14 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.deploy.engine import ROOT, Engine, needs_engine
-from tests.deploy.stack import wait_until
 from tests.photos import photo
 from tests.ui.pages import PATHS, launch, visitor
+from tests.waiting import wait_until
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test
 
-pytestmark = needs_engine
+pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first builds the image
 
 MEMORY_BYTES = 256 * 2**20
 VISITORS = 3

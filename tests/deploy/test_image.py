@@ -20,6 +20,8 @@ DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
 LOCKS = sorted((ROOT / "deploy").glob("*/requirements.lock"))
 BASE = "dandelion-base:trixie"
 
+pytestmark = pytest.mark.timeout(1800)  # the first builds the image
+
 
 @needs_engine
 def test_it_answers_for_a_photo_without_network_in_256_mb_on_one_cpu(image: str) -> None:

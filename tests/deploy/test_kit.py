@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.engine import ROOT, Engine, needs_engine, offline_docker, offline_podman
-from tests.deploy.stack import wait_until
+from tests.waiting import wait_until
 
-pytestmark = needs_engine
+pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first builds the images, and three more
 
 NEWER = "FROM {image}\nLABEL newer=yes\n"
 BROKEN = 'FROM {image}\nCMD ["no_such_module"]\n'
@@ -30,7 +30,7 @@ class Host:
         self.command = root / "usr/local/bin/dandelion"
 
     def do(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        return self.engine.run(*command, DANDELION_ROOT=str(self.root), DANDELION_WAIT_S="15")
+        return self.engine.run(*command, DANDELION_ROOT=str(self.root), DANDELION_WAIT_S="90")
 
     def dandelion(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return self.do(self.command, *arguments)
@@ -39,7 +39,7 @@ class Host:
         return (self.root / "var/lib/dandelion-kit/current").read_text().split()[1]
 
     def health(self) -> str:
-        program = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/health', timeout=5).status)"
+        program = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/health', timeout=60).status)"
         return self.do("python3", "-c", program).stdout.strip()
 
 
@@ -139,8 +139,7 @@ def test_it_installs_and_answers(installed: Host) -> None:
 
 
 def test_it_comes_back_when_its_process_is_killed(installed: Host) -> None:
-    pid = installed.engine.docker("inspect", "--format", "{{.State.Pid}}", "dandelion").strip()
-    os.kill(int(pid), 9)
+    os.kill(installed.engine.pid("dandelion"), 9)
     wait_until(lambda: installed.health() == "200", "it is back")
 
 

@@ -16,9 +16,9 @@ from runtime.models.publish import publish
 from runtime.store import open_store
 from tests.bundles import write_bundle
 from tests.deploy.engine import DOCKER, Engine, needs_engine
-from tests.deploy.stack import wait_until
 from tests.s3 import S3Server
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first to build the images of MLflow and Airflow
 

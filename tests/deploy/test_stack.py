@@ -19,9 +19,9 @@ from tests.deploy.stack import (
     copy_into,
     needs_stack,
     predict,
-    wait_until,
 )
 from tests.photos import photo, write_photos
+from tests.waiting import wait_until
 
 pytestmark = [needs_engine, *needs_stack, pytest.mark.timeout(1800)]
 
@@ -180,11 +180,13 @@ def test_nothing_is_lost_when_all_of_it_goes_down_and_up(stack: Stack, airflow: 
 def test_what_is_killed_comes_back_by_itself_and_photos_are_answered_meanwhile(
     service: str, stack: Stack, published: str
 ) -> None:
+    for port in (API, UI):  # the case before may have killed one of them
+        wait_until(serves(port, published), f"port {port} serves {published}")
     pid = stack.kill(service)
     for name, port in (("api", API), ("ui", UI)):
         if name != service:
             assert predict(port, photo())["model"]["version"] == published
-    wait_until(lambda: stack.state(service)["Running"] and stack.state(service)["Pid"] != pid, f"{service} is back")
+    wait_until(lambda: stack.state(service)["Pid"] not in (0, pid), f"{service} is back")
 
 
 def test_all_that_was_killed_works_again(stack: Stack, airflow: GuardedAirflow, published: str) -> None:

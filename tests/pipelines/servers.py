@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import free_port
+from tests.servers import free_port, free_ports
+from tests.waiting import wait_until
 
-START_S = 180
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PASSWORD = "a-password-of-the-tests"
@@ -28,15 +27,6 @@ PASSWORD = "a-password-of-the-tests"
 needs_postgres = pytest.mark.skipif(
     not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="install postgresql (Debian's package)"
 )
-
-
-def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = START_S, every_s: float = 0.2) -> Any:
-    """What `condition` returns as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(every_s)
-    return found
 
 
 @contextmanager
@@ -158,7 +148,7 @@ class Airflow:
 @contextmanager
 def airflow(folder: Path, **environment: str) -> Iterator[Airflow]:
     """What `make airflow` starts, with a home of its own: scheduler, DAG processor, triggerer, API server."""
-    port, logs, trigger_logs = free_port(), free_port(), free_port()
+    port, logs, trigger_logs = free_ports(3)
     settings = {
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW_PORT": str(port),

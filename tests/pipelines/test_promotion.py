@@ -23,11 +23,10 @@ from runtime.models.catalogue import Catalogue
 from runtime.models.publish import publish
 from runtime.store import Conflict
 from tests.bundles import write_bundle
-from tests.following import WAIT_S
 from tests.photos import photo
-from tests.pipelines.servers import wait_until
 from tests.pipelines.steps import places_in
 from tests.servers import appliance
+from tests.waiting import wait_until
 from training.checkpoint import Checkpoint
 from training.crossvalidate import checkpoint_of, split_of, train_fold
 from training.dataset import Dataset
@@ -126,7 +125,7 @@ def test_a_better_one_is_served_without_a_restart(bundles: dict[str, Bundle], da
         assert verdict.difference
         assert verdict.difference > 0
         release(bundles["good"], places.models_store, promote=True, tag=tag, checkpoint=None)
-        wait_until(lambda: version() == "v-good", "the better one serves", seconds=WAIT_S)
+        wait_until(lambda: version() == "v-good", "the better one serves")
 
 
 def test_a_verdict_does_not_outlive_its_champion(bundles: dict[str, Bundle], dataset: Dataset, tmp_path: Path):

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.photos import photo, write_photos
-from tests.pipelines.servers import Airflow, airflow, mlflow_server, needs_postgres, postgres, wait_until
+from tests.pipelines.servers import Airflow, airflow, mlflow_server, needs_postgres, postgres
 from tests.s3 import S3Server
 from tests.servers import appliance
 from tests.training.test_fetch import serving as serving_photos
+from tests.waiting import wait_until
 
 pytestmark = [needs_postgres, pytest.mark.timeout(1800)]
 
@@ -118,7 +119,7 @@ def published(world: World) -> dict[str, Any]:
 
 def test_from_a_web_server_to_an_answer(world: World, published: dict[str, Any]):
     version = published["version"]
-    wait_until(lambda: world.serving() == version, "the appliance serves it", seconds=60)
+    wait_until(lambda: world.serving() == version, "the appliance serves it")
     assert published["pointed"]
     store = world.s3.open("s3://scheduler-data")
     assert len([entry for entry in store.list("raw/") if entry.key.endswith(".jpg")]) == 48
@@ -191,7 +192,7 @@ def test_accepted_corrections_start_a_retraining_that_learns_from_them(world: Wo
     assert world.airflow.result(RETRAIN, run, "sync")["feedback"] == ENOUGH
     released = world.airflow.result(RETRAIN, run, "train_and_release.publish")
     if released["pointed"]:
-        wait_until(lambda: world.serving() == released["version"], "the appliance serves it", seconds=60)
+        wait_until(lambda: world.serving() == released["version"], "the appliance serves it")
     else:
         assert world.serving() == published["version"]
 

@@ -85,6 +85,7 @@ def test_tasks_on_machines_without_a_common_disk_hand_on_through_the_store(sourc
     assert result["alias"] == "champion"
 
 
+@pytest.mark.timeout(1800)
 def test_killed_in_the_middle_of_any_task_it_goes_on(source: Path, tmp_path: Path):
     places = places_in(tmp_path)
     names = list(tasks(places, source))

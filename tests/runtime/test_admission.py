@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +12,27 @@ def line(**changes: float) -> Line:
     return Line(2, budget_s=settings["budget_s"], max_held_bytes=int(settings["max_held_bytes"]))
 
 
-def work(line: Line, seconds: float, times: int) -> None:
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("runtime.admission.time", SimpleNamespace(perf_counter=clock))
+    return clock
+
+
+def work(line: Line, clock: Clock, seconds: float, times: int) -> None:
     for _ in range(times):
         with line.place(), line.working(1):
-            time.sleep(seconds)
+            clock.now += seconds
 
 
 def test_an_empty_line_expects_no_wait():
@@ -31,26 +48,26 @@ def test_free_workers_are_no_wait():
             assert two.expected_wait_s > 0
 
 
-def test_the_wait_follows_the_measured_service_time():
+def test_the_wait_follows_the_measured_service_time(clock: Clock):
     quick, slow = line(), line()
-    work(quick, 0.0, 80)
-    work(slow, 0.05, 80)
+    work(quick, clock, 0.0, 80)
+    work(slow, clock, 0.05, 80)
     with quick.place(20), slow.place(20):
         assert quick.expected_wait_s < 0.1
         assert slow.expected_wait_s > 3 * quick.expected_wait_s
 
 
-def test_photos_that_were_served_together_count_as_many():
+def test_photos_that_were_served_together_count_as_many(clock: Clock):
     batches = line()
     with batches.place(80), batches.working(80):
-        pass
+        clock.now += 0.08
     with batches.place(20):
         assert batches.expected_wait_s < 0.1
 
 
-def test_beyond_the_budget_the_newcomer_is_told_when_to_come_again():
+def test_beyond_the_budget_the_newcomer_is_told_when_to_come_again(clock: Clock):
     crowded = line(budget_s=0.1)
-    work(crowded, 0.02, 1)
+    work(crowded, clock, 0.02, 1)
     with crowded.place(200):
         with pytest.raises(Overloaded, match=r"try again in \d+ s") as refused, crowded.place():
             pass

@@ -14,10 +14,11 @@ Outcomes = Sequence[bytes | Exception]
 
 
 class Recorder:
-    """Work that notes what was drawn together; it waits for `gate` first."""
+    """Work that notes what was drawn together; it waits for `gate` first, and sets `begun` with the first photo."""
 
     def __init__(self, *, slow_s: float = 0.0) -> None:
         self.gate = threading.Event()
+        self.begun = threading.Event()
         self.batches: list[list[bytes]] = []
         self._slow_s = slow_s
         self._lock = threading.Lock()
@@ -31,12 +32,20 @@ class Recorder:
         with self._lock:  # one worker after the other: each is seen to leave the others their share
             batch = []
             for photo in photos:
-                time.sleep(self._slow_s)
+                self.begun.set()
+                if self._slow_s:
+                    time.sleep(self._slow_s)
                 batch.append(photo)
             self.batches.append(batch)
         if b"all fail" in batch:
             raise RuntimeError("no memory")
         return [ValueError("broken") if photo == b"broken" else photo.upper() for photo in batch]
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos are gathered for however long it takes: a busy machine is no slow photo."""
+    monkeypatch.setattr("runtime.batcher.GATHERING_S", 60)
 
 
 def batched(work: Recorder, photos: Sequence[bytes], *, workers: int = 1) -> list[bytes | BaseException]:
@@ -56,6 +65,7 @@ def batched(work: Recorder, photos: Sequence[bytes], *, workers: int = 1) -> lis
         pool.close()
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_those_who_wait_are_taken_up_together_and_each_gets_its_own_answer():
     photos = [f"photo {i}".encode() for i in range(2 * MOST + 2)]
     work = Recorder()
@@ -64,6 +74,7 @@ def test_those_who_wait_are_taken_up_together_and_each_gets_its_own_answer():
     assert work.drawn == photos  # in the order of their coming
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_no_worker_takes_what_another_could_do_at_once():
     work = Recorder()
     batched(work, [b"a", b"b", b"c", b"d"], workers=2)
@@ -77,6 +88,7 @@ def test_slow_photos_are_not_gathered():
     assert work.batches == [[b"a"], [b"b"], [b"c"]]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_large_photo_lets_none_beside_it_wait():
     large = bytes(LARGE_BYTES + 1)
     work = Recorder()
@@ -90,6 +102,7 @@ def test_an_error_is_of_its_photo_alone():
     assert others == [b"A", b"B"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_failure_of_the_work_itself_is_heard_by_all_that_it_took_and_by_no_other():
     outcomes = batched(Recorder(), [b"all fail", *[b"beside"] * (MOST - 1), b"next", b"last"])
     assert [str(outcome) for outcome in outcomes[:MOST]] == ["no memory"] * MOST
@@ -133,7 +146,7 @@ def test_who_leaves_after_it_was_taken_up_gets_its_answer():
 
     async def ask() -> bytes:
         async def gone() -> None:
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(work.begun.wait, 10)
 
         return await Batcher[bytes](pool, work).do(b"photo", gone)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from tests.bundles import write_bundle
 from tests.photos import photo
 from tests.s3 import s3_server
 from tests.servers import Appliance, appliance
-
-WAIT_S = 30
+from tests.waiting import wait_until
 
 
 def send(server: Appliance, data: bytes = b"", label: str | None = "grass", **fields: str) -> httpx.Response:
@@ -87,10 +85,7 @@ def test_photos_wait_on_disk_while_the_store_is_away_even_across_a_restart(
         with appliance(tmp_path, "--bundle", str(bundle), **environment):
             s3.start()
             spool = open_store(str(tmp_path / "cache" / "spool"))
-            deadline = time.monotonic() + WAIT_S
-            while list(spool.list()):
-                assert time.monotonic() < deadline, "photos still wait on disk"
-                time.sleep(0.1)
+            wait_until(lambda: not list(spool.list()), "no photo waits on disk")
             sent = {entry.key.split("/")[-1].split(".")[0] for entry in store.list("feedback/grass/")}
             assert sent == {hashlib.sha256(photo("grass", seed)).hexdigest() for seed in (1, 2)}
 

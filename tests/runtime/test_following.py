@@ -6,17 +6,20 @@ import time
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from runtime.bundle import MODEL
 from runtime.default import default_bundle
 from runtime.models.catalogue import POINTER, SIGNATURE, key_of
+from runtime.models.publish import add
 from runtime.models.signature import new_keys, sign, signing_key
 from runtime.store import open_store
 from tests.bundles import change_manifest, write_bundle
-from tests.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving, wait_for
+from tests.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving
 from tests.s3 import S3Server
 from tests.servers import appliance
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -36,8 +39,8 @@ def test_a_new_version_serves_without_a_restart_and_is_remembered(followed: Foll
     followed.publish("v1")
     with followed.serve() as server:
         followed.publish("v2")
-        wait_for(lambda: serving(server) == "v2")
-        assert metric(server, "dandelion_reloads_total", outcome="loaded") >= 1
+        wait_until(lambda: metric(server, "dandelion_reloads_total", outcome="loaded") >= 1)
+        assert serving(server) == "v2"
         assert metric(server, "dandelion_model_info", version="v2") == 1
         assert metric(server, "dandelion_model_info", version="v1") == 0
         assert server.stop() == 0
@@ -57,11 +60,12 @@ def damage(followed: Followed, kind: str) -> None:
     if kind == "pointer":
         followed.store.write(POINTER, b'{"version":"v2"}')
         return
-    followed.publish("v2")
+    pointer = add(write_bundle(followed.folder / "v2"), followed.store)
     if kind == "truncated":
         followed.store.write(key_of("v2", MODEL), followed.store.read(key_of("v2", MODEL))[0][:50])
     if kind == "absent":
         followed.store.delete(key_of("v2", MODEL))
+    followed.store.write(POINTER, msgspec.json.encode(pointer))  # last: a look in between must not find it whole
 
 
 @pytest.mark.parametrize("kind", ["wrong answers", "truncated", "absent", "pointer"])
@@ -69,7 +73,7 @@ def test_a_bad_version_is_refused_and_the_old_one_serves_on(followed: Followed, 
     followed.publish("v1")
     with followed.serve(DANDELION_POLL_S="0.5") as server:
         damage(followed, kind)
-        wait_for(lambda: refusals(server) >= 1)
+        wait_until(lambda: refusals(server) >= 1)
         assert serving(server) == "v1"
         if kind != "pointer":
             health = httpx.get(server.url + "/health").json()
@@ -78,7 +82,7 @@ def test_a_bad_version_is_refused_and_the_old_one_serves_on(followed: Followed, 
             listed = {row["version"]: row for row in httpx.get(server.url + "/models").json()["versions"]}
             assert listed["v2"]["status"] == "refused"
         followed.publish("v3")
-        wait_for(lambda: serving(server) == "v3")
+        wait_until(lambda: serving(server) == "v3")
     log = (followed.folder / "appliance.log").read_text()
     assert "Traceback" not in log
     assert any("v1 goes on serving" in line or "latest.json" in line for line in log.splitlines())
@@ -92,7 +96,7 @@ def test_with_a_public_key_only_signed_versions_serve(followed: Followed):
     with followed.serve(DANDELION_PUBLIC_KEY=public) as server:
         assert serving(server) == "v1"
         followed.publish("v2")
-        wait_for(lambda: refusals(server) >= 1)
+        wait_until(lambda: refusals(server) >= 1)
         assert serving(server) == "v1"
         reasons = httpx.get(server.url + "/health").json()["reasons"]
         assert any("is not signed" in reason for reason in reasons)
@@ -102,14 +106,14 @@ def test_without_a_model_in_the_store_the_default_serves_until_there_is_one(foll
     with followed.serve() as server:
         assert serving(server) == default_bundle().name
         followed.publish("v1")
-        wait_for(lambda: serving(server) == "v1")
+        wait_until(lambda: serving(server) == "v1")
 
 
 def test_an_operator_lists_loads_pins_and_rolls_back(followed: Followed):
     followed.publish("v1")
     with followed.serve() as server, httpx.Client(base_url=server.url) as client:
         followed.publish("v2")
-        wait_for(lambda: serving(server) == "v2")
+        wait_until(lambda: serving(server) == "v2")
         listing = client.get("/models").json()
         assert [row["version"] for row in listing["versions"]] == ["v1", "v2"]
         assert (listing["serving"], listing["latest"], listing["pinned"]) == ("v2", "v2", None)
@@ -120,7 +124,7 @@ def test_an_operator_lists_loads_pins_and_rolls_back(followed: Followed):
         time.sleep(0.5)
         assert serving(server) == "v1"
         assert client.post("/models/pin", headers=ADMIN, json={"version": None}).json()["pinned"] is None
-        wait_for(lambda: serving(server) == "v3")
+        wait_until(lambda: serving(server) == "v3")
         assert client.post("/models/pin", headers=ADMIN, json={"version": "v2"}).json()["serving"] == "v2"
         assert client.post("/models/v9/load", headers=ADMIN).status_code == 404
         assert server.stop() == 0
@@ -133,8 +137,12 @@ def test_a_version_is_loaded_by_hand(followed: Followed):
     followed.publish("v2")
     with followed.serve(DANDELION_POLL_S="3600") as server:
         assert serving(server) == "v2"
-        assert httpx.post(server.url + "/models/v1/load", headers=ADMIN).json()["serving"] == "v1"
-        assert serving(server) == "v1"
+
+        def loaded() -> bool:  # asked again where the first look at the store came after, and went back to v2
+            answer = httpx.post(server.url + "/models/v1/load", headers=ADMIN)
+            return answer.json()["serving"] == serving(server) == "v1"
+
+        wait_until(loaded)
 
 
 def test_only_an_administrator_changes_the_model(followed: Followed):
@@ -168,10 +176,10 @@ def test_the_store_may_be_killed_and_come_back(mortal_s3: S3Server, tmp_path: Pa
     with followed.serve(**mortal_s3.environment) as server:
         assert serving(server) == "v1"
         mortal_s3.kill()
-        wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "degraded")
+        wait_until(lambda: httpx.get(server.url + "/health").json()["status"] == "degraded")
         assert serving(server) == "v1"
         assert httpx.get(server.url + "/health/ready").status_code == 200
         mortal_s3.start()
         followed.publish("v2")
-        wait_for(lambda: serving(server) == "v2")
-        wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "ok")
+        wait_until(lambda: serving(server) == "v2")
+        wait_until(lambda: httpx.get(server.url + "/health").json()["status"] == "ok")

@@ -26,19 +26,19 @@ SOI = 2
 
 def test_a_jpeg_of_a_million_segments_is_refused_at_once() -> None:
     data = photo()
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CorruptImage, match=f"more than {MAX_PARTS} segments before the picture"):
         decode(data[:SOI] + b"\xff\xe3\x00\x02" * 1_000_000 + data[SOI:], SPEC)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused_at_once() -> None:
     data = encode(draw_photo("grass", 1, (2000, 2000)), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CorruptImage, match=f"more than {MAX_SCANS} scans"):
         decode(data[:-2] + scan[:16] * 1000 + b"\xff\xd9", SPEC)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_an_ordinary_progressive_jpeg_with_data_behind_it_is_taken() -> None:
@@ -50,10 +50,10 @@ def test_an_ordinary_progressive_jpeg_with_data_behind_it_is_taken() -> None:
 def test_a_png_of_a_million_chunks_is_refused_at_once() -> None:
     data = photo(format="PNG")
     chunk = struct.pack(">I", 0) + b"prVt" + struct.pack(">I", zlib.crc32(b"prVt"))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CorruptImage, match=f"more than {MAX_PARTS} chunks"):
         decode(data[:33] + chunk * 1_000_000 + data[33:], SPEC)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("kind", [b"iCCP", b"zTXt", b"iTXt"])

@@ -16,8 +16,10 @@ import pytest
 
 import runtime
 from tests.bundles import write_bundle
+from tests.following import metric
 from tests.photos import photo
 from tests.servers import appliance
+from tests.waiting import wait_until
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +104,7 @@ def test_sigterm_lets_the_request_under_way_finish(tmp_path: Path) -> None:
         address = urlsplit(running.url)
         with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
             connection.sendall(head.encode() + data[:100])
-            time.sleep(0.3)  # so that the server has begun to read it
+            wait_until(lambda: metric(running, "dandelion_in_flight") >= 2, "it is read, beside the metrics")
             running.process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert running.process.poll() is None

@@ -16,10 +16,11 @@ from runtime.bundle import MANIFEST, MODEL
 from runtime.models.catalogue import POINTER, SIGNATURE, Pointer, key_of
 from runtime.models.signature import new_keys, sign, signing_key
 from tests.bundles import change_manifest, write_bundle
-from tests.following import Followed, refusals, serving, wait_for
+from tests.following import Followed, refusals, serving
 from tests.photos import photo
 from tests.s3 import S3Server
 from tests.servers import Appliance
+from tests.waiting import wait_until
 
 SWAPS, CLIENTS = 100, 3
 DAMAGES = ("altered", "truncated", "unsigned", "wrong answers")
@@ -88,19 +89,19 @@ def test_a_hundred_changes_fail_no_request_and_let_no_bad_model_in(mortal_s3: S3
             version = f"v{number:03}"
             if number == SWAPS // 2:
                 mortal_s3.kill()
-                wait_for(lambda: httpx.get(server.url + "/health").json()["status"] == "degraded")
+                wait_until(lambda: httpx.get(server.url + "/health").json()["status"] == "degraded")
                 mortal_s3.start()
             if number % 5 == 0:
                 refused += 1
                 before = refusals(server)
                 publisher.publish(version, damage=next(damages))
-                wait_for(lambda before=before: refusals(server) > before)
+                wait_until(lambda before=before: refusals(server) > before)
                 assert serving(server) == good
             else:
                 good = version
                 served.add(good)
                 publisher.publish(good)
-                wait_for(lambda good=good: serving(server) == good)
+                wait_until(lambda good=good: serving(server) == good)
     assert {status for status, _ in answers} == {200}
     assert {version for _, version in answers} <= served
     assert refused == SWAPS // 5

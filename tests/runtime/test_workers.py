@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 import weakref
 
 import pytest
 
 from runtime.workers import Workers
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def test_so_many_jobs_run_at_once_and_the_others_wait_in_their_order(workers: Wo
     order: list[int] = []
     running, most = 0, 0
     lock = threading.Lock()
+    both = threading.Barrier(2, timeout=60)
 
     def job(number: int) -> None:
         nonlocal running, most
@@ -39,7 +40,7 @@ def test_so_many_jobs_run_at_once_and_the_others_wait_in_their_order(workers: Wo
             order.append(number)
             running += 1
             most = max(most, running)
-        time.sleep(0.01)
+        both.wait()
         with lock:
             running -= 1
 
@@ -56,8 +57,8 @@ def test_the_worker_that_worked_last_works_next(workers: Workers):
     async def names() -> list[str]:
         found = []
         for _ in range(10):
+            wait_until(lambda: len(workers._idle) == workers.count, "all are idle", every_s=0.001)
             found.append(await workers.run(lambda: threading.current_thread().name))
-            await asyncio.sleep(0.01)  # the worker goes back to the idle ones
         return found
 
     assert len(set(asyncio.run(names()))) == 1
@@ -75,7 +76,7 @@ def test_closing_finishes_what_was_submitted_and_what_that_asks_for():
     pool = Workers(1, name="closing", begin=lambda: None)
 
     def first() -> None:
-        time.sleep(0.1)
+        wait_until(lambda: pool._closing, "the pool is being closed")
         pool.submit(lambda: done.append("asked for by a job"))
 
     pool.submit(first)
@@ -96,22 +97,25 @@ def test_an_idle_worker_keeps_nothing_of_its_last_job(workers: Workers):
         return weakref.ref(model)
 
     seen = asyncio.run(use())
-    deadline = time.monotonic() + 5
-    while seen() and time.monotonic() < deadline:
+
+    def forgotten() -> bool:
         gc.collect()
-        time.sleep(0.01)
-    assert seen() is None
+        return seen() is None
+
+    wait_until(forgotten, "the model is forgotten")
 
 
 def test_a_job_whose_caller_gave_up_is_not_done(workers: Workers):
     done: list[int] = []
+    gave_up = threading.Event()
 
     async def give_up() -> None:
-        busy = [asyncio.ensure_future(workers.run(lambda: time.sleep(0.2))) for _ in range(2)]
+        busy = [asyncio.ensure_future(workers.run(lambda: gave_up.wait(60))) for _ in range(2)]
         await asyncio.sleep(0)
         waiting = asyncio.ensure_future(workers.run(lambda: done.append(1)))
         await asyncio.sleep(0)
         waiting.cancel()
+        gave_up.set()
         await asyncio.gather(*busy)
         await workers.run(lambda: None)
 

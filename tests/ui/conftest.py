@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.bundles import write_bundle
 from tests.photos import photo
-from tests.ui.pages import App, Visitor, app, launch, visitor
+from tests.ui.pages import PATIENCE_MS, App, Visitor, app, launch, visitor
 
 Visit = Callable[..., Visitor]
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

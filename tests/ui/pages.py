@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
 
+from tests.waiting import wait_until
+
 CHROMIUM = "/usr/bin/chromium"
 START_S = 60
+PATIENCE_MS = 60_000  # a busy machine draws slowly; only a failure waits to the end
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 PATHS = ("/", "/live", "/monitor", "/versions", "/benchmark")
@@ -49,12 +52,6 @@ def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **envi
         process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -68,6 +65,16 @@ def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
                 pass
         time.sleep(0.05)
     raise AssertionError(f"it did not start:\n{log.read_text()}")
+
+
+def until(page: Page, holds: Callable[[], Any]) -> None:
+    """Wait for what the page makes true over here: its events are heard only while Playwright is asked something."""
+
+    def asked() -> Any:
+        page.wait_for_timeout(50)
+        return holds()
+
+    wait_until(asked, "what the page should do")
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -118,7 +125,7 @@ def visitor(
         is_mobile=narrow,
         permissions=["camera"],
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     guest = Visitor(context, context.new_page(), url)
 
     def watch(request: Request) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import write_bundle
+from tests.servers import free_port
 from tests.ui.conftest import Visit
-from tests.ui.pages import app, free_port
+from tests.ui.pages import app
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

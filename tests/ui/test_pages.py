@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from runtime.models.publish import publish
 from runtime.store import open_store
 from tests.bundles import write_bundle
 from tests.ui.conftest import Visit
-from tests.ui.pages import NARROW, PATHS, WIDE, App, app
+from tests.ui.pages import NARROW, PATHS, WIDE, App, app, until
 from tests.ui.test_classify import Photos, add, settled
 from ui.threads import counts
 
@@ -38,13 +39,21 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield running
 
 
+STAYS_S = 20  # what is a barrier for so long is no passing look
 STILL = """() => document.getAnimations().every(
     (moving) => moving.playState !== "running" || moving.effect.getTiming().iterations === Infinity
 )"""
 
 
 def serious(page: Page) -> list[str]:
-    """The serious barriers on the page, once what appears has appeared: half-faded text has too little contrast."""
+    """The serious barriers that stay: half-faded text has too little contrast, and more may appear while we look."""
+    deadline = time.monotonic() + STAYS_S
+    while (found := serious_now(page)) and time.monotonic() < deadline:
+        pass
+    return found
+
+
+def serious_now(page: Page) -> list[str]:
     page.wait_for_timeout(300)
     page.wait_for_function(STILL)
     found = Axe().run(page).response["violations"]
@@ -106,21 +115,27 @@ def test_the_look_follows_the_system_and_is_switched(visit: Visit):
     assert page.evaluate(background) == light
 
 
+# In the page itself: what the browser tells of its requests may come late, and in another order.
+COUNTING = """
+  const ask = window.fetch;
+  let underWay = 0;
+  window.most = 0;
+  window.fetch = async (address, options) => {
+    if (!String(address).includes("/ui/api/")) return ask(address, options);
+    window.most = Math.max(window.most, ++underWay);
+    try {
+      return await ask(address, options);
+    } finally {
+      underWay -= 1;
+    }
+  };
+"""
+
+
 def test_the_camera_is_classified_one_frame_at_a_time(visit: Visit):
-    page = visit().open("/live")
-    under_way, most = 0, 0
-
-    def begin(_: object) -> None:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-
-    def end(_: object) -> None:
-        nonlocal under_way
-        under_way -= 1
-
-    page.on("request", lambda request: begin(request) if "/ui/api/" in request.url else None)
-    page.on("requestfinished", lambda request: end(request) if "/ui/api/" in request.url else None)
+    guest = visit()
+    guest.page.add_init_script(COUNTING)
+    page = guest.open("/live")
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator(".verdict")).to_contain_text("%")
     expect(page.locator(".rate").first).not_to_have_text("0 frames a second")
@@ -132,7 +147,7 @@ def test_the_camera_is_classified_one_frame_at_a_time(visit: Visit):
     assert serious(page) == []
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
-    assert most == 1
+    assert page.evaluate("most") == 1
 
 
 def test_a_slow_host_has_one_frame_of_the_camera_and_never_a_line_of_them(visit: Visit):
@@ -145,12 +160,12 @@ def test_a_slow_host_has_one_frame_of_the_camera_and_never_a_line_of_them(visit:
     page.route("**/ui/api/explain", hold)
     page.get_by_role("button", name="Start the camera").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    until(page, lambda: asked)
     page.wait_for_timeout(1500)
     assert len(asked) == 1
     asked[0].continue_()
     expect(page.locator(".verdict")).to_contain_text("%")
-    page.wait_for_timeout(500)
-    assert len(asked) == 2
+    until(page, lambda: len(asked) == 2)
     page.unroute("**/ui/api/explain")
 
 
