@@ -12,6 +12,7 @@ from runtime.default import default_bundle
 from runtime.engine import Engine
 from runtime.feedback import Feedback
 from runtime.follower import Follower
+from runtime.memory import Tidying
 from runtime.metrics import Metrics
 from runtime.model import Model
 from runtime.models.cache import Cache
@@ -32,18 +33,21 @@ class Appliance:
     feedback: Feedback | None
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
+    tidying: Tidying = field(default_factory=Tidying)
     release: str = field(default_factory=partial(version, "dandelion"))
 
     def start(self) -> None:
-        """Begin to follow the models and to send what is spooled."""
+        """Begin to follow the models, to send what is spooled and to keep memory tidy."""
+        self.tidying.start()
         if self.follower:
             self.follower.start(self.engine.swap)
         if self.feedback:
             self.feedback.start()
 
     def stop(self) -> None:
-        """Stop both, and finish the photos under way."""
+        """Stop all that, and finish the photos under way."""
         self.stopping = True
+        self.tidying.stop()
         if self.follower:
             self.follower.stop()
         if self.feedback:

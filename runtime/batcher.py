@@ -18,7 +18,6 @@ from typing import Any, Generic, TypeVar
 
 from runtime.workers import Workers, settle
 
-MOST = 8  # photos at once: more would gain little, and the first would wait for the last
 LARGE_BYTES = 1 << 18  # a photo of so many begins a batch of its own: those beside it would wait for its decoding
 GATHERING_S = 0.01  # after so long with the first of them no more are taken up: they are large, and gain nothing
 
@@ -42,13 +41,14 @@ class _Ticket(Generic[Done]):
 class Batcher(Generic[Done]):
     """The line before the workers; all who stand in it belong to one event loop."""
 
-    def __init__(self, workers: Workers, work: Work[Done]) -> None:
+    def __init__(self, workers: Workers, work: Work[Done], most: Callable[[], int]) -> None:
         """`work` is done by a worker: it draws photos from the iterator and returns an outcome for each that it drew.
 
-        How many it is given is decided while it draws. The workers may have other jobs, too.
+        How many it is given is decided while it draws, `most` at once. The workers may have other jobs, too.
         """
         self._workers = workers
         self._work = work
+        self._most = most
         self._lock = threading.Lock()
         self._waiting: deque[_Ticket[Done]] = deque()
         self._busy = 0
@@ -108,7 +108,7 @@ class Batcher(Generic[Done]):
     def _draw(self, tickets: list[_Ticket[Done]]) -> Iterator[bytes]:
         began = time.perf_counter()
         with self._lock:
-            share = min(MOST, math.ceil(len(self._waiting) / self._workers.count))
+            share = min(self._most(), math.ceil(len(self._waiting) / self._workers.count))
         while len(tickets) < share and time.perf_counter() - began < GATHERING_S:
             with self._lock:
                 if not self._waiting or (tickets and len(self._waiting[0].photo) > LARGE_BYTES):

@@ -26,7 +26,11 @@ from runtime.settings import Settings
 from runtime.workers import Workers
 
 NICENESS = 2
-BATCH = 16  # photos inferred at once: more would hold more memory and gain nothing
+BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
+
+# Waiting photos inferred at once. A large input gains little by company, and costs each core megabytes a photo.
+MOST = 8
+MOST_PIXELS = 2**17  # of all of them
 
 WORTH_WATCHING_S = 0.1  # of waiting: whether a client is still there is asked where that can save something
 
@@ -78,7 +82,7 @@ class Engine:
         self._max_pixels = settings.max_pixels
         self.line = Line(settings.workers, budget_s=settings.budget_s, max_held_bytes=settings.max_held_bytes)
         self._workers = Workers(settings.workers, name="classify", begin=step_back)
-        self._batcher = Batcher(self._workers, self._see)
+        self._batcher = Batcher(self._workers, self._see, lambda: at_once(self.manifest.input))
         warm_up()
         metrics.serve(model)
 
@@ -235,6 +239,11 @@ class Engine:
             model=model.name,
             timings_ms=Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total"))),
         )
+
+
+def at_once(spec: ImageSpec) -> int:
+    """How many waiting photos become one batch: MOST, fewer where the model's input is large."""
+    return max(1, min(MOST, MOST_PIXELS // (spec.height * spec.width)))
 
 
 def step_back() -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from runtime.batcher import GATHERING_S, LARGE_BYTES, MOST, Batcher, ClientGone
+from runtime.batcher import GATHERING_S, LARGE_BYTES, Batcher, ClientGone
+from runtime.engine import MOST, at_once
+from runtime.image import ImageSpec
 from runtime.workers import Workers
 
 Outcomes = Sequence[bytes | Exception]
@@ -52,7 +54,7 @@ def batched(work: Recorder, photos: Sequence[bytes], *, workers: int = 1) -> lis
     """The outcomes of photos that all wait before the first is taken up."""
 
     async def ask() -> list[bytes | BaseException]:
-        batcher = Batcher[bytes](pool, work)
+        batcher = Batcher[bytes](pool, work, lambda: MOST)
         asked = [asyncio.ensure_future(batcher.do(photo)) for photo in photos]
         await asyncio.sleep(0.05)
         work.gate.set()
@@ -113,7 +115,7 @@ def test_who_left_is_not_worked_for():
     work = Recorder()
 
     async def ask() -> None:
-        batcher = Batcher[bytes](pool, work)
+        batcher = Batcher[bytes](pool, work, lambda: MOST)
         left = asyncio.Event()
 
         async def gone() -> None:
@@ -148,10 +150,15 @@ def test_who_leaves_after_it_was_taken_up_gets_its_answer():
         async def gone() -> None:
             await asyncio.to_thread(work.begun.wait, 10)
 
-        return await Batcher[bytes](pool, work).do(b"photo", gone)
+        return await Batcher[bytes](pool, work, lambda: MOST).do(b"photo", gone)
 
     pool = Workers(1, name="batch", begin=lambda: None)
     try:
         assert asyncio.run(ask()) == b"PHOTO"
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize(("size", "photos"), [(32, MOST), (96, MOST), (160, 5), (224, 2), (512, 1)])
+def test_a_large_input_has_less_company(size: int, photos: int):
+    assert at_once(ImageSpec(height=size, width=size)) == photos

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# Blocks of 100 kB, of which every fiftieth stays: what is freed between them is not at the end of the heap.
+SCATTERED = """
+import ctypes, sys, time
+from runtime.memory import Tidying, return_large_buffers, share_one_arena
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+share_one_arena(), return_large_buffers()
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+
+blocks = [libc.malloc(100_000) for _ in range(1000)]
+for block in blocks:
+    ctypes.memset(block, 1, 100_000)
+for number, block in enumerate(blocks):
+    if number % 50:
+        libc.free(ctypes.c_void_p(block))
+before = resident_mb()
+tidying = Tidying(0.05)
+tidying.start()
+deadline = time.monotonic() + 60
+while resident_mb() > before - 80 and time.monotonic() < deadline:
+    time.sleep(0.05)
+tidying.stop()
+print(before - resident_mb())
+"""
+
+
+def test_freed_memory_goes_back_to_the_system_wherever_it_lies():
+    ran = subprocess.run([sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) > 80
