@@ -26,14 +26,15 @@ from training.checkpoint import Checkpoint, CheckpointError, git_commit
 from training.fit import LABEL_SMOOTHING, TrainingPhotos, predict_logits
 from training.network import blocks, normalise
 from training.norms import fold_norms, state_with_norms
-from training.precision import choose_precision
 
-SHARE = 0.25  # of the channels inside each block: a little over two times faster
-EPOCHS = 25
+SHARE = 0.25  # of the channels inside the blocks, by the stages' shares below: twice as fast
+EPOCHS = 50
+STAGE_SHARES = {64: 2.0, 128: 1.5, 256: 1.0, 512: 0.75}  # of `share`: all later blocks see what an early one gets wrong
 LANE = 16  # channels: what INT8 kernels take at once; widths are multiples of it
 
 BATCH = 32
-LEARNING_RATE = 3e-4
+LEARNING_RATE = 6e-4
+CUT = 0.5  # of the photos in a batch; the others are shown whole
 WARM_UP = 0.1  # of all steps
 TEMPERATURE = 2.0  # of the answers that are compared
 TRUTH_WEIGHT = 0.5  # of the photos' own labels, beside the wide network's word
@@ -76,7 +77,9 @@ def narrow(
             student = _pruned(teacher, share, views)
             _solve(teacher, student, views, generator)
         advance(note="solved")
-        learned = _teach(teacher, student, photos, wide.image_size, epochs, generator, advance)
+        learned: nn.Module = student
+        if epochs:
+            learned = _teach(teacher, student, photos, wide, epochs, generator, advance)
     widths = [block.conv1.out_channels for block in blocks(learned)]
     truth = photos.validation_truth
     right, wide_right = (
@@ -89,7 +92,6 @@ def narrow(
         epochs=epochs,
         best_epoch=epochs,
         seed=seed,
-        precision=choose_precision(),
         git_commit=git_commit(),
         widths=widths,
         wide_accuracy=wide_right,
@@ -98,16 +100,27 @@ def narrow(
 
 
 def width_of(channels: int, share: float) -> int:
-    """How many of a block's inner channels are kept: a multiple of LANE, at least one, at most all."""
-    return min(channels, max(LANE, round(channels * share / LANE) * LANE))
+    """How many of a block's inner channels are kept: a multiple of LANE, at least one, at most all.
+
+    `channels` tell the stage: the first has 64.
+    """
+    part = share * STAGE_SHARES[channels]
+    return min(channels, max(LANE, round(channels * part / LANE) * LANE))
 
 
 def _views(photos: TrainingPhotos, size: int, generator: Generator) -> Tensor:
     """Crops of training photos, [N, 3, size, size], as many as fit."""
     fit = SOLVED_BYTES // (64 * (size // 4) ** 2 * 4)  # the first blocks have 64 channels, at a quarter of the size
     rows = torch.cat([torch.randperm(len(photos.train), generator=generator) for _ in range(SOLVED_VIEWS)])[:fit]
-    parts = (torch.from_numpy(photos.train[part.numpy()]) for part in torch.split(rows, AT_ONCE))
-    return torch.cat([augment(normalise(part), size, generator) for part in parts])
+    parts = [normalise(torch.from_numpy(photos.train[part.numpy()])) for part in torch.split(rows, AT_ONCE)]
+    return torch.cat([_view(part, size, generator) for part in parts])
+
+
+def _view(photos: Tensor, size: int, generator: Generator) -> Tensor:
+    """Photos [N, 3, s, s] as a training batch: half of them whole, as they are served, the others varied."""
+    whole = F.interpolate(photos, (size, size), mode="bilinear", align_corners=False, antialias=True)
+    cut = torch.rand(len(photos), 1, 1, 1, generator=generator) < CUT
+    return torch.where(cut, augment(photos, size, generator), whole).contiguous(memory_format=torch.channels_last)
 
 
 def _pruned(wide: Any, share: float, views: Tensor) -> Any:
@@ -155,10 +168,15 @@ def _solve(wide: Any, narrowed: Any, views: Tensor, generator: Generator) -> Non
 
 
 def _teach(
-    teacher: Any, student: Any, photos: TrainingPhotos, size: int, epochs: int, generator: Generator, advance: Advance
+    teacher: Any,
+    student: Any,
+    photos: TrainingPhotos,
+    wide: Checkpoint,
+    epochs: int,
+    generator: Generator,
+    advance: Advance,
 ) -> nn.Module:
-    """The student after `epochs`, its weights averaged over the last steps."""
-    mixed = choose_precision() == "bf16"
+    """The student after `epochs` in the precision of the wide network's training, averaged over the last steps."""
     student.to(memory_format=torch.channels_last).requires_grad_(True)
     student.conv1.requires_grad_(False)
     total = epochs * math.ceil(len(photos.train) / BATCH)
@@ -168,13 +186,13 @@ def _teach(
     average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     for epoch in range(1, epochs + 1):
         for rows in torch.split(torch.randperm(len(photos.train), generator=generator), BATCH):
-            batch = augment(normalise(torch.from_numpy(photos.train[rows.numpy()])), size, generator)
+            batch = _view(normalise(torch.from_numpy(photos.train[rows.numpy()])), wide.image_size, generator)
             truth = F.one_hot(torch.from_numpy(photos.train_truth[rows.numpy()]), len(photos.labels)).float()
             other, share = torch.randperm(len(rows), generator=generator), torch.rand(len(rows), 1, generator=generator)
             share *= MOST_MIXED
             truth = truth.lerp(truth[other], share)
             batch = batch.lerp(batch[other], share[:, :, None, None]).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            with torch.autocast("cpu", torch.bfloat16, enabled=wide.precision == "bf16"):
                 with torch.no_grad():
                     wanted, answer = _by_block(teacher, batch)
                 given, logits = _by_block(student, batch)
@@ -186,7 +204,7 @@ def _teach(
             schedule.step()
             average.update_parameters(student)
             advance(note=f"epoch {epoch}/{epochs}, loss {loss.item():.3f}")
-    learned: nn.Module = average.module if total else student
+    learned: nn.Module = average.module
     return learned.eval()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from export.sweep import SizeFigures, SweepResult, choose, sweep
 from runtime.bundle import Scores
 from training.dataset import Dataset
 from training.fit import Recipe
+from training.narrow import narrow
 
 
 def figures(size: int, accuracy: float, share: float = 1.0) -> SizeFigures:
@@ -41,17 +43,28 @@ def test_a_sweep_measures_every_size_and_uses_its_checkpoints_again(
     dataset: Dataset, recipe: Recipe, tmp_path: Path
 ) -> None:
     short = replace(recipe, epochs=1)
-    result = sweep(dataset, short, [64, 32], 2, tmp_path, share=0.5)
-    assert [(size.image_size, size.share) for size in result.sizes] == [(64, 1), (32, 1), (64, 0.5), (32, 0.5)]
+    result = sweep(dataset, short, [64, 32], 2, tmp_path)
+    assert [size.image_size for size in result.sizes] == [64, 32]
     assert all(size.int8_ms > 0 for size in result.sizes)
     assert result.chosen in {64, 32}
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    assert len(kept) == 8
-    again = sweep(dataset, short, [64, 32], 2, tmp_path, share=0.5)
+    assert len(kept) == 4
+    again = sweep(dataset, short, [64, 32], 2, tmp_path)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == kept
     assert [msgspec.structs.replace(size, fp32_ms=0, int8_ms=0) for size in again.sizes] == [
         msgspec.structs.replace(size, fp32_ms=0, int8_ms=0) for size in result.sizes
     ]
+
+
+def test_a_sweep_tries_each_size_narrow_if_asked(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.crossvalidate.narrow", partial(narrow, epochs=0))
+    short = replace(recipe, epochs=1, image_size=32)
+    result = sweep(dataset, short, [32], 2, tmp_path, share=0.1)
+    assert [(size.image_size, size.share) for size in result.sizes] == [(32, 1), (32, 0.1)]
+    assert result.chosen == 32
+    assert len([file for file in tmp_path.iterdir() if "narrow" in file.name]) == 2
 
 
 @pytest.mark.parametrize("sizes", ["", "large", "100", "16", "1024"])
