@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+PATIENT = {"DANDELION_BUDGET_MS": "60000"}  # for an appliance: on a busy machine, too, nobody is turned away
 PATIENCE_S = 420  # a busy machine takes many times what an idle one does, and only a failure waits to the end
 
 

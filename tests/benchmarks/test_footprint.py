@@ -13,8 +13,7 @@ from benchmarks.footprint import FootprintResult, Look, growth, mixed_requests
 from benchmarks.installed import closure, folder_bytes, our_megabytes
 from tests.bundles import write_bundle
 from tests.photos import photo, write_photos
-
-PATIENT = {"DANDELION_BUDGET_MS": "60000"}  # on a busy machine, too, nobody is turned away
+from tests.waiting import PATIENT
 
 
 @pytest.fixture(scope="module")

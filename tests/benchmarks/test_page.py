@@ -17,16 +17,16 @@ from benchmarks.page import ALONE, CLICKED, WATCHED, PageResult, Turn, page_goal
 from benchmarks.plans import Burst
 from tests.bundles import write_bundle
 from tests.photos import write_photos
+from tests.waiting import PATIENT
 
 RUN = "import benchmarks.page as page; page.SETTLE_S = page.RUN_IN_S = 0.1; page.PHONE = (400, 300)"
 UPLOADS = 30
-ENVIRONMENT = {"COLUMNS": "200", "DANDELION_BUDGET_MS": "60000"}  # on a busy machine, too, nobody is turned away
 
 
 def run(first: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     program = f"{first}; from benchmarks.__main__ import main; main(prog_name='python -m benchmarks')"
     command = [sys.executable, "-c", program, "page", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRONMENT)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | PATIENT | {"COLUMNS": "200"})
 
 
 @pytest.fixture(scope="module")

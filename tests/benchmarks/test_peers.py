@@ -21,9 +21,9 @@ from runtime.bundle import Bundle
 from runtime.default import default_bundle
 from tests.bundles import write_bundle
 from tests.photos import write_photos
+from tests.waiting import PATIENT
 
 ROOT = Path(__file__).parents[2] / "var" / "peers"  # kept from run to run, as for the command
-PATIENT = {"DANDELION_BUDGET_MS": "60000"}  # on a busy machine, too, nobody is turned away
 INSTALLED = [peer.name for peer in PEERS if (ROOT / peer.name / "made.txt").exists()]
 
 

@@ -19,12 +19,13 @@ from runtime.commands import Refusal
 from runtime.image import FORMATS, ImageSpec, decode
 from runtime.image.formats import recognise
 from tests.bundles import write_bundle
+from tests.waiting import PATIENT
 
 
 def test_the_appliance_refuses_hostile_requests_and_stays_as_it_was(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "v1", size=64)
     arguments = ["robustness", "--bundle", str(bundle), "--bodies", "600", "--seed", "3", "--out", str(tmp_path)]
-    done = CliRunner(env={"DANDELION_BUDGET_MS": "60000"}).invoke(main, arguments)
+    done = CliRunner(env=PATIENT).invoke(main, arguments)
     result = json.loads((tmp_path / "robustness.json").read_text())
     # So few requests do not warm it up: what memory does is for the long run.
     assert [failure for failure in result["failures"] if "memory grew" not in failure] == []
