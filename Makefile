@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train pipeline airflow dags mlflow bench test check format screenshots clean
+.PHONY: help run train pipeline airflow dags mlflow bench test check format kernel screenshots clean
 
 # Where `make pipeline` publishes and looks for corrections, and `make run` follows and keeps them.
 STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDELION_DATA=$${DANDELION_DATA:-var/store/dandelion-data}
@@ -66,6 +66,12 @@ check: $(VENV)/.dev lint-deploy ## Lint, types, architecture, and all that is de
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The version of the compiler is pinned in pyproject.toml: the same source gives the same bytes, which a test holds.
+KERNEL ?= runtime/native/kernel-x86_64.so
+kernel: $(VENV)/.dev ## Compile runtime/native/kernel.c for x86-64 Linux with glibc 2.28 or newer
+	$(BIN)/python -m ziglang cc -target x86_64-linux-gnu.2.28 -mcpu=x86_64 -std=c17 -O3 -Wall -Wextra -Werror \
+		-fno-sanitize=all -fPIC -shared -s -lpthread -o $(KERNEL) runtime/native/kernel.c
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
 	$(BIN)/python -m tests.ui.screenshots $(PHOTOS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -18,7 +19,9 @@ from benchmarks.wire import raw
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.golden import PATTERNS, draw
-from runtime.kernels import Kernel, open_as, open_proven
+from runtime.inference import Infers
+from runtime.kernels import Kernel, kernels_of, open_as, open_proven
+from runtime.native.network import UnknownGraphError
 from runtime.progress import progress
 
 OTHER_SIZES = (224, 192, 160, 128, 96)
@@ -178,14 +181,9 @@ def _measure(bundle: Bundle, threads: int, send: Send, requests: list[bytes], se
 def kernel_times(bundle: Bundle) -> list[KernelTime]:
     """Each arithmetic that the bundle has, in one thread; the chosen one is what the appliance would take here."""
     chosen = open_proven(bundle, threads=1).kernel
-    kernels = [Kernel("int8", "fast", 0.0), Kernel("int8", "exact", 0.0)]
-    if bundle.manifest.int8_weights:
-        kernels.append(Kernel("int8", "matrix", 0.0))
-    if bundle.fp32_model:
-        kernels.append(Kernel("fp32", "fp32", 0.0))
     spec = bundle.manifest.input
     pixels = draw(next(iter(PATTERNS)), 0, spec)[np.newaxis]
-    sessions = [open_as(bundle, kernel, threads=1) for kernel in kernels]
+    kernels, sessions = zip(*_open_all(bundle), strict=True)
     took: list[list[float]] = [[] for _ in kernels]
     for _ in range(KERNEL_RUNS):
         for session, times in zip(sessions, took, strict=True):
@@ -196,3 +194,9 @@ def kernel_times(bundle: Bundle) -> list[KernelTime]:
         KernelTime(kernel.precision, kernel.kernel, float(np.median(times)), kernel[:2] == chosen[:2])
         for kernel, times in zip(kernels, took, strict=True)
     ]
+
+
+def _open_all(bundle: Bundle) -> Iterator[tuple[Kernel, Infers]]:
+    for kernel in kernels_of(bundle):
+        with suppress(UnknownGraphError):  # onnxruntime's kernels compute any graph
+            yield kernel, open_as(bundle, kernel, threads=1)

@@ -19,9 +19,9 @@ from benchmarks.samples import Estimate, median_of, order, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
 from runtime.image import ImageSpec, decode
+from runtime.inference import Infers
 from runtime.kernels import open_proven
 from runtime.progress import progress
-from runtime.session import Session
 
 PIXELS = 12_000_000
 QUALITY = 90
@@ -112,7 +112,7 @@ def full_decode(data: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     return np.asarray(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
 
 
-def _probabilities(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _probabilities(session: Infers, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     probabilities: NDArray[np.float32] = session.infer(pixels[np.newaxis]).probabilities[0]
     return probabilities
 

@@ -16,6 +16,7 @@ from PIL import Image
 from export.graph import ServingGraph, to_onnx
 from runtime.bundle import Bundle
 from runtime.image import ImageSpec, decode
+from runtime.inference import Infers
 from runtime.kernels import open_proven
 from runtime.session import Session
 from training.network import build
@@ -84,7 +85,7 @@ def fp32_pipeline(bundle: Bundle, threads: int, folder: Path) -> Pipeline:
     return _onnx_pipeline(Session(model, spec, classes, threads=threads), spec)
 
 
-def _onnx_pipeline(session: Session, spec: ImageSpec) -> Pipeline:
+def _onnx_pipeline(session: Infers, spec: ImageSpec) -> Pipeline:
     def run(data: bytes) -> Stages:
         began = time.perf_counter()
         pixels = decode(data, spec)[np.newaxis]

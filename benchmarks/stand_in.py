@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export.ranges import int8_weights
 from runtime import bundle
 from runtime.bundle import Dataset, GoldenCase, Manifest, Metrics, Reference, Scores, describe_file, to_json
 from runtime.golden import PATTERNS, draw
@@ -83,5 +82,4 @@ def _manifest(image_size: int, labels: Sequence[str], folder: Path) -> Manifest:
             for name in PATTERNS
         ],
         files={file: describe_file(folder / file) for file in (bundle.MODEL, bundle.FP32_MODEL)},
-        int8_weights=int8_weights(onnx.load(folder / bundle.MODEL)),
     )

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from export.calibration import abstain_threshold, fit_temperature
 from export.convert import convert, session_probabilities
 from export.gates import Limits, measure, parity, require
 from export.golden import record_golden
-from export.ranges import int8_weights
 from export.reference import reference_of
 from export.write import describe_files, staged, write_manifest
 from runtime import bundle
@@ -157,5 +155,4 @@ def _prove(
         golden=golden,
         reference=reference_of(says_int8, photos.validation),
         files={},
-        int8_weights=int8_weights(onnx.load(folder / bundle.MODEL)),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.graph import ServingGraph, to_onnx
 from export.quantise import quantise
 from runtime.bundle import FP32_MODEL, MODEL
-from runtime.session import Session
+from runtime.inference import Infers
 from training.checkpoint import Checkpoint
 
 
@@ -22,6 +22,6 @@ def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature:
     onnx.save(quantise(fp32, calibration), folder / MODEL)
 
 
-def session_probabilities(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def session_probabilities(session: Infers, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Probabilities [N, C] of `pixels` [N, H, W, 3], one photo at a time, as a server sees them."""
     return np.concatenate([session.infer(np.ascontiguousarray(photo[np.newaxis])).probabilities for photo in pixels])

@@ -13,7 +13,6 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.graph import drop_unused_initializers
-from export.ranges import pack_int8
 from runtime.session import INPUT
 from training.network import PIXEL_SCALE, PIXEL_ZERO
 
@@ -66,7 +65,7 @@ def quantise(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mod
         )
         quantised = onnx.load(target)
     _feed_bytes(quantised, normalised)
-    pack_int8(quantised)
+    _pack_int8(quantised)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 
@@ -99,3 +98,10 @@ def _feed_bytes(model: onnx.ModelProto, normalised: str) -> None:
     known = {output for kept in nodes for output in kept.output}
     for value in [value for value in model.graph.value_info if value.name not in known]:
         model.graph.value_info.remove(value)
+
+
+def _pack_int8(model: onnx.ModelProto) -> None:
+    """Keep INT8 constants as plain bytes: the quantiser writes some as lists of numbers."""
+    for constant in model.graph.initializer:
+        if constant.data_type == onnx.TensorProto.INT8 and not constant.HasField("raw_data"):
+            constant.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(constant), constant.name))

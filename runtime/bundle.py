@@ -142,9 +142,7 @@ class Manifest(_Record, frozen=True):
     golden: Annotated[list[GoldenCase], msgspec.Meta(min_length=1)]
     reference: Reference
     files: dict[str, FileEntry]
-    # Where model.onnx holds the INT8 weights that may be shifted, and their zero points (runtime/matrix.py);
-    # empty for a model without them.
-    int8_weights: list[ByteRange]
+    int8_weights: list[ByteRange] = []  # read by earlier releases, which do not open a manifest without it
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,14 @@ from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
 from runtime.batcher import Batcher, Gone
 from runtime.bundle import Manifest
 from runtime.image import ImageError, ImageSpec, decode, warm_up
+from runtime.inference import Inference, at_once
 from runtime.metrics import Metrics
 from runtime.model import Model
-from runtime.session import Inference
 from runtime.settings import Settings
 from runtime.workers import Workers
 
 NICENESS = 2
 BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
-
-# Waiting photos inferred at once. A large input gains little by company, and costs each core megabytes a photo.
-MOST = 8
-MOST_PIXELS = 2**17  # of all of them
 
 WORTH_WATCHING_S = 0.1  # of waiting: whether a client is still there is asked where that can save something
 
@@ -239,11 +235,6 @@ class Engine:
             model=model.name,
             timings_ms=Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total"))),
         )
-
-
-def at_once(spec: ImageSpec) -> int:
-    """How many waiting photos become one batch: MOST, fewer where the model's input is large."""
-    return max(1, min(MOST, MOST_PIXELS // (spec.height * spec.width)))
 
 
 def step_back() -> None:

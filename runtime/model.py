@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from runtime.answers import ModelName
 from runtime.bundle import Bundle
+from runtime.inference import Inference
 from runtime.kernels import open_proven, open_wider
 from runtime.memory import return_free_memory
-from runtime.session import Inference
 
 
 class Model:
@@ -28,8 +28,9 @@ class Model:
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source
         self.threshold = bundle.manifest.abstain_threshold if abstain is None else abstain
-        self._narrow, self.kernel = open_proven(bundle, threads=1)
-        self._wide = self._narrow if threads == 1 else open_wider(bundle, self.kernel, threads=threads)
+        proven = open_proven(bundle, threads=1)
+        self._narrow, self.kernel = proven
+        self._wide = self._narrow if threads == 1 else open_wider(bundle, proven, threads=threads)
         spec = bundle.manifest.input
         self._wide.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))  # its first inference is slow
         return_free_memory()

@@ -1,38 +1,20 @@
-"""One model, loaded: uint8 pixels in, probabilities and class-activation maps out."""
+"""One model in onnxruntime: uint8 pixels in, probabilities and class-activation maps out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from runtime.bundle import BundleError, ByteRange
+from runtime.bundle import BundleError
 from runtime.image import ImageSpec
-from runtime.matrix import shifted
+from runtime.inference import Inference
 
 INPUT = "pixels"
 PROBABILITIES = "probabilities"
 ACTIVATION_MAP = "activation_map"
-
-
-class Inference(NamedTuple):
-    """What the model says of a batch of N photos.
-
-    `probabilities` [N, C] float32 are calibrated and sum to 1; `activation_map` [N, C, h, w] float32 is each class's
-    evidence by place (Zhou et al. 2016, https://arxiv.org/abs/1512.04150): its mean over the places is the logit.
-    """
-
-    probabilities: NDArray[np.float32]
-    activation_map: NDArray[np.float32]
-
-    def of(self, position: int) -> Inference:
-        """What it says of one photo: [C] and [C, h, w]."""
-        return Inference(self.probabilities[position], self.activation_map[position])
 
 
 class Session:
@@ -46,21 +28,16 @@ class Session:
         *,
         threads: int,
         exact: bool = False,
-        shift: Sequence[ByteRange] = (),
     ) -> None:
         """Load the file `model`; raises BundleError where it cannot be loaded or its signature is another one.
 
         `exact` takes INT8 kernels that do not saturate on x86 processors without VNNI; elsewhere it changes nothing.
-        `shift` says where its INT8 weights are, to have them computed as matrix products (`runtime.matrix`).
         """
         options = session_options(threads)
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            with shifted(model, shift) if shift else nullcontext(model) as file:
-                self._session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        except BundleError:
-            raise
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class but this
             reason = str(error).splitlines()[0]
             raise BundleError(f"{model}: onnxruntime cannot load it ({reason}); export the bundle again") from error

@@ -81,7 +81,6 @@ def write_bundle(
         golden=golden,
         reference=Reference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0.1] * 10, brightness=[0.1] * 10),
         files={bundle.MODEL: describe_file(folder / bundle.MODEL)},
-        int8_weights=[],
     )
     (folder / bundle.MANIFEST).write_bytes(to_json(manifest))
     change_manifest(folder, **changes)

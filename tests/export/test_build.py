@@ -16,7 +16,6 @@ from export.calibration import abstain_threshold, fit_temperature
 from export.convert import convert, session_probabilities
 from export.gates import GateError, Limits, measure, require
 from export.graph import ServingGraph
-from export.ranges import int8_weights
 from export.write import WriteError, staged
 from runtime.bundle import FP32_MODEL, MODEL, Bundle
 from runtime.image import ImageSpec
@@ -90,7 +89,6 @@ def test_a_build_makes_a_bundle_that_serves(checkpoint: Checkpoint, dataset: Dat
     assert {gate.name for gate in manifest.gates} == {"parity", "agreement", "accuracy_loss", "accuracy"}
     assert all(gate.passed for gate in manifest.gates)
     assert manifest.files.keys() == {MODEL, FP32_MODEL}
-    assert manifest.int8_weights
     assert len(manifest.golden) == 12
     assert open_proven(bundle, threads=1).kernel.deviation < 1e-3
     assert manifest.dataset.sha256 == dataset.manifest.sha256
@@ -98,19 +96,6 @@ def test_a_build_makes_a_bundle_that_serves(checkpoint: Checkpoint, dataset: Dat
         answer = httpx.post(running.url + "/predict", files={"file": photo("dandelion", 50)}).json()
     assert answer["label"] == "dandelion"
     assert answer["model"]["version"] == "v1"
-
-
-def test_the_weights_that_may_be_shifted_are_found_in_the_file(models: Path) -> None:
-    model = onnx.load(models / MODEL)
-    found = int8_weights(model)
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert len(found) == 2 * (len(convolutions) - 2)  # weights and zero points; without the stem and the classifier
-    content = (models / MODEL).read_bytes()
-    constants = {constant.name: constant.raw_data for constant in model.graph.initializer}
-    first = content[found[0].offset : found[0].offset + found[0].size]
-    assert first in constants.values()
-    zero = content[found[1].offset : found[1].offset + found[1].size]
-    assert set(zero) == {0}
 
 
 def test_a_bundle_can_leave_its_reference_at_home(checkpoint: Checkpoint, dataset: Dataset, tmp_path: Path) -> None:

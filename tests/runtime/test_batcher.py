@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from runtime.batcher import GATHERING_S, LARGE_BYTES, Batcher, ClientGone
-from runtime.engine import MOST, at_once
 from runtime.image import ImageSpec
+from runtime.inference import MOST, at_once
 from runtime.workers import Workers
 
 Outcomes = Sequence[bytes | Exception]

@@ -16,10 +16,14 @@ import pytest
 from runtime import kernels
 from runtime.bundle import FP32_MODEL, MANIFEST, MODEL, Bundle, BundleError, describe_file
 from runtime.default import default_bundle
-from runtime.kernels import Kernel, open_as, open_proven
+from runtime.kernels import Kernel, kernels_of, open_as, open_proven
 from runtime.model import Model
+from runtime.native import library as native_library
+from runtime.native.library import COMPILED, library
+from runtime.native.network import UnknownGraphError
 from tests.bundles import change_manifest, write_bundle, write_model
 
+ROOT = Path(__file__).parents[2]
 WRONG_ROWS = 2  # a model that looks at two rows only answers otherwise than the golden cases say
 
 
@@ -58,46 +62,90 @@ def test_where_nothing_is_right_the_bundle_is_refused_with_the_remedy(folder: Pa
         open_proven(Bundle.open(folder), threads=1)
 
 
-def choice(monkeypatch: pytest.MonkeyPatch, flags: set[str], fast_s: float, matrix_s: float) -> str:
-    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset(flags))
-    monkeypatch.setattr(kernels, "_times", lambda *_: [fast_s, matrix_s])
-    return open_proven(Bundle.open(default_bundle()), threads=1).kernel.kernel
+def test_the_native_kernel_serves_the_default_bundle_where_the_processor_has_vnni() -> None:
+    found = library()
+    kernel = open_proven(Bundle.open(default_bundle()), threads=1).kernel
+    assert kernel.kernel == (found.instructions if found else "fast")
+    assert kernel.deviation < 1e-5
 
 
-def test_the_matrix_kernel_serves_where_a_processor_with_amx_is_quicker_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choice(monkeypatch, {"amx_int8"}, 4.0, 3.0) == "matrix"
-    assert choice(monkeypatch, {"amx_int8"}, 4.0, 3.9) == "fast"
-    assert choice(monkeypatch, {"avx512_vnni"}, 4.0, 3.0) == "fast"
+def test_where_the_native_kernel_is_missing_onnxruntime_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    bundle = Bundle.open(default_bundle())
+    assert open_proven(bundle, threads=1).kernel.kernel == "fast"
+    with pytest.raises(UnknownGraphError, match="this CPU has no amx"):
+        open_as(bundle, Kernel("int8", "amx"), threads=1)
 
 
-def test_the_matrix_kernel_gives_the_same_answers_in_any_batch() -> None:
-    opened = Bundle.open(default_bundle())
-    spec = opened.manifest.input
+def test_a_graph_that_the_native_kernel_does_not_know_is_onnxruntimes(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert open_proven(Bundle.open(folder), threads=1).kernel.kernel == "fast"
+    if library():
+        assert "v1: onnxruntime computes it, since it does not begin with blocks of pixels" in caplog.text
+        assert caplog.text.count("onnxruntime computes it") == 1
+
+
+def test_wrong_answers_of_the_native_kernel_are_never_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = library()
+    if found is None:
+        return
+    monkeypatch.setattr(kernels, "library", lambda: found._replace(run=lambda job, crew: 0))  # computes nothing
+    with caplog.at_level(logging.WARNING):
+        model = Model(Bundle.open(default_bundle()), threads=2, source="here")
+    assert model.kernel.kernel == "fast"
+    assert re.search(rf"int8 \({found.instructions}\) is off by .*; serving with fast", caplog.text)
+
+
+def test_all_kernels_give_the_same_answers() -> None:
+    bundle = Bundle.open(default_bundle())
+    spec = bundle.manifest.input
     pixels = np.random.default_rng(0).integers(0, 256, (3, spec.height, spec.width, 3), dtype=np.uint8)
-    fast, matrix = (open_as(opened, Kernel("int8", name, 0.0), threads=1) for name in ("fast", "matrix"))
-    assert np.abs(fast.infer(pixels).probabilities - matrix.infer(pixels).probabilities).max() < 1e-5
+    names = [kernel for kernel in kernels_of(bundle) if kernel.kernel not in {"fast", "fp32"}]  # fast may saturate
+    answers = [open_as(bundle, kernel, threads=1).infer(pixels).probabilities for kernel in names]
+    for answer in answers:
+        assert np.abs(answer - answers[-1]).max() < 1e-5
 
 
-def test_weights_that_are_not_where_the_manifest_says_are_refused(folder: Path) -> None:
-    size = (folder / MODEL).stat().st_size
-    change_manifest(folder, int8_weights=[{"offset": size - 1, "size": 2}])
-    with pytest.raises(BundleError, match=r"model\.onnx: its INT8 weights are not where the manifest says"):
-        open_as(Bundle.open(folder), Kernel("int8", "matrix", 0.0), threads=1)
+def test_onnxruntime_is_not_even_loaded_where_the_native_kernel_serves() -> None:
+    code = (
+        "import sys; from runtime.bundle import Bundle; from runtime.default import default_bundle\n"
+        "from runtime.model import Model\n"
+        "print(Model(Bundle.open(default_bundle()), threads=2, source='').kernel.kernel, 'onnxruntime' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert told == ([library().instructions, "False"] if library() else ["fast", "True"])
 
 
-def test_wrong_answers_of_the_matrix_kernel_are_never_served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset({"amx_int8"}))
-    content = (folder / MODEL).read_bytes()
-    weight = np.array(0.04, np.float32).tobytes()
-    change_manifest(folder, int8_weights=[{"offset": content.index(weight) + 3, "size": 1}])  # its exponent
-    monkeypatch.setattr(kernels, "_times", lambda *_: [4.0, 1.0])
-    assert open_proven(Bundle.open(folder), threads=1).kernel.kernel == "fast"
+def test_the_compiled_kernel_is_what_its_source_compiles_to(tmp_path: Path) -> None:
+    compiled = tmp_path / "kernel.so"
+    subprocess.run(["make", "--silent", "kernel", f"KERNEL={compiled}"], cwd=ROOT, check=True)
+    assert compiled.read_bytes() == COMPILED.read_bytes(), "run `make kernel` and commit what it makes"
+
+
+def test_a_library_of_another_release_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if library() is None:
+        return
+    monkeypatch.setattr(native_library, "COMPILED", tmp_path / "kernel.so")
+    for damage, reason in ((b"", "file too short"), (None, "was not compiled from this release's kernel.c")):
+        if damage is None:
+            monkeypatch.setattr(native_library, "Step", native_library.Job)
+        (tmp_path / "kernel.so").write_bytes(COMPILED.read_bytes() if damage is None else damage)
+        library.cache_clear()
+        with caplog.at_level(logging.WARNING):
+            assert library() is None
+        assert reason in caplog.text
+    library.cache_clear()
 
 
 # Haswell has AVX2 without VNNI, whose INT8 kernel saturates; Nehalem has SSE4.2 only.
-# The emulated process reads the flags of the real processor: where that has AMX, the matrix kernel is tried, too.
-@pytest.mark.parametrize(("cpu", "expected"), [("Haswell", {"exact"}), ("Nehalem", {"fast", "matrix"})])
-def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expected: set[str]) -> None:
+@pytest.mark.parametrize(("cpu", "expected"), [("Haswell", "exact"), ("Nehalem", "fast")])
+def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expected: str) -> None:
     emulator = shutil.which("qemu-x86_64")
     if emulator is None:
         pytest.skip("install QEMU's user emulation (Debian's package qemu-user)")
@@ -105,5 +153,5 @@ def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expect
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"INT8 \((\w+) kernel\) is within (0\.\d+)", ran.stdout)
     assert found, ran.stdout
-    assert found[1] in expected
+    assert found[1] == expected
     assert float(found[2]) <= 1e-3

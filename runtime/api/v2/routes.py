@@ -26,8 +26,8 @@ from runtime.api.v2.tensors import (
 from runtime.appliance import Appliance
 from runtime.engine import Engine
 from runtime.image import ImageError
+from runtime.inference import Inference
 from runtime.model import Model
-from runtime.session import Inference
 from runtime.settings import Settings
 
 PIXELS, PHOTOS = "pixels", "photos"

@@ -1,0 +1,55 @@
+"""Models of random weights, made as `export` makes them, and the sessions that this processor can give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from runtime.image import ImageSpec
+from runtime.native.library import Instructions, library
+from runtime.native.session import NativeSession, open_native
+
+
+def write_random(file: Path, *, size: int, widths: list[int] | None = None) -> Path:
+    """An INT8 model for photos of `size` px; `widths` are the channels inside its blocks, where it is a narrow one."""
+    import torch
+
+    from export.graph import ServingGraph, to_onnx
+    from export.quantise import quantise
+    from training.network import build
+
+    torch.manual_seed(size)
+    network = build(2, widths=widths)
+    for module in network.modules():  # biases, which a network of random weights has none of
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    fp32 = to_onnx(ServingGraph(network.eval(), temperature=1.3), size)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    onnx.save(quantise(fp32, pixels), file)
+    return file
+
+
+def photos(count: int, size: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def instructions() -> list[Instructions]:
+    """What this processor has, the best first; none on one without AVX-512 VNNI."""
+    found = library()
+    if found is None:
+        return []
+    return ["amx", "vnni"] if found.instructions == "amx" else ["vnni"]
+
+
+def sessions(model: Path, size: int, *, threads: int = 1, classes: int = 2) -> list[NativeSession]:
+    """One native session for each of the instructions."""
+    spec = ImageSpec(height=size, width=size)
+    found = library()
+    return [
+        open_native(model, spec, classes, found._replace(instructions=name), threads=threads)
+        for name in instructions()
+        if found
+    ]

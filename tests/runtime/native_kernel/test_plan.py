@@ -1,0 +1,76 @@
+"""Where the kernel reads and writes, without running it: on every processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.image import ImageSpec
+from runtime.native.model_file import read_graph
+from runtime.native.network import read_network
+from runtime.native.plan import BLOCKS, CONVOLUTION, EVIDENCE, Plan, lay_out
+from tests.runtime.native_kernel.models import write_random
+
+STEP_BYTES = 64  # of each row of inputs, by a convolution
+
+
+def array(plan: Plan, address: int) -> np.ndarray[Any, Any]:
+    """The array behind a step's pointer."""
+    return next(array for array in plan.arrays if array.ctypes.data == address)
+
+
+def assert_inside(plan: Plan) -> None:
+    size = plan.image_size
+    for step in plan.steps:
+        first = array(plan, step.from_)
+        assert first.min() >= 0
+        if step.kind == BLOCKS:
+            assert first.max() + step.distance + 6 * step.rows <= size * size * 3
+            target = array(plan, step.to)
+            assert target.max() + 12 * step.rows <= plan.buffers[step.output].bytes
+            continue
+        source = plan.buffers[step.input].bytes
+        if step.kind == EVIDENCE:
+            assert first.max() + step.channels <= source
+            continue
+        offsets = array(plan, step.offsets)
+        width = STEP_BYTES if step.kind == CONVOLUTION else step.channels
+        assert offsets.min() >= 0
+        assert len(offsets) == step.steps
+        assert first.max() + offsets.max() + step.distance * (step.rows - 1) + width <= source
+        to = array(plan, step.to)
+        written = to[to >= 0]
+        assert len(set(written.tolist())) == len(written)  # no two rows to one place
+        channels = plan.buffers[step.output].channels
+        assert written.min() >= 0
+        assert (written % channels == 0).all()
+        assert written.max() + channels <= plan.buffers[step.output].bytes
+        assert len(written) == plan.buffers[step.output].size ** 2  # each place, and the border never
+        if step.kind == CONVOLUTION:
+            groups = step.outputs // 16
+            assert len(array(plan, step.weights)) == groups * step.steps * 1024
+            assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
+        if step.residual >= 0 and step.kind == CONVOLUTION:
+            assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
+            assert step.residual != step.output
+        assert step.input != step.output
+
+
+@pytest.mark.parametrize("size", [32, 34, 50, 64, 96, 130, 224, 320])
+def test_no_tile_reads_or_writes_outside_its_buffers(size: int, tmp_path: Path) -> None:
+    file = write_random(tmp_path / "model.onnx", size=size)
+    network = read_network(read_graph(file.read_bytes()), ImageSpec(height=size, width=size), 2)
+    for instructions in ("amx", "vnni"):
+        plan = lay_out(network, instructions)  # type: ignore[arg-type]
+        assert len(plan.steps) == 23
+        assert_inside(plan)
+
+
+def test_buffers_are_shared_by_tensors_of_one_layout(tmp_path: Path) -> None:
+    file = write_random(tmp_path / "model.onnx", size=96)
+    plan = lay_out(read_network(read_graph(file.read_bytes()), ImageSpec(height=96, width=96), 2), "vnni")
+    assert len(plan.buffers) < 20
+    assert len({(tensor.size, tensor.channels) for tensor in plan.buffers}) == 6
