@@ -25,6 +25,7 @@ BLOCK_CHANNELS = 12
 BLOCK_BORDER = 2  # of the stem's input, before the picture: what its kernel of 4 x 4 needs
 BORDER = 1
 CACHE_LINE = 64
+ROOM = 2**24  # bytes, taken at once: NumPy asks for huge pages then, and what is not written to costs nothing
 
 
 class Tensor(NamedTuple):
@@ -93,6 +94,7 @@ class _Planner:
         self._held: dict[str, int] = {}  # tensor: its buffer
         self._channels: dict[str, int] = {}  # tensor: its channels, without those that only fill
         self._arrays: list[NDArray[np.generic]] = []
+        self._room = _aligned(0)  # for more of them
         self._last_use = {name: i for i, layer in enumerate(network.layers) for name in _inputs(layer)}
 
     def plan(self) -> Plan:
@@ -247,12 +249,19 @@ class _Planner:
 
     def _keep(self, array: NDArray[np.generic]) -> int:
         """The address of a copy of `array` that begins with a cache line and lives as long as the plan."""
-        memory = np.zeros(array.nbytes + CACHE_LINE, np.uint8)
-        start = -memory.ctypes.data % CACHE_LINE
-        copy = memory[start : start + array.nbytes].view(array.dtype)
+        size = -(-array.nbytes // CACHE_LINE) * CACHE_LINE
+        if size > len(self._room):
+            self._room = _aligned(max(size, ROOM))
+        copy = self._room[: array.nbytes].view(array.dtype)
         copy[:] = array.ravel()
+        self._room = self._room[size:]
         self._arrays.append(copy)
         return copy.ctypes.data
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    return memory[-memory.ctypes.data % CACHE_LINE :][:size]
 
 
 def _inputs(layer: Convolution | Pooling) -> Iterator[str]:
