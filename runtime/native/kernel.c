@@ -106,15 +106,17 @@ VNNI INLINE void vnni(const int rows, const Step *s, const uint8_t *tile, const 
     for (int k = 0; k < s->steps; k++, w += PACK) {
         const uint8_t *p[4];
         for (int b = 0; b < 4; b++) p[b] = tile + s->offsets[k] + 3 * b * d;
-#pragma clang loop unroll_count(4)
-        for (int j = 0; j < DEPTH; j += 4) {
-            const __m512i w0 = _mm512_load_si512(w + LANES * j), w1 = _mm512_load_si512(w + next + LANES * j);
+        const int8_t *v = w;
+#pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
+        for (int j = 0; j < DEPTH; j += 4, v += 4 * LANES) {
+            const __m512i w0 = _mm512_load_si512(v), w1 = _mm512_load_si512(v + next);
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++) {
-                const __m512i a = _mm512_set1_epi32(*(const int32_t *)(p[r / 3] + r % 3 * d + j));
+                const __m512i a = _mm512_set1_epi32(*(const int32_t *)(p[r / 3] + r % 3 * d));
                 acc[r][0] = _mm512_dpbusd_epi32(acc[r][0], a, w0);
                 acc[r][1] = _mm512_dpbusd_epi32(acc[r][1], a, w1);
             }
+            for (int b = 0; b < 4; b++) p[b] += 4;
         }
     }
     for (int r = 0; r < rows; r++)
