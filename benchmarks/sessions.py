@@ -25,12 +25,13 @@ from benchmarks.samples import Estimate, interleave, median_of, ratio_of_medians
 from runtime.bundle import Bundle
 from runtime.commands import Refusal
 from runtime.cpu import available_cpus
+from runtime.native.library import library
 
 RUNS = 8  # in a turn; their median is its sample
 ENDING_S = 10
 OPENVINO_ENVIRONMENT = "fastapi-openvino"
-ONNXRUNTIME, OPENVINO, PRODUCT = "onnxruntime, INT8, as served", "OpenVINO, INT8", "INT8 matrix product"
-PLAIN = "onnxruntime, INT8, the file as it is"
+SERVED, ONNXRUNTIME, OPENVINO = "this appliance, INT8, as served", "onnxruntime, INT8", "OpenVINO, INT8"
+PRODUCT = "INT8 matrix product"  # by onnxruntime or by our kernel, in some sizes: the fastest is the peak
 LEVEL = 1.03  # times as long: no one notices
 
 Run = Callable[[int], list[float]]
@@ -79,18 +80,23 @@ def measure_sessions(
                 served = [Path(sys.executable), HERE / "shared" / "bundle_session.py"]
                 plain = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
                 runs = {
-                    ONNXRUNTIME: stack.enter_context(_session(served, bundle.path, threads)),
-                    PLAIN: stack.enter_context(_session(plain, bundle.model, threads)),
+                    SERVED: stack.enter_context(_session(served, str(bundle.path.resolve()), threads)),
+                    ONNXRUNTIME: stack.enter_context(_session(plain, str(bundle.model.resolve()), threads)),
                 }
-                work = {ONNXRUNTIME: model_macs, PLAIN: model_macs}
+                work = {SERVED: model_macs, ONNXRUNTIME: model_macs}
                 if python is not None:
                     theirs = [python, HERE / "shared" / "openvino_session.py"]
-                    runs[OPENVINO] = stack.enter_context(_session(theirs, bundle.model, threads))
+                    runs[OPENVINO] = stack.enter_context(_session(theirs, str(bundle.model.resolve()), threads))
                     work[OPENVINO] = model_macs
                 for file, shape, count in zip(products, PRODUCTS, product_macs, strict=True):
                     name = f"{PRODUCT} {' x '.join(map(str, shape))}"
-                    runs[name] = stack.enter_context(_session(plain, file, threads))
+                    runs[name] = stack.enter_context(_session(plain, str(file), threads))
                     work[name] = count
+                    if library():
+                        ours = [Path(sys.executable), HERE / "shared" / "native_product.py"]
+                        words = " ".join(map(str, shape))
+                        runs[f"{name}, our kernel"] = stack.enter_context(_session(ours, words, threads))
+                        work[f"{name}, our kernel"] = count
                 turns = {name: functools.partial(_turn, run) for name, run in runs.items()}
                 samples = interleave(turns, rounds, what=f"{threads} thread{'s' if threads > 1 else ''}")
             rows += [_row(name, threads, samples[name], work[name]) for name in runs]
@@ -111,7 +117,7 @@ def session_goals(rows: Sequence[Row]) -> list[Goal]:
     goals = []
     for threads in sorted({row.threads for row in rows}):
         here = [row for row in rows if row.threads == threads]
-        ours = next(row for row in here if row.name == ONNXRUNTIME)
+        ours = next(row for row in here if row.name == SERVED)
         theirs = [row for row in here if row.name == OPENVINO]
         what = f"{threads} thread{'s' if threads > 1 else ''}"
         if theirs:
@@ -140,11 +146,11 @@ def _row(name: str, threads: int, samples_ms: list[float], work: int) -> Row:
 
 
 @contextmanager
-def _session(program: Sequence[Path], model: Path, threads: int) -> Iterator[Run]:
-    """A session in a process of its own; raises Refusal with its last words where it ends early."""
+def _session(program: Sequence[Path], model: str, threads: int) -> Iterator[Run]:
+    """A session, or a product, in a process of its own; raises Refusal with its last words where it ends early."""
     root = Path(__file__).parents[1]
     process = subprocess.Popen(
-        [*map(str, program), str(model.resolve()), str(threads)],
+        [*map(str, program), model, str(threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

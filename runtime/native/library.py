@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-COMPILED = Path(__file__).parent / "kernel-x86_64.so"
+COMPILED = Path(__file__).parent / "kernel-x86_64.elf"  # as *.so it would pass for a Python module
 
 Instructions = Literal["amx", "vnni"]
 

@@ -11,13 +11,16 @@ from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import main
 from benchmarks.arithmetic import macs, write_product
+from benchmarks.native_product import NativeProduct
 from benchmarks.peers.catalogue import HERE
 from benchmarks.samples import median_of
-from benchmarks.sessions import ONNXRUNTIME, OPENVINO, PRODUCT, Row, SessionsResult, _session, session_goals
+from benchmarks.sessions import ONNXRUNTIME, OPENVINO, PRODUCT, SERVED, Row, SessionsResult, _session, session_goals
 from runtime.bundle import Bundle
 from runtime.commands import Refusal
 from runtime.default import default_bundle
+from runtime.native.library import library
 from tests.bundles import write_bundle
+from tests.runtime.native_kernel.models import instructions
 
 ROOT = Path(__file__).parents[2] / "var" / "peers"
 HAS_OPENVINO = (ROOT / "fastapi-openvino" / "made.txt").exists()
@@ -35,7 +38,8 @@ def test_sessions_are_timed_against_each_other_and_the_peak(tmp_path: Path):
     assert ran.exit_code == 0, ran.output
     result = msgspec.json.decode((tmp_path / "sessions.json").read_bytes(), type=SessionsResult)
     names = {row.name for row in result.rows}
-    assert {ONNXRUNTIME} <= names
+    assert {SERVED, ONNXRUNTIME} <= names
+    assert any(name.endswith("our kernel") for name in names) is (library() is not None)
     assert (OPENVINO in names) is HAS_OPENVINO
     assert {row.threads for row in result.rows} == {1, result.machine.cores}
     assert all(len(row.samples_ms) == 2 and row.gmacs > 0 for row in result.rows)
@@ -45,7 +49,10 @@ def test_sessions_are_timed_against_each_other_and_the_peak(tmp_path: Path):
 
 def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path: Path):
     program = [Path(sys.executable), HERE / "shared" / "onnxruntime_session.py"]
-    with pytest.raises(Refusal, match="onnxruntime_session ended: "), _session(program, tmp_path / "no", 1) as session:
+    with (
+        pytest.raises(Refusal, match="onnxruntime_session ended: "),
+        _session(program, str(tmp_path / "no"), 1) as session,
+    ):
         session(1)
 
 
@@ -69,12 +76,28 @@ def test_the_plain_product_is_one(tmp_path: Path):
     assert product.dtype == np.int32
 
 
+def test_our_kernels_product_is_one_too():
+    generator = np.random.default_rng(0)
+    left = generator.integers(0, 256, (37, 128)).astype(np.uint8)
+    right = generator.integers(-127, 128, (128, 64)).astype(np.int8)
+    found = library()
+    for name in instructions():
+        for threads in (1, 2):
+            assert found
+            product = NativeProduct(left, right, 1e-3, found._replace(instructions=name), threads=threads)
+            product()
+            product.close()
+            exact = left.astype(np.int32) @ right.astype(np.int32)
+            expected = np.clip(np.rint(exact.astype(np.float32) * np.float32(1e-3)), 0, 255)
+            np.testing.assert_array_equal(product.result, expected)
+
+
 def row(name: str, ms: float, gmacs: float) -> Row:
     return Row(name, 1, median_of([ms] * 6), gmacs, [ms] * 6)
 
 
 def test_the_peak_is_the_fastest_product():
-    rows = [row(ONNXRUNTIME, 10, 200), row(OPENVINO, 9, 222), row(f"{PRODUCT} a", 2, 100), row(f"{PRODUCT} b", 4, 250)]
+    rows = [row(SERVED, 10, 200), row(OPENVINO, 9, 222), row(f"{PRODUCT} a", 2, 100), row(f"{PRODUCT} b", 4, 250)]
     against, fraction = session_goals(rows)
     assert against.estimate.value == pytest.approx(10 / 9)
     assert fraction.estimate.value == pytest.approx(200 / 250)
