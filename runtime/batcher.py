@@ -11,18 +11,19 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from runtime.workers import Workers, settle
 
 LARGE_BYTES = 1 << 18  # a photo of so many begins a batch of its own: those beside it would wait for its decoding
+LOOK_S = 0.1  # between two looks at who of those in line has left
 GATHERING_S = 0.01  # after so long with the first of them no more are taken up: they are large, and gain nothing
 
 Done = TypeVar("Done")
-Gone = Callable[[], Awaitable[None]]
+Left = Callable[[], bool]
 Work = Callable[[Iterator[bytes]], Sequence[Done | Exception]]
 
 
@@ -32,10 +33,15 @@ class ClientGone(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Ticket(Generic[Done]):
-    """A photo in line, and the future of what becomes of it."""
+    """A photo in line, the future of what becomes of it, and whether its client has left, where that is known."""
 
     photo: bytes
     future: asyncio.Future[Done]
+    left: Left | None
+
+    @property
+    def abandoned(self) -> bool:
+        return self.left is not None and self.left()
 
 
 class Batcher(Generic[Done]):
@@ -52,26 +58,18 @@ class Batcher(Generic[Done]):
         self._lock = threading.Lock()
         self._waiting: deque[_Ticket[Done]] = deque()
         self._busy = 0
+        self._looking = False
 
-    async def do(self, photo: bytes, gone: Gone | None = None) -> Done:
+    async def do(self, photo: bytes, left: Left | None = None) -> Done:
         """What `work` made of the photo, or raises the exception that it returned for it.
 
-        Raises ClientGone where the awaitable `gone` ended before a worker took the photo up.
+        Raises ClientGone where `left`, which several threads may ask, was true before a worker took the photo up.
         """
-        ticket = _Ticket[Done](photo, asyncio.get_running_loop().create_future())
+        ticket = _Ticket[Done](photo, asyncio.get_running_loop().create_future(), left)
         self._enter(ticket)
-        if gone is None:
-            return await ticket.future
-        watch = asyncio.ensure_future(gone())
-        either: set[asyncio.Future[Any]] = {ticket.future, watch}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if self._leave(ticket):
-                raise ClientGone
-            return await ticket.future
-        finally:
-            watch.cancel()
-            ticket.future.cancel()  # where the caller was; a settled one stays as it is
+        if left and not self._looking:
+            self._look_later()
+        return await ticket.future
 
     def _enter(self, ticket: _Ticket[Done]) -> None:
         with self._lock:
@@ -81,14 +79,22 @@ class Batcher(Generic[Done]):
         if idle:
             self._workers.submit(self._take_up)
 
-    def _leave(self, ticket: _Ticket[Done]) -> bool:
-        """Whether the ticket still waited; it does so no more."""
+    def _look_later(self) -> None:
+        """One look for all who wait: a task for each would cost as much as a small inference."""
+        self._looking = True
+        asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """In the event loop: who has left makes room for others in line."""
         with self._lock:
-            try:
+            abandoned = [ticket for ticket in self._waiting if ticket.abandoned]
+            for ticket in abandoned:
                 self._waiting.remove(ticket)
-            except ValueError:
-                return False
-            return True
+            self._looking = bool(self._waiting)
+        for ticket in abandoned:
+            settle(ticket.future, None, ClientGone())
+        if self._looking:
+            self._look_later()
 
     def _take_up(self) -> None:
         """In a worker: serve some of those who wait, and come again at the end of the workers' own line for others."""
@@ -114,7 +120,10 @@ class Batcher(Generic[Done]):
                 if not self._waiting or (tickets and len(self._waiting[0].photo) > LARGE_BYTES):
                     return
                 ticket = self._waiting.popleft()
-            if not ticket.future.cancelled():
+            if ticket.abandoned:
+                with suppress(RuntimeError):  # the loop is closed
+                    ticket.future.get_loop().call_soon_threadsafe(settle, ticket.future, None, ClientGone())
+            elif not ticket.future.cancelled():
                 tickets.append(ticket)
                 yield ticket.photo
 

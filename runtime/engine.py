@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from runtime.admission import Line
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds, predict
-from runtime.batcher import Batcher, Gone
+from runtime.batcher import Batcher, Left
 from runtime.bundle import Manifest
 from runtime.image import ImageError, ImageSpec, decode, warm_up
 from runtime.inference import Inference, at_once
@@ -27,8 +27,6 @@ from runtime.workers import Workers
 
 NICENESS = 2
 BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
-
-WORTH_WATCHING_S = 0.1  # of waiting: whether a client is still there is asked where that can save something
 
 T = TypeVar("T")
 
@@ -97,20 +95,18 @@ class Engine:
         self._model = model
         self._metrics.serve(model)
 
-    async def answer(self, data: bytes, gone: Gone | None = None) -> Answer:
+    async def answer(self, data: bytes, left: Left | None = None) -> Answer:
         """Classify one encoded photo.
 
-        Raises ImageError, Overloaded, and ClientGone where the awaitable `gone` ended before a worker was free.
+        Raises ImageError, Overloaded, and ClientGone where `left` was true before a worker was free.
         """
-        return (await self.explain(data, gone)).answer
+        return (await self.explain(data, left)).answer
 
-    async def explain(self, data: bytes, gone: Gone | None = None) -> Explained:
+    async def explain(self, data: bytes, left: Left | None = None) -> Explained:
         """Classify one encoded photo and say where in it the evidence lies; raises as `answer` does."""
         arrived = time.perf_counter()
-        if self.line.expected_wait_s < WORTH_WATCHING_S:
-            gone = None
         with self.line.place():
-            seen = await self._batcher.do(data, gone)
+            seen = await self._batcher.do(data, left)
         answer = self._answer(seen, arrived)
         return Explained(seen.model, answer, seen.inference.activation_map)
 

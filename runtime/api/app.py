@@ -19,6 +19,7 @@ from runtime.api.explain import explain
 from runtime.api.feedback import feedback
 from runtime.api.guard import Guard
 from runtime.api.keys import may_predict
+from runtime.api.leaving import remember
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
@@ -50,6 +51,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
+        remember(scope, receive)
         await self._outermost(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:

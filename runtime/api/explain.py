@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.answers import Answer
+from runtime.api.leaving import has_left
 from runtime.api.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
-from runtime.api.upload import gone, photo_of, settings_of
+from runtime.api.upload import photo_of, settings_of
 from runtime.engine import Engine
 from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.image import preview
@@ -53,7 +54,7 @@ async def explain(
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
     """
     async with photo_of(request, engine) as photo:
-        model, answer, activation_map = await engine.explain(photo, partial(gone, request))
+        model, answer, activation_map = await engine.explain(photo, partial(has_left, request))
         explained = label or answer.label
         if explained not in model.manifest.labels:
             raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")

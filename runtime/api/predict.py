@@ -13,9 +13,10 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
 from runtime.api.json import Json
+from runtime.api.leaving import has_left
 from runtime.api.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
-from runtime.api.upload import engine_of, gone, photo_of, photos_of
+from runtime.api.upload import engine_of, photo_of, photos_of
 from runtime.engine import Engine
 from runtime.image import ImageError
 
@@ -65,7 +66,7 @@ async def predict(request: Request[Any, Any, Any]) -> Json:
     """Classify one photo."""
     engine = engine_of(request)
     async with photo_of(request, engine) as photo:
-        return Json(await engine.answer(photo, partial(gone, request)))
+        return Json(await engine.answer(photo, partial(has_left, request)))
 
 
 @post(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,15 +57,6 @@ async def photos_of(request: AnyRequest, engine: Engine) -> AsyncIterator[list[N
         photos = await _read_photos(request, most)
         _observe(request, time.perf_counter() - began)
         yield photos
-
-
-async def gone(request: AnyRequest) -> None:
-    """Return when the client has gone away; to be asked only after the body has been read."""
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return
-        await asyncio.sleep(0)
 
 
 def promised_bytes(request: AnyRequest) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import pytest
 
@@ -111,52 +111,66 @@ def test_a_failure_of_the_work_itself_is_heard_by_all_that_it_took_and_by_no_oth
     assert outcomes[MOST:] == [b"NEXT", b"LAST"]
 
 
+def served(work: Recorder, ask: Callable[[Batcher[bytes]], Awaitable[bytes]]) -> bytes:
+    """What `ask` makes of a batcher with one worker."""
+    pool = Workers(1, name="batch", begin=lambda: None)
+
+    async def run() -> bytes:
+        return await ask(Batcher[bytes](pool, work, lambda: MOST))
+
+    try:
+        return asyncio.run(run())
+    finally:
+        pool.close()
+
+
 def test_who_left_is_not_worked_for():
     work = Recorder()
+    left = threading.Event()
 
-    async def ask() -> None:
-        batcher = Batcher[bytes](pool, work, lambda: MOST)
-        left = asyncio.Event()
-
-        async def gone() -> None:
-            await left.wait()
-
+    async def ask(batcher: Batcher[bytes]) -> bytes:
         first = asyncio.ensure_future(batcher.do(b"first"))
-        leaving = asyncio.ensure_future(batcher.do(b"leaves", gone))
-        cancelled = [asyncio.ensure_future(batcher.do(b"is cancelled", *watched)) for watched in ([], [gone])]
+        leaving = asyncio.ensure_future(batcher.do(b"leaves", left.is_set))
+        staying = asyncio.ensure_future(batcher.do(b"stays", lambda: False))
+        cancelled = [asyncio.ensure_future(batcher.do(b"is cancelled", *asked)) for asked in ([], [left.is_set])]
         await asyncio.sleep(0.05)
         for asked in cancelled:
             asked.cancel()
         left.set()
         with pytest.raises(ClientGone):
-            await leaving
+            await leaving  # before its turn: the only worker waits for its gate
         work.gate.set()
         assert await first == b"FIRST"
-        assert await batcher.do(b"after") == b"AFTER"
+        assert await staying == b"STAYS"
+        return await batcher.do(b"after")
 
-    pool = Workers(1, name="batch", begin=lambda: None)
-    try:
-        asyncio.run(ask())
-    finally:
-        pool.close()
-    assert work.drawn == [b"first", b"after"]
+    assert served(work, ask) == b"AFTER"
+    assert work.drawn == [b"first", b"stays", b"after"]
+
+
+def test_who_left_between_two_looks_is_not_worked_for_either(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runtime.batcher.LOOK_S", 3600)
+    work = Recorder()
+    left = threading.Event()
+
+    async def ask(batcher: Batcher[bytes]) -> bytes:
+        first = asyncio.ensure_future(batcher.do(b"first"))
+        leaving = asyncio.ensure_future(batcher.do(b"leaves", left.is_set))
+        await asyncio.sleep(0.05)
+        left.set()
+        work.gate.set()
+        with pytest.raises(ClientGone):
+            await leaving
+        return await first
+
+    assert served(work, ask) == b"FIRST"
+    assert work.drawn == [b"first"]
 
 
 def test_who_leaves_after_it_was_taken_up_gets_its_answer():
     work = Recorder(slow_s=0.1)
     work.gate.set()
-
-    async def ask() -> bytes:
-        async def gone() -> None:
-            await asyncio.to_thread(work.begun.wait, 10)
-
-        return await Batcher[bytes](pool, work, lambda: MOST).do(b"photo", gone)
-
-    pool = Workers(1, name="batch", begin=lambda: None)
-    try:
-        assert asyncio.run(ask()) == b"PHOTO"
-    finally:
-        pool.close()
+    assert served(work, lambda batcher: batcher.do(b"photo", work.begun.is_set)) == b"PHOTO"
 
 
 @pytest.mark.parametrize(("size", "photos"), [(32, MOST), (96, MOST), (160, 5), (224, 2), (512, 1)])
