@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from runtime.image.colour import to_srgb
+from runtime.native.library import library
+from runtime.native.resize import resize
 
 # Reduce by whole factors first, as long as twice the wanted size is left: then the filter has little to do.
 REDUCING_GAP = 2.0
@@ -23,10 +25,18 @@ def shrink(image: Image.Image, size: tuple[int, int], *, bits: int = 8) -> Image
     `bits` is the depth of the file's samples, in which a PNG states its transparent colour.
     """
     if image.mode in _AVERAGED and "transparency" not in image.info:
-        small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+        small = _resize(image, size)
     else:
         small = _shrink_by_strips(image, size, bits)
     return to_srgb(small, image.info.get("icc_profile"))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    native = library()
+    near = all(side < 2 * REDUCING_GAP * wanted for side, wanted in zip(image.size, size, strict=True))
+    if native and near and image.mode == "RGB":  # nothing is reduced first, and a copy is small
+        return resize(image, size, native)
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
 
 
 def _shrink_by_strips(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:

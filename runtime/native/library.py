@@ -44,6 +44,15 @@ class Job(ctypes.Structure):
     ]
 
 
+class Taps(ctypes.Structure):
+    """One side of a resizing; the fields are those of `Taps` in resize.c."""
+
+    _fields_ = [
+        *((name, _int) for name in ("outputs", "most")),
+        *((name, _pointer) for name in ("first", "count", "weights")),
+    ]
+
+
 class Library(NamedTuple):
     """The kernel's functions, which let other Python threads run meanwhile."""
 
@@ -51,6 +60,7 @@ class Library(NamedTuple):
     run: Callable[..., int]
     hire: Callable[[int], int | None]
     dismiss: Callable[[int], None]
+    resize: Callable[..., None]
 
 
 @cache
@@ -74,6 +84,9 @@ def _load() -> Library | None:
     run.argtypes = [ctypes.POINTER(Job), _pointer]
     hire.restype = _pointer
     dismiss.argtypes, dismiss.restype = [_pointer], None
+    resize = compiled.dandelion_resize
+    resize.argtypes = [ctypes.c_char_p, _int, _int, *(ctypes.POINTER(Taps),) * 2, _int, _pointer, _pointer]
+    resize.restype = None
     instructions: list[Instructions | None] = [None, "vnni", "amx"]  # as kernel.c numbers them
     best = instructions[compiled.dandelion_instructions()]
-    return Library(best, run, hire, dismiss) if best else None
+    return Library(best, run, hire, dismiss, resize) if best else None

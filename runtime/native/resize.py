@@ -1,0 +1,63 @@
+"""Bilinear resizing by the native kernel, bit for bit what Pillow gives (`resize.c`)."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.native.library import Library, Taps
+
+PLACES = 22  # of the weights, binary
+SIDES = 256  # whose weights are kept: photos of one camera have few
+
+
+class _Side:
+    """Where the outputs along one side take their inputs; the arrays stay where `taps` points."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the triangle filter, in its order of sums."""
+        scale = inputs / outputs
+        support = max(scale, 1.0)
+        most = math.ceil(support) * 2 + 1
+        centre = (np.arange(outputs) + 0.5) * scale
+        first = np.maximum((centre - support + 0.5).astype(np.int32), 0)
+        count = np.minimum((centre + support + 0.5).astype(np.int32), inputs) - first
+        places = np.arange(most)
+        distance = np.abs((places + first[:, np.newaxis] - centre[:, np.newaxis] + 0.5) * (1.0 / support))
+        weights = np.where((distance < 1.0) & (places < count[:, np.newaxis]), 1.0 - distance, 0.0)
+        total = np.zeros(outputs)
+        for place in range(most):
+            total += weights[:, place]
+        self._first, self._count = first, count.astype(np.int32)
+        self._weights = (weights / total[:, np.newaxis] * (1 << PLACES) + 0.5).astype(np.int32)
+        self.taps = Taps(outputs, most, *(each.ctypes.data for each in (self._first, self._count, self._weights)))
+
+
+_side = lru_cache(SIDES)(_Side)
+
+
+def resize(image: Image.Image, size: tuple[int, int], library: Library) -> Image.Image:
+    """An RGB image at `size` (width, height): `image.resize(size, BILINEAR)`, several times as fast."""
+    width, height = image.size
+    across, down = _side(width, size[0]), _side(height, size[1])
+    pixels = image.tobytes("raw", "RGBX")
+    # Pillow's order since its release 13, where the height shrinks much more than the width.
+    vertical_first = size[1] < height and height - size[1] > 2 * (width - size[0])
+    between: NDArray[np.uint8] = np.empty((size[1], width, 4) if vertical_first else (height, size[0], 4), np.uint8)
+    out = np.empty((size[1], size[0], 4), np.uint8)
+    library.resize(
+        pixels,
+        width,
+        height,
+        ctypes.byref(across.taps),
+        ctypes.byref(down.taps),
+        vertical_first,
+        between.ctypes.data,
+        out.ctypes.data,
+    )
+    return Image.frombytes("RGB", size, out.data, "raw", "RGBX")

@@ -1,0 +1,39 @@
+"""The native resizing is Pillow's, bit for bit: training and serving see the same pixels on every processor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.image import ImageSpec, decode, flatten
+from runtime.native.library import library
+from runtime.native.resize import resize
+from tests.photos import photo
+
+BILINEAR = Image.Resampling.BILINEAR
+
+
+def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def test_any_size_becomes_any_other_as_in_pillow() -> None:
+    found = library()
+    generator = np.random.default_rng(0)
+    for seed in range(300 if found else 0):
+        width, height, *size = (int(side) for side in generator.integers(1, 500, 4))
+        image = picture(width, height, seed)
+        ours, theirs = resize(image, (size[0], size[1]), found), image.resize((size[0], size[1]), BILINEAR)
+        assert ours.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=f"{width} x {height} to {size}")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (383, 383), (384, 384), (385, 385), (500, 100)])
+def test_photos_of_any_shape_are_decoded_alike_with_and_without_it(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, spec = photo("dandelion", size=size), ImageSpec(height=96, width=96)
+    pixels = decode(data, spec)
+    monkeypatch.setattr(flatten, "library", lambda: None)
+    np.testing.assert_array_equal(pixels, decode(data, spec))
