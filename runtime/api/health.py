@@ -31,6 +31,7 @@ class Health(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """How the model is computed on this CPU.
 
+    `kernel` is the native one by AMX (`amx`) or VNNI (`vnni`), or one of onnxruntime's (`fast`, `exact`, `fp32`);
     `golden_deviation` is the largest difference from what the bundle recorded for the golden cases, 0..1;
     `abstain_threshold` the confidence below which an answer is called uncertain; `source` where the bundle came from.
     """

@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -296,6 +297,11 @@ VNNI static void weigh(const Step *s, const Job *job, int i) {
 
 /* ------------------------------------------------------------------ threads */
 
+INLINE void wait_a_little(int looks) {
+    if (looks < PATIENCE) _mm_pause();
+    else sched_yield();
+}
+
 static void work(const Job *job, Progress *progress) {
     int rows = 0; /* that the tiles are configured for */
     for (const Step *s = job->steps; s < job->steps + job->count; s++, progress++) {
@@ -313,10 +319,7 @@ static void work(const Job *job, Progress *progress) {
             }
             atomic_fetch_add(&progress->done, last - first);
         }
-        for (int looks = 0; atomic_load(&progress->done) < blocks; looks++) {
-            if (looks < PATIENCE) _mm_pause();
-            else sched_yield();
-        }
+        for (int looks = 0; atomic_load(&progress->done) < blocks; looks++) wait_a_little(looks);
     }
     if (rows) release();
 }
@@ -403,12 +406,14 @@ Crew *dandelion_hire(int helpers) {
     pthread_mutex_init(&crew->lock, NULL);
     pthread_cond_init(&crew->wake, NULL);
     atomic_flag_clear(&crew->busy);
-    for (; crew->count < helpers; crew->count++)
-        if (pthread_create(&crew->threads[crew->count], NULL, help, crew)) {
-            dandelion_dismiss(crew);
-            return NULL;
-        }
-    return crew;
+    sigset_t all, before; /* signals are Python's: its main thread must be the one that they wake */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (crew->count < helpers && !pthread_create(&crew->threads[crew->count], NULL, help, crew)) crew->count++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (crew->count == helpers) return crew;
+    dandelion_dismiss(crew);
+    return NULL;
 }
 
 /* Do the job; with the crew's help where it has none to do and `crew` is not NULL. 0, or -1 for a job too long. */
@@ -436,7 +441,7 @@ int dandelion_run(Job *job, Crew *crew) {
     pthread_mutex_lock(&crew->lock); /* nobody begins with this job any more; */
     crew->job = NULL;
     pthread_mutex_unlock(&crew->lock);
-    while (atomic_load(&crew->inside)) _mm_pause(); /* whoever has begun finds nothing left */
+    for (int looks = 0; atomic_load(&crew->inside); looks++) wait_a_little(looks); /* whoever has begun finds nothing left */
     atomic_flag_clear(&crew->busy);
     return 0;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from runtime.commands import Refusal
+
 COMPILED = Path(__file__).parent / "kernel-x86_64.elf"  # as *.so it would pass for a Python module
+VARIABLE = "DANDELION_NATIVE"
 
 Instructions = Literal["amx", "vnni"]
 
@@ -65,8 +69,15 @@ class Library(NamedTuple):
 
 @cache
 def library() -> Library | None:
-    """The kernel with the best instructions of this processor; None where it has none, or it cannot be loaded."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    """The kernel with the best instructions of this processor; None where it has none, or it cannot be loaded.
+
+    None also where the environment says DANDELION_NATIVE=off, for a host on which it fails. Raises Refusal for another
+    word than `off` or `auto`.
+    """
+    wanted = os.environ.get(VARIABLE, "auto")
+    if wanted not in {"auto", "off"}:
+        raise Refusal(f"{VARIABLE} is {wanted!r}; set it to auto or off")
+    if wanted == "off" or sys.platform != "linux" or platform.machine() != "x86_64":
         return None
     try:
         return _load()

@@ -30,7 +30,8 @@ class NativeSession:
         self._idle: deque[_Workspace] = deque()
         self._crew = library.hire(threads - 1) if threads > 1 else None  # none where the system gives no threads
         if self._crew is not None:
-            weakref.finalize(self, library.dismiss, self._crew)
+            # Not at the end of the process, when another thread may be at work with them.
+            weakref.finalize(self, library.dismiss, self._crew).atexit = False
 
     def wider(self, threads: int) -> NativeSession:
         """The same weights, on more threads."""

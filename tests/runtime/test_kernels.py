@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -155,3 +156,18 @@ def test_the_default_bundle_is_right_on_processors_without_vnni(cpu: str, expect
     assert found, ran.stdout
     assert found[1] == expected
     assert float(found[2]) <= 1e-3
+
+
+def test_the_native_kernel_can_be_switched_off() -> None:
+    told = {}
+    for word in ("off", "auto", "fast"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "runtime", "check"],
+            env={**os.environ, "DANDELION_NATIVE": word},
+            capture_output=True,
+            text=True,
+        )
+        told[word] = ran.stdout + ran.stderr
+    assert "INT8 (fast kernel)" in told["off"] or "INT8 (exact kernel)" in told["off"]
+    assert f"INT8 ({library().instructions if library() else 'fast'} kernel)" in told["auto"]
+    assert told["fast"].splitlines()[-1].endswith("DANDELION_NATIVE is 'fast'; set it to auto or off")
