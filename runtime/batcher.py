@@ -112,10 +112,10 @@ class Batcher(Generic[Done]):
             self._workers.submit(self._take_up)
 
     def _draw(self, tickets: list[_Ticket[Done]]) -> Iterator[bytes]:
-        began = time.perf_counter()
+        began: float | None = None
         with self._lock:
             share = min(self._most(), math.ceil(len(self._waiting) / self._workers.count))
-        while len(tickets) < share and time.perf_counter() - began < GATHERING_S:
+        while len(tickets) < share and (began is None or time.perf_counter() - began < GATHERING_S):
             with self._lock:
                 if not self._waiting or (tickets and len(self._waiting[0].photo) > LARGE_BYTES):
                     return
@@ -124,6 +124,7 @@ class Batcher(Generic[Done]):
                 with suppress(RuntimeError):  # the loop is closed
                     ticket.future.get_loop().call_soon_threadsafe(settle, ticket.future, None, ClientGone())
             elif not ticket.future.cancelled():
+                began = began or time.perf_counter()
                 tickets.append(ticket)
                 yield ticket.photo
 

@@ -106,7 +106,7 @@ def golden_deviation(
 
     Raises BundleError for a golden case that this release cannot draw.
     """
-    return max(_deviation(session, case, spec, precision) for case in cases)
+    return float(np.max([_deviation(session, case, spec, precision) for case in cases]))  # NaN, where one is
 
 
 def _candidates(bundle: Bundle, threads: int) -> Iterator[tuple[Kernel, Infers]]:

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import sys
 import threading
+import time
 
 # Parameters of glibc's mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -14,6 +15,7 @@ _M_ARENA_MAX = -8
 
 LARGE_BYTES = 2 * 2**20
 TIDY_S = 2.0  # between two times: less often, and more is kept; more often, and it is taken again sooner
+TIDY_AFTER_S = 0.1  # of CPU since the last time: an idle process has freed nothing, and a look takes milliseconds
 KEPT_BYTES = 8 * 2**20  # for each thread: what one inference at 224 px takes and frees again
 
 
@@ -52,10 +54,10 @@ def return_free_memory() -> None:
 
 
 class Tidying:
-    """Hands freed pages back every few seconds, for as long as it runs.
+    """Hands freed pages back every few seconds in which the process works, for as long as it runs.
 
     What inferences take and free again lies scattered between what stays, where glibc would keep it for good: tens of
-    megabytes after a busy minute. Where nothing was freed, a look costs microseconds.
+    megabytes after a busy minute.
     """
 
     def __init__(self, every_s: float = TIDY_S) -> None:
@@ -72,8 +74,11 @@ class Tidying:
         self._stopped.set()
 
     def _run(self) -> None:
+        tidied_s = time.process_time()
         while not self._stopped.wait(self._every_s):
-            _trim()
+            if time.process_time() - tidied_s >= TIDY_AFTER_S:
+                _trim()
+                tidied_s = time.process_time()
 
 
 def _trim() -> None:

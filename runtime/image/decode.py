@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from runtime.commands import Refusal
 from runtime.image.errors import CorruptImage
 from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
@@ -51,6 +52,8 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS
         try:
             pixels = _to_input(image, spec).tobytes()
             return np.frombuffer(pixels, np.uint8).reshape(spec.height, spec.width, 3)
+        except Refusal:  # of a setting, not of this photo
+            raise
         except Exception as error:  # whatever a decoder raises over hostile bytes, it means: this photo is broken
             raise CorruptImage.because(error) from error.with_traceback(None)  # whose frames would keep the photo
         finally:

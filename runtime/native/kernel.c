@@ -3,7 +3,7 @@
    A convolution is a matrix product without a copied matrix (im2col): activations lie as bytes [place][channel] with a
    border around the picture, so that the inputs of neighbouring outputs are rows at one distance, wherever the kernel
    points. A tile is up to 16 such rows. Weights are packed as [16 outputs] x [steps of 64 products], the order that
-   VPDPBUSD and TDPBUSD both read. Nothing here allocates, and no offset comes from a request: all are the plan's. */
+   VPDPBUSD and TDPBUSD both read. No inference allocates, and no offset comes from a request: all are the plan's. */
 
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -67,12 +67,14 @@ typedef struct {
 VNNI INLINE __m128i finish(const Step *s, __m512i sum, __m512i bias, __m512 scale, const uint8_t *residual) {
     const __m512i zero = _mm512_setzero_si512();
     __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, bias)), scale);
+    value = _mm512_min_ps(value, _mm512_set1_ps(511)); /* beyond any byte, and within an integer */
     __m512i byte = _mm512_max_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(s->zero_point)), zero);
     if (residual) {
         __m512 own = _mm512_cvtepi32_ps(_mm512_min_epi32(byte, _mm512_set1_epi32(255)));
         __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)residual)));
         value = _mm512_fmadd_ps(other, _mm512_set1_ps(s->scale_residual), _mm512_set1_ps(s->shift));
         value = _mm512_fmadd_ps(own, _mm512_set1_ps(s->scale_own), value);
+        value = _mm512_min_ps(value, _mm512_set1_ps(511));
         byte = _mm512_max_epi32(_mm512_cvtps_epi32(value), zero);
     }
     return _mm512_cvtusepi32_epi8(byte);

@@ -1,4 +1,4 @@
-"""Just enough of ONNX's file format to read a bundle's INT8 model: nodes, attributes that are integers, constants.
+"""Just enough of ONNX's file format to read a bundle's INT8 model: nodes, their attributes, constants.
 
 Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; the encoding is Protocol Buffers'
 (https://protobuf.dev/programming-guides/encoding). The `onnx` package would weigh more than the runtime's own code.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 _GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
 _NODE_INPUT, _NODE_OUTPUT, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_INTS = 1, 3, 8
+_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_STRING, _ATTRIBUTE_INTS = 1, 3, 4, 8
 _DIMS, _DATA_TYPE, _FLOATS, _INT32S, _INT64S, _TENSOR_NAME, _RAW = 1, 2, 4, 5, 7, 8, 9
 _VALUE_NAME = 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -26,7 +26,7 @@ Value = int | memoryview
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: its inputs and outputs by name."""
+    """One operation: its inputs and outputs by name, attributes that are integers, and strings as their bytes."""
 
     operation: str
     inputs: list[str] = field(default_factory=list)
@@ -80,6 +80,8 @@ def _attribute(value: Value) -> tuple[str, list[int]]:
             numbers.append(_signed(each))
         elif number == _ATTRIBUTE_INTS:
             numbers += _integers(each)
+        elif number == _ATTRIBUTE_STRING:
+            numbers += _message(each)
     return _text(_only(value, _ATTRIBUTE_NAME)), numbers
 
 
@@ -132,13 +134,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < 64:
         byte = message[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
         shift += 7
+    raise ValueError("a number is too long")
 
 
 def _integers(value: Value) -> list[int]:

@@ -157,11 +157,18 @@ class _Planner:
         tensor = self._buffers[source]
         outputs, channels, kernel, _ = layer.weights.shape
         behind = (layer.size - 1) * layer.stride + kernel - layer.padding - tensor.size
-        if channels != self._channels[layer.input] or max(layer.padding, behind) > tensor.border:
+        if (
+            channels != self._channels[layer.input]
+            or max(layer.padding, behind) > tensor.border
+            or layer.padding < 0
+            or layer.size > tensor.pitch
+        ):
             raise UnknownGraphError(f"{layer.output} is a convolution of another shape")
         made = Tensor(layer.size, _padded(outputs), BORDER, layer.quantisation.zero_point)
         residual = self._held[layer.residual.name] if layer.residual else NONE
-        if layer.residual and self._buffers[residual][:3] != made[:3]:
+        if layer.residual and (
+            self._buffers[residual][:3] != made[:3] or self._channels[layer.residual.name] != outputs
+        ):
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._hold(layer.output, made, outputs)
         weights, offsets = _pack(layer.weights, tensor)
@@ -205,6 +212,8 @@ class _Planner:
     def _pool(self, layer: Pooling) -> None:
         source = self._held[layer.input]
         tensor = self._buffers[source]
+        if layer.size != (tensor.size - 1) // 2 + 1 or tensor.channels % GROUP or tensor.fill:
+            raise UnknownGraphError(f"{layer.output} is a pooling of another shape")
         made = Tensor(layer.size, tensor.channels, BORDER, 0)
         tiles = _tiles(layer.size, 2, tensor, -1, made, self._instructions)
         offsets = [(y * tensor.pitch + x) * tensor.channels for y in range(3) for x in range(3)]
@@ -230,7 +239,7 @@ class _Planner:
         tensor = self._buffers[source]
         sides = range(tensor.size)
         classes, channels = network.weights.shape
-        if channels != self._channels[network.features]:
+        if channels != self._channels[network.features] or tensor.channels % GROUP:
             raise UnknownGraphError("its classifier is of another shape")
         weights = np.zeros((classes, tensor.channels), np.float32)
         weights[:, :channels] = network.weights * network.features_scale

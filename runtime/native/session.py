@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runtime.bundle import BundleError
 from runtime.image import ImageSpec
 from runtime.inference import Inference, at_once
-from runtime.native.library import Job, Library
+from runtime.native.library import Instructions, Job, Library
 from runtime.native.model_file import read_graph
 from runtime.native.network import UnknownGraphError, read_network
 from runtime.native.plan import CACHE_LINE, Plan, lay_out
@@ -22,20 +22,22 @@ from runtime.native.plan import CACHE_LINE, Plan, lay_out
 class NativeSession:
     """A model by VNNI or AMX. Safe to call from several threads; one of them at a time has the help of others."""
 
-    def __init__(self, plan: Plan, library: Library, *, threads: int) -> None:
-        """`threads` for one inference, those that help asleep between two."""
+    def __init__(
+        self, plan: Plan, library: Library, *, threads: int, workspaces: deque[_Workspace] | None = None
+    ) -> None:
+        """`threads` for one inference, those that help asleep between two; `workspaces` are another session's."""
         self._plan = plan
         self._library = library
         self._capacity = at_once(ImageSpec(height=plan.image_size, width=plan.image_size))
-        self._idle: deque[_Workspace] = deque()
+        self._idle: deque[_Workspace] = deque() if workspaces is None else workspaces
         self._crew = library.hire(threads - 1) if threads > 1 else None  # none where the system gives no threads
         if self._crew is not None:
             # Not at the end of the process, when another thread may be at work with them.
             weakref.finalize(self, library.dismiss, self._crew).atexit = False
 
     def wider(self, threads: int) -> NativeSession:
-        """The same weights, on more threads."""
-        return NativeSession(self._plan, self._library, threads=threads)
+        """The same weights and workspaces, on more threads."""
+        return NativeSession(self._plan, self._library, threads=threads, workspaces=self._idle)
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
         """Classify `pixels` [N, height, width, 3], RGB, 0..255."""
@@ -66,26 +68,32 @@ def open_native(model: Path, spec: ImageSpec, classes: int, library: Library, *,
         content = model.read_bytes()
     except OSError as error:
         raise BundleError(f"{model}: {error.strerror}; export the bundle again") from error
-    try:
-        graph = read_graph(content)
-    except ValueError as error:
-        raise UnknownGraphError(str(error)) from error
-    plan = lay_out(read_network(graph, spec, classes), library.instructions)
+    plan = plan_of(content, spec, classes, library.instructions)
     return NativeSession(plan, library, threads=threads)
 
 
+def plan_of(content: bytes, spec: ImageSpec, classes: int, instructions: Instructions) -> Plan:
+    """The plan of an ONNX file's network; raises UnknownGraphError, whatever is wrong with it or only new to us."""
+    try:
+        return lay_out(read_network(read_graph(content), spec, classes), instructions)
+    except UnknownGraphError:
+        raise
+    except (ArithmeticError, LookupError, StopIteration, TypeError, ValueError) as error:
+        raise UnknownGraphError(f"its graph cannot be read ({error})") from error
+
+
 class _Workspace:
-    """Memory for the tensors of some photos, prepared for each when it is first needed."""
+    """Memory for the tensors of some photos: what a call needs beside the plan."""
 
     def __init__(self, plan: Plan, capacity: int) -> None:
-        self._plan = plan
         self._sizes = np.array([tensor.bytes for tensor in plan.buffers], np.uintp)
-        self._memory = np.empty(int(self._sizes.sum()) * capacity + CACHE_LINE, np.uint8)
+        ends = np.cumsum(self._sizes * np.uintp(capacity)).astype(np.int64)
+        self._memory = np.empty(int(ends[-1]) + CACHE_LINE, np.uint8)
         start = -self._memory.ctypes.data % CACHE_LINE
-        starts = np.concatenate([[0], np.cumsum(self._sizes * np.uintp(capacity))[:-1]]).astype(np.uintp)
-        self._starts = [start + int(each) for each in starts]
-        self._addresses = starts + np.uintp(self._memory.ctypes.data + start)
-        self._ready = 0
+        starts = [start, *(start + ends[:-1]).tolist()]
+        for tensor, at in zip(plan.buffers, starts, strict=True):
+            self._memory[at : at + tensor.bytes * capacity] = tensor.fill
+        self._addresses = np.array([self._memory.ctypes.data + at for at in starts], np.uintp)
         self._job = Job(
             steps=ctypes.addressof(plan.steps),
             count=len(plan.steps),
@@ -96,16 +104,8 @@ class _Workspace:
         )
 
     def run(self, library: Library, pixels: NDArray[np.uint8], evidence: NDArray[np.float32], crew: int | None) -> None:
-        while self._ready < len(pixels):
-            self._prepare(self._ready)
-            self._ready += 1
         self._job.photos = len(pixels)
         self._job.pixels = pixels.ctypes.data
         self._job.evidence = evidence.ctypes.data
         if library.run(self._job, crew):
-            raise RuntimeError(f"the kernel does not compute {len(self._plan.steps)} layers")
-
-    def _prepare(self, photo: int) -> None:
-        for tensor, start in zip(self._plan.buffers, self._starts, strict=True):
-            at = start + photo * tensor.bytes
-            self._memory[at : at + tensor.bytes] = tensor.fill
+            raise RuntimeError(f"the kernel does not compute {self._job.count} layers")
