@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import logging
 import os
 import re
@@ -99,6 +101,22 @@ def test_wrong_answers_of_the_native_kernel_are_never_served(
         model = Model(Bundle.open(default_bundle()), threads=2, source="here")
     assert model.kernel.kernel == "fast"
     assert re.search(rf"int8 \({found.instructions}\) is off by .*; serving with fast", caplog.text)
+
+
+def test_no_number_is_no_right_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = library()
+    if found is None:
+        return
+
+    def run(job: native_library.Job, crew: int | None) -> int:
+        answered = found.run(job, crew)
+        if next(turns) > 0:  # the first golden case is right
+            (ctypes.c_float * 2).from_address(job.evidence)[0] = float("nan")
+        return answered
+
+    turns = itertools.count()
+    monkeypatch.setattr(kernels, "library", lambda: found._replace(run=run))
+    assert open_proven(Bundle.open(default_bundle()), threads=1).kernel.kernel == "fast"
 
 
 def test_all_kernels_give_the_same_answers() -> None:

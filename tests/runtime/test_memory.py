@@ -3,6 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from runtime import memory
+from tests.waiting import wait_until
+
 # Blocks of 100 kB, of which every fiftieth stays: what is freed between them is not at the end of the heap.
 SCATTERED = """
 import ctypes, sys, time
@@ -25,6 +30,8 @@ for number, block in enumerate(blocks):
 before = resident_mb()
 tidying = Tidying(0.05)
 tidying.start()
+while time.process_time() < 1.0:  # of an idle process nothing is expected
+    pass
 deadline = time.monotonic() + 60
 while resident_mb() > before - 80 and time.monotonic() < deadline:
     time.sleep(0.05)
@@ -36,3 +43,21 @@ print(before - resident_mb())
 def test_freed_memory_goes_back_to_the_system_wherever_it_lies():
     ran = subprocess.run([sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True)
     assert float(ran.stdout) > 80
+
+
+def test_an_idle_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[float] = []
+    looks: list[float] = []
+    spent = iter([0.0, 0.01, 0.05, 0.2, 0.2, 0.25, 0.26])  # seconds of CPU
+
+    def process_time() -> float:
+        looks.append(next(spent, 0.27))
+        return looks[-1]
+
+    monkeypatch.setattr(memory, "_trim", lambda: trims.append(looks[-1]))
+    monkeypatch.setattr(memory.time, "process_time", process_time)
+    tidying = memory.Tidying(0.001)
+    tidying.start()
+    wait_until(lambda: looks[-1:] == [0.27], "more looks", every_s=0.01)
+    tidying.stop()
+    assert trims == [0.2]
