@@ -110,28 +110,31 @@ def page_plot(result: PageResult, file: Path) -> None:
 
 
 def peers_plot(result: PeersResult, file: Path) -> None:
-    """Each server in its best setting: throughput by clients, then memory and CPU side by side."""
+    """Each server in its best setting: throughput by clients, then memory and CPU side by side, named between them."""
     rows = best_settings(result)
-    figure = sheet("The same photos, other servers", 0.45 * len(rows) + 3.2, result.machine, result.neighbours)
-    left, middle, right = figure.subplots(1, 3, width_ratios=[1.6, 1, 1])
+    figure = sheet("The same photos, other servers", 0.4 * len(rows) + 1.6, result.machine, result.neighbours)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.2, 1, 1])
     colours = {id(row): colour for row, colour in zip(rows, (*PALETTE, *PALETTE), strict=False)}
     for row in rows:
         rates = [row.rate(count).value for count in result.clients]
-        left.plot(result.clients, rates, color=colours[id(row)], marker="o", label=f"{row.title}, {row.image_size} px")
+        left.plot(result.clients, rates, color=colours[id(row)], marker="o")
     left.set_xscale("log", base=2)
     left.set_xticks(result.clients, [str(count) for count in result.clients])
     left.set_ylim(bottom=0)
-    left.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     dress(left, "Throughput", "clients", "photos per second")
     busy = max(result.clients)
     for axes, title, values in (
         (middle, "Memory, MB", [median_of(row.memory).value for row in rows]),
         (right, "CPU seconds per 1 000 photos", [median_of(row.cpu(busy)).value for row in rows]),
     ):
-        axes.barh(range(len(rows)), values, color=[colours[id(row)] for row in rows])
+        bars = axes.barh(range(len(rows)), values, color=[colours[id(row)] for row in rows])
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=4, color=INK, fontsize=9)
+        axes.margins(x=0.14)
         axes.set_yticks([])
         axes.invert_yaxis()
         dress(axes, title, "", "")
+        axes.grid(visible=False, axis="y")
+    middle.set_yticks(range(len(rows)), [f"{row.title}, {row.image_size} px" for row in rows])
     figure.savefig(file)
 
 
