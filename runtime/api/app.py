@@ -14,12 +14,11 @@ from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
 from runtime.admission import Overloaded
-from runtime.api import docs, health, models
+from runtime.api import docs, health, leaving, models
 from runtime.api.explain import explain
 from runtime.api.feedback import feedback
 from runtime.api.guard import Guard
 from runtime.api.keys import may_predict
-from runtime.api.leaving import remember
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
@@ -51,8 +50,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
-        remember(scope, receive)
-        await self._outermost(scope, receive, send)
+        leaving.remember(scope, receive)
+        try:
+            await self._outermost(scope, receive, send)
+        finally:
+            leaving.forget(scope)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """The lifespan, for a process that serves other apps beside this one."""

@@ -6,7 +6,7 @@ second of a busy appliance (`benchmarks/NOTES.md`); uvicorn knows it at once.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request
 from litestar.types import Receive, Scope
@@ -16,7 +16,12 @@ _CONNECTION = "dandelion.connection"
 
 def remember(scope: Scope, receive: Receive) -> None:
     """Keep uvicorn's side of a request, whose method `receive` is, before anything is put around it."""
-    scope[_CONNECTION] = getattr(receive, "__self__", None)  # type: ignore[literal-required]  # a key of our own
+    cast("dict[str, Any]", scope)[_CONNECTION] = getattr(receive, "__self__", None)
+
+
+def forget(scope: Scope) -> None:
+    """At the end of a request: uvicorn's side knows the scope, and nothing would free two that know each other soon."""
+    cast("dict[str, Any]", scope).pop(_CONNECTION, None)
 
 
 def has_left(request: Request[Any, Any, Any]) -> bool:
