@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -14,7 +13,7 @@ import uvicorn
 
 from runtime.api.app import App
 from runtime.api.keys import new_key
-from runtime.appliance import Appliance, assemble
+from runtime.appliance import assemble
 from runtime.batch.commands import batch
 from runtime.bundle import Bundle
 from runtime.commands import Commands
@@ -27,6 +26,7 @@ from runtime.logs import Format, configure_logging
 from runtime.memory import share_one_arena
 from runtime.models.commands import models, store
 from runtime.options import serving_options, settings_of
+from runtime.server import Server
 
 log = logging.getLogger("runtime")
 
@@ -38,18 +38,6 @@ class _ServeByDefault(Commands):
         if not args or (args[0].startswith("-") and args[0] != "--help"):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
-
-
-class _Server(uvicorn.Server):
-    """Says that it is stopping while it finishes what it has."""
-
-    def __init__(self, config: uvicorn.Config, appliance: Appliance) -> None:
-        super().__init__(config)
-        self._appliance = appliance
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._appliance.stopping = True
-        super().handle_exit(sig, frame)
 
 
 @click.group(cls=_ServeByDefault, context_settings={"show_default": True})
@@ -83,7 +71,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
         )
         port = listener.getsockname()[1]
         log.info("serving %s at http://localhost:%d (API page: /docs)", appliance.engine.model.name.version, port)
-        _Server(config, appliance).run(sockets=[listener])
+        Server(config, appliance).run(sockets=[listener])
 
 
 @main.command()

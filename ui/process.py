@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from types import FrameType
 
 import uvicorn
 
 from runtime.api.app import App
-from runtime.appliance import Appliance, assemble
+from runtime.appliance import assemble
 from runtime.gathered import GatheringProtocol
 from runtime.memory import share_one_arena
+from runtime.server import Server
 from runtime.settings import Settings
 from ui.dispatch import Dispatcher
 from ui.shell import create_shell
@@ -21,19 +21,6 @@ from ui.targets import Targets
 log = logging.getLogger(__name__)
 
 GRACE_S = 10  # for photos under way; open pages are told to reconnect at once
-
-
-class _Server(uvicorn.Server):
-    """Says that it is stopping while it finishes what it has."""
-
-    def __init__(self, config: uvicorn.Config, appliance: Appliance | None) -> None:
-        super().__init__(config)
-        self._appliance = appliance
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._appliance:
-            self._appliance.stopping = True
-        super().handle_exit(sig, frame)
 
 
 def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *, mlflow: str | None) -> None:
@@ -58,4 +45,4 @@ def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *
     port = listener.getsockname()[1]
     what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"
     log.info("serving %s at http://localhost:%d", what, port)
-    _Server(config, appliance).run(sockets=[listener])
+    Server(config, appliance).run(sockets=[listener])

@@ -1,0 +1,39 @@
+"""uvicorn, for an appliance: it says that it is stopping, and leaves an idle host alone."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from runtime.appliance import Appliance
+
+TICK_S = 1.0  # the Date header is that exact
+
+
+class Server(uvicorn.Server):
+    """Says that it is stopping while it finishes what it has. Idle, it wakes once a second, not ten times."""
+
+    def __init__(self, config: uvicorn.Config, appliance: Appliance | None) -> None:
+        """`appliance` is None where only the page is served."""
+        super().__init__(config)
+        self._appliance = appliance
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked_to_stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Until it is asked to stop."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # to uvicorn a tick of each full second
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked_to_stop.wait(), TICK_S)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """By a signal."""
+        if self._appliance:
+            self._appliance.stopping = True
+        super().handle_exit(sig, frame)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._asked_to_stop.set)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+
+import pytest
+import uvicorn
+
+from runtime import server
+from runtime.server import Server
+
+
+async def app(*_: object) -> None:
+    """Nobody asks it."""
+
+
+def test_asked_to_stop_it_does_not_wait_for_its_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TICK_S", 3600)
+    serving = Server(uvicorn.Config(app), None)
+    ticked = threading.Event()
+    on_tick = serving.on_tick
+
+    async def tick(counter: int) -> bool:
+        ticked.set()
+        return await on_tick(counter)
+
+    async def serve() -> None:
+        threading.Thread(target=stop).start()
+        await asyncio.wait_for(serving.main_loop(), 300)
+
+    def stop() -> None:
+        ticked.wait(60)
+        serving.handle_exit(signal.SIGTERM, None)
+
+    monkeypatch.setattr(serving, "on_tick", tick)
+    asyncio.run(serve())
+    assert serving.should_exit
+
+
+def test_asked_to_stop_before_it_began_it_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TICK_S", 3600)
+    serving = Server(uvicorn.Config(app), None)
+    serving.handle_exit(signal.SIGTERM, None)
+    asyncio.run(asyncio.wait_for(serving.main_loop(), 300))
+    assert serving.should_exit
