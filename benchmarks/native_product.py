@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.library import Job, Library, Step
-from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS
+from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, aligned
 
 
 class NativeProduct:
@@ -33,7 +33,8 @@ class NativeProduct:
         self._left[:rows] = left
         self.result = np.zeros((rows, columns), np.uint8)
         packed = right.T.reshape(columns // LANES, LANES, inner // DEPTH, DEPTH // 4, 4).transpose(0, 2, 3, 1, 4)
-        self._weights = _aligned(np.ascontiguousarray(packed))
+        self._weights = aligned(right.nbytes).view(np.int8)
+        self._weights[:] = packed.ravel()
         self._arrays: dict[str, NDArray[np.generic]] = {
             "offsets": np.arange(0, inner, DEPTH, dtype=np.int32),
             "from_": places[::height] * np.int32(inner),
@@ -74,10 +75,3 @@ class NativeProduct:
         """End the threads that help."""
         if self._crew is not None:
             self._dismiss(self._crew)
-
-
-def _aligned(values: NDArray[np.int8]) -> NDArray[np.int8]:
-    memory = np.empty(values.nbytes + 64, np.int8)
-    copy = memory[-memory.ctypes.data % 64 :][: values.nbytes]
-    copy[:] = values.ravel()
-    return copy

@@ -9,7 +9,6 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
-CPUINFO = Path("/proc/cpuinfo")
 
 
 def available_cpus(cgroup: Path = CGROUP, own: Path = OWN) -> int:
@@ -27,16 +26,6 @@ def cpu_quota(cgroup: Path = CGROUP, own: Path = OWN) -> float | None:
     """
     quotas = [quota for folder in _folders(cgroup, own) if (quota := _quota(folder)) is not None]
     return min(quotas, default=None)
-
-
-def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """What this processor can do, in Linux's words (`avx512_vnni`, `amx_int8`, …); empty where it does not tell."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
-    return frozenset(next(flags, []))
 
 
 def _folders(cgroup: Path, own: Path) -> Iterator[Path]:

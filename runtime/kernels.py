@@ -81,7 +81,7 @@ def open_as(bundle: Bundle, kernel: Kernel, *, threads: int) -> Infers:
     manifest = bundle.manifest
     if kernel.kernel in NATIVE:
         return _native(bundle, kernel.kernel, threads)
-    from runtime.session import Session  # noqa: PLC0415 - 25 MB of onnxruntime, which most hosts do without
+    from runtime.session import Session  # noqa: PLC0415 - onnxruntime is large, and the native kernel does without
 
     model = bundle.fp32_model if kernel.precision == "fp32" else bundle.model
     if model is None:

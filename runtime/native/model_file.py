@@ -7,7 +7,7 @@ Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.prot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,9 @@ class Node:
     """One operation: its inputs and outputs by name, attributes that are integers, and strings as their bytes."""
 
     operation: str
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    attributes: dict[str, list[int]] = field(default_factory=dict)
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, list[int]]
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,11 @@ class Network:
 
 
 def read_network(graph: Graph, spec: ImageSpec, classes: int) -> Network:
-    """The network of an INT8 graph as `export` writes it. Raises UnknownGraphError for any other."""
-    try:
-        network = _Reader(graph, spec).read()
-    except (IndexError, KeyError, StopIteration, TypeError) as error:
-        raise UnknownGraphError(f"the graph has another shape ({error!r})") from error
+    """The network of an INT8 graph as `export` writes it.
+
+    Raises UnknownGraphError for another one, or what reading it raises: `session.plan_of` makes that the same.
+    """
+    network = _Reader(graph, spec).read()
     if len(network.bias) != classes or len(network.weights) != classes:
         raise UnknownGraphError(f"it knows {len(network.weights)} classes")
     return network

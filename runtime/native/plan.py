@@ -94,7 +94,7 @@ class _Planner:
         self._held: dict[str, int] = {}  # tensor: its buffer
         self._channels: dict[str, int] = {}  # tensor: its channels, without those that only fill
         self._arrays: list[NDArray[np.generic]] = []
-        self._room = _aligned(0)  # for more of them
+        self._room = aligned(0)  # for more of them
         self._last_use = {name: i for i, layer in enumerate(network.layers) for name in _inputs(layer)}
 
     def plan(self) -> Plan:
@@ -260,7 +260,7 @@ class _Planner:
         """The address of a copy of `array` that begins with a cache line and lives as long as the plan."""
         size = -(-array.nbytes // CACHE_LINE) * CACHE_LINE
         if size > len(self._room):
-            self._room = _aligned(max(size, ROOM))
+            self._room = aligned(max(size, ROOM))
         copy = self._room[: array.nbytes].view(array.dtype)
         copy[:] = array.ravel()
         self._room = self._room[size:]
@@ -268,7 +268,8 @@ class _Planner:
         return copy.ctypes.data
 
 
-def _aligned(size: int) -> NDArray[np.uint8]:
+def aligned(size: int) -> NDArray[np.uint8]:
+    """Memory of `size` bytes that begins with a cache line; what is in it is not said."""
     memory = np.empty(size + CACHE_LINE, np.uint8)
     return memory[-memory.ctypes.data % CACHE_LINE :][:size]
 

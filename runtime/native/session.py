@@ -16,7 +16,7 @@ from runtime.inference import Inference, at_once
 from runtime.native.library import Instructions, Job, Library
 from runtime.native.model_file import read_graph
 from runtime.native.network import UnknownGraphError, read_network
-from runtime.native.plan import CACHE_LINE, Plan, lay_out
+from runtime.native.plan import Plan, aligned, lay_out
 
 
 class NativeSession:
@@ -79,7 +79,7 @@ def plan_of(content: bytes, spec: ImageSpec, classes: int, instructions: Instruc
     except UnknownGraphError:
         raise
     except (ArithmeticError, LookupError, StopIteration, TypeError, ValueError) as error:
-        raise UnknownGraphError(f"its graph cannot be read ({error})") from error
+        raise UnknownGraphError(f"its graph cannot be read ({error!r})") from error
 
 
 class _Workspace:
@@ -88,9 +88,8 @@ class _Workspace:
     def __init__(self, plan: Plan, capacity: int) -> None:
         self._sizes = np.array([tensor.bytes for tensor in plan.buffers], np.uintp)
         ends = np.cumsum(self._sizes * np.uintp(capacity)).astype(np.int64)
-        self._memory = np.empty(int(ends[-1]) + CACHE_LINE, np.uint8)
-        start = -self._memory.ctypes.data % CACHE_LINE
-        starts = [start, *(start + ends[:-1]).tolist()]
+        self._memory = aligned(int(ends[-1]))
+        starts = [0, *ends[:-1].tolist()]
         for tensor, at in zip(plan.buffers, starts, strict=True):
             self._memory[at : at + tensor.bytes * capacity] = tensor.fill
         self._addresses = np.array([self._memory.ctypes.data + at for at in starts], np.uintp)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cpu import available_cpus, cpu_flags, cpu_quota
+from runtime.cpu import available_cpus, cpu_quota
 
 
 def cgroup_v2(folder: Path, text: str) -> Path:
@@ -38,9 +38,3 @@ def test_without_a_quota_the_affinity_mask_counts(tmp_path: Path) -> None:
         assert available_cpus(tmp_path) == 1
     finally:
         os.sched_setaffinity(0, everywhere)
-
-
-def test_the_processors_flags_are_read_and_unknown_where_there_are_none(tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: avx2 amx_int8\n\nprocessor\t: 1\nflags\t\t: avx2\n")
-    assert cpu_flags(tmp_path / "cpuinfo") == {"avx2", "amx_int8"}
-    assert cpu_flags(tmp_path / "nothing") == frozenset()
