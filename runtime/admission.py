@@ -52,6 +52,11 @@ class Line:
         return self._requests <= 1
 
     @property
+    def service_s(self) -> float:
+        """How long a worker has lately taken for a photo."""
+        return self._service_s
+
+    @property
     def expected_wait_s(self) -> float:
         """How long a newcomer would wait for a worker."""
         return max(0, self._ahead - self._workers + 1) * self._service_s / self._workers

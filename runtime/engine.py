@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +18,7 @@ from runtime.admission import Line
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds, predict
 from runtime.batcher import Batcher, Left
 from runtime.bundle import Manifest
-from runtime.image import ImageError, ImageSpec, decode, warm_up
+from runtime.image import ImageError, ImageSpec, ImageTooLarge, decode, warm_up
 from runtime.inference import Inference, at_once
 from runtime.metrics import Metrics
 from runtime.model import Model
@@ -26,6 +26,8 @@ from runtime.settings import Settings
 from runtime.workers import Workers
 
 NICENESS = 2
+SHORT_S = 0.005  # what another thread might keep the event loop waiting for, anyway: the interpreter's switch interval
+SHORT_PIXELS = 1 << 18  # a larger photo may take longer
 BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class _Seen(NamedTuple):
 
     model: Model
     inference: Inference
-    brightness: float
+    pixels: NDArray[np.uint8]
     decode_s: float
     infer_s: float
     done: float
@@ -95,18 +97,21 @@ class Engine:
         self._model = model
         self._metrics.serve(model)
 
-    async def answer(self, data: bytes, left: Left | None = None) -> Answer:
+    async def answer(self, data: bytes, left: Left | None = None, *, lone: bool = False) -> Answer:
         """Classify one encoded photo.
 
+        Where it comes from a `lone` client, and will not take long, it is done in the event loop, which has nobody else
+        to attend to: to wake a worker, and be woken, takes as long as half a small inference (`benchmarks/NOTES.md`).
         Raises ImageError, Overloaded, and ClientGone where `left` was true before a worker was free.
         """
-        return (await self.explain(data, left)).answer
+        return (await self.explain(data, left, lone=lone)).answer
 
-    async def explain(self, data: bytes, left: Left | None = None) -> Explained:
-        """Classify one encoded photo and say where in it the evidence lies; raises as `answer` does."""
+    async def explain(self, data: bytes, left: Left | None = None, *, lone: bool = False) -> Explained:
+        """Classify one encoded photo and say where in it the evidence lies; otherwise as `answer`."""
         arrived = time.perf_counter()
         with self.line.place():
-            seen = await self._batcher.do(data, left)
+            seen = self._see_here(data) if lone and self.line.alone and self.line.service_s < SHORT_S else None
+            seen = seen or await self._batcher.do(data, left)
         answer = self._answer(seen, arrived)
         return Explained(seen.model, answer, seen.inference.activation_map)
 
@@ -147,7 +152,16 @@ class Engine:
         """Finish what is under way and release the threads."""
         self._workers.close()
 
-    def _see(self, photos: Iterator[bytes]) -> list[_Seen | Exception]:
+    def _see_here(self, photo: bytes) -> _Seen | None:
+        """Classify one photo in this thread, unless it is large; raises ImageError."""
+        [outcome] = self._see(iter((photo,)), max_pixels=min(SHORT_PIXELS, self._max_pixels))
+        if isinstance(outcome, ImageTooLarge):
+            return None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _see(self, photos: Iterator[bytes], *, max_pixels: int | None = None) -> list[_Seen | Exception]:
         """Classify the photos that are drawn, by one model and in one inference; the exception of each that fails."""
         model = self._model
         with self.line.working() as take_up:
@@ -156,7 +170,7 @@ class Engine:
                 take_up()
                 began = time.perf_counter()
                 try:
-                    pixels = decode(photo, model.manifest.input, max_pixels=self._max_pixels)
+                    pixels = decode(photo, model.manifest.input, max_pixels=max_pixels or self._max_pixels)
                 except Exception as error:
                     decoded.append(error)
                 else:
@@ -170,9 +184,8 @@ class Engine:
         began = time.perf_counter()
         inference = model.infer(pixels, alone=self.line.alone)
         done = time.perf_counter()
-        brightness = brightness_of(pixels)
         return [
-            _Seen(model, inference.of(i), brightness[i], photo.seconds, done - began, done)
+            _Seen(model, inference.of(i), photo.pixels, photo.seconds, done - began, done)
             for i, photo in enumerate(photos)
         ]
 
@@ -212,6 +225,9 @@ class Engine:
         except ImageError as error:
             return error
 
+    def _count(self, prediction: Prediction, pixels: NDArray[np.uint8], stages: Mapping[str, float]) -> None:
+        self._metrics.count(prediction, brightness_of(pixels[np.newaxis])[0], stages)
+
     def _answer(self, seen: _Seen, arrived: float) -> Answer:
         model = seen.model
         prediction = predict(seen.inference.probabilities, model.manifest.labels, model.threshold)
@@ -222,7 +238,7 @@ class Engine:
             "infer": seen.infer_s,
             "total": now - arrived,
         }
-        self._metrics.count(prediction, seen.brightness, stages)
+        asyncio.get_running_loop().call_soon(self._count, prediction, seen.pixels, stages)  # after the answer has left
         return Answer(
             label=prediction.label,
             confidence=prediction.confidence,

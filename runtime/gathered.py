@@ -58,3 +58,8 @@ class GatheringProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """asyncio: it is connected."""
         super().connection_made(GatheredWrites(transport, self.loop))
+
+    def on_response_complete(self) -> None:
+        """uvicorn: all of an answer is written; it need not wait for others' turns in the event loop."""
+        self.transport.flush()
+        super().on_response_complete()

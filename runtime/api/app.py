@@ -14,8 +14,9 @@ from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
 from runtime.admission import Overloaded
-from runtime.api import docs, health, leaving, models
+from runtime.api import connection, docs, health, models
 from runtime.api.explain import explain
+from runtime.api.fast_path import FastPath
 from runtime.api.feedback import feedback
 from runtime.api.guard import Guard
 from runtime.api.keys import may_predict
@@ -44,17 +45,16 @@ class App:
         self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
         self._routes = _routes(appliance)
-        self._outermost = ObserveRequests(
-            Guard(self._routes, metrics, upload_patience_s=settings.upload_patience_s), metrics
-        )
+        guarded = Guard(self._routes, metrics, upload_patience_s=settings.upload_patience_s)
+        self._outermost = FastPath(ObserveRequests(guarded, metrics), appliance)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
-        leaving.remember(scope, receive)
+        connection.remember(scope, receive)
         try:
             await self._outermost(scope, receive, send)
         finally:
-            leaving.forget(scope)
+            connection.forget(scope)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """The lifespan, for a process that serves other apps beside this one."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.answers import Answer
-from runtime.api.leaving import has_left
+from runtime.api.connection import has_left
 from runtime.api.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
@@ -54,7 +54,7 @@ async def explain(
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
     """
     async with photo_of(request, engine) as photo:
-        model, answer, activation_map = await engine.explain(photo, partial(has_left, request))
+        model, answer, activation_map = await engine.explain(photo, partial(has_left, request.scope))
         explained = label or answer.label
         if explained not in model.manifest.labels:
             raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")

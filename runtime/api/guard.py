@@ -6,12 +6,13 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
 
+from runtime.api.connection import is_here
 from runtime.logs import request_id
 from runtime.metrics import Metrics
 
@@ -22,7 +23,7 @@ _ID = b"x-request-id"
 Headers = list[tuple[bytes, bytes]]
 
 _OF_ALL: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_OF_DATA: Headers = [*_OF_ALL, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+OF_DATA: Headers = [*_OF_ALL, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
 _OF_PAGES: Headers = [
     *_OF_ALL,
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -50,18 +51,16 @@ class Guard:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        given = headers.get(_ID, b"")
-        identity = given if _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128)
-        token = request_id.set(identity.decode())
+        identity = identity_header(dict(scope["headers"]))
+        token = request_id.set(identity[1].decode())
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*_with_ours(message["headers"]), (_ID, identity)]
+                message["headers"] = [*_with_ours(message["headers"]), identity]
             await send(message)
 
         try:
-            await self._app(scope, self._impatient(receive), send_with_headers)
+            await self._app(scope, receive if is_here(scope) else self._impatient(receive), send_with_headers)
         finally:
             request_id.reset(token)
 
@@ -91,10 +90,16 @@ class Guard:
         return receive_in_time
 
 
+def identity_header(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The header of an answer that names its request: by the id that the request's own headers give, or a fresh one."""
+    given = headers.get(_ID)
+    return (_ID, given if given and _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128))
+
+
 def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The headers of an answer and those that it lacks; data needs fewer of them than a page."""
     theirs = list(headers)
     if any(name == b"content-type" and value == b"application/json" for name, value in theirs):
-        return theirs + _OF_DATA
+        return theirs + OF_DATA
     there = {name.lower() for name, _ in theirs}
     return theirs + [(name, value) for name, value in _OF_PAGES if name not in there]

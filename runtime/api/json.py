@@ -19,6 +19,10 @@ class Json:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send it."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self._body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": json_headers(self._body)})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def json_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    """What tells a client of a JSON body."""
+    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]

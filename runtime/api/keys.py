@@ -46,13 +46,27 @@ def read_keys(text: str | None, variable: str) -> frozenset[str]:
     return frozenset(digests)
 
 
+def predicting_keys(settings: Settings) -> frozenset[str]:
+    """The digests of which one must come with a photo; where there are none, anybody may send it."""
+    return settings.api_keys | settings.admin_keys if settings.api_keys else frozenset()
+
+
+def is_among(digests: frozenset[str], api_key: str, authorization: str) -> bool:
+    """Whether a request with these two headers, empty where it has none, brings a key of `digests`; true of no keys."""
+    if not digests:
+        return True
+    given = api_key or (authorization[7:] if authorization[:7].lower() == "bearer " else "")
+    digest = _digest(given.strip())
+    # Every digest is compared, whichever matches: the time says nothing.
+    return sum(hmac.compare_digest(digest, known) for known in digests) > 0
+
+
 async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
     """A Litestar guard: where API keys are configured, one of them or an administrator's must come with the request.
 
     A coroutine, because Litestar calls plain functions in a thread, which costs more than everything else around them.
     """
-    settings: Settings = connection.app.state.settings
-    if settings.api_keys and not _known(connection, settings.api_keys | settings.admin_keys):
+    if not _knows(predicting_keys(connection.app.state.settings), connection):
         _turn_away(connection, f"this appliance asks for an API key; {_HOW}")
 
 
@@ -64,16 +78,13 @@ async def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
             "nobody may do this here; set DANDELION_ADMIN_KEYS (`python -m runtime key` makes a key)",
             status_code=HTTPStatus.FORBIDDEN,
         )
-    if not _known(connection, settings.admin_keys):
+    if not _knows(settings.admin_keys, connection):
         _turn_away(connection, f"this asks for an administrator's key; {_HOW}")
 
 
-def _known(connection: Connection, digests: frozenset[str]) -> bool:
-    bearer = connection.headers.get("authorization", "")
-    given = connection.headers.get("x-api-key") or (bearer[7:] if bearer[:7].lower() == "bearer " else "")
-    digest = _digest(given.strip())
-    # Every digest is compared, whichever matches: the time says nothing.
-    return sum(hmac.compare_digest(digest, known) for known in digests) > 0
+def _knows(digests: frozenset[str], connection: Connection) -> bool:
+    headers = connection.headers
+    return is_among(digests, headers.get("x-api-key", ""), headers.get("authorization", ""))
 
 
 def _turn_away(connection: Connection, detail: str) -> None:

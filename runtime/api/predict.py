@@ -12,8 +12,9 @@ from litestar import Request, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
+from runtime.api.fast_path import PATH, refuse_if_met
 from runtime.api.json import Json
-from runtime.api.leaving import has_left
+from runtime.api.connection import has_left
 from runtime.api.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
 from runtime.api.upload import engine_of, photo_of, photos_of
@@ -52,7 +53,7 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 
 
 @post(
-    "/predict",
+    PATH,
     status_code=200,
     operation_class=PhotoOperation,
     responses={
@@ -64,9 +65,10 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 )
 async def predict(request: Request[Any, Any, Any]) -> Json:
     """Classify one photo."""
+    refuse_if_met(request)
     engine = engine_of(request)
     async with photo_of(request, engine) as photo:
-        return Json(await engine.answer(photo, partial(has_left, request)))
+        return Json(await engine.answer(photo, partial(has_left, request.scope)))
 
 
 @post(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 from litestar import Request
@@ -39,9 +39,8 @@ async def photo_of(request: AnyRequest, engine: Engine) -> AsyncIterator[bytes]:
     Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
     """
     with engine.line.holding(promised_bytes(request)):
-        began = time.perf_counter()
-        data = await _read_photo(request)
-        _observe(request, time.perf_counter() - began)
+        with timed(request.app.state.metrics):
+            data = await _read_photo(request)
         yield data
 
 
@@ -53,9 +52,8 @@ async def photos_of(request: AnyRequest, engine: Engine) -> AsyncIterator[list[N
     """
     most = settings_of(request).max_photos
     with engine.line.holding(promised_bytes(request)):
-        began = time.perf_counter()
-        photos = await _read_photos(request, most)
-        _observe(request, time.perf_counter() - began)
+        with timed(request.app.state.metrics):
+            photos = await _read_photos(request, most)
         yield photos
 
 
@@ -77,9 +75,17 @@ def engine_of(request: AnyRequest) -> Engine:
     return engine
 
 
-def _observe(request: AnyRequest, read_s: float) -> None:
-    metrics: Metrics = request.app.state.metrics
-    metrics.observe("read", read_s)
+@contextmanager
+def timed(metrics: Metrics) -> Iterator[None]:
+    """Measure the reading of a request, where it succeeds."""
+    began = time.perf_counter()
+    yield
+    metrics.observe("read", time.perf_counter() - began)
+
+
+def is_photo(content_type: str) -> bool:
+    """Whether a body of this content type is a photo as it is."""
+    return content_type.startswith("image/") or content_type == "application/octet-stream"
 
 
 async def _read_photo(request: AnyRequest) -> bytes:
@@ -89,7 +95,7 @@ async def _read_photo(request: AnyRequest) -> bytes:
         if not isinstance(field, UploadFile):
             raise ClientException(f"the form has no file in the field `{FIELD}`; {_HOW}")
         return await field.read()
-    if content_type.startswith("image/") or content_type == "application/octet-stream":
+    if is_photo(content_type):
         return await request.body()
     what = (
         f"the content type {content_type[:60]!r} is not a photo" if content_type else "the request has no content type"

@@ -1,0 +1,100 @@
+"""POST /predict with the photo as its body, for which everything else waits: no framework in between.
+
+Litestar's routing, request and response, and the layers around it, cost such a request as much as half a small
+inference (`benchmarks/NOTES.md`). What is less plain goes their way: a form, a photo that is still on its way, a request
+without a key. So does what this path refuses: their route is told why, and says so as it says all else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from runtime.answers import Answer
+from runtime.api.connection import has_left, is_here
+from runtime.api.guard import OF_DATA, identity_header
+from runtime.api.json import json_headers
+from runtime.api.keys import is_among, predicting_keys
+from runtime.api.upload import is_photo, timed
+from runtime.appliance import Appliance
+
+PATH = "/predict"
+LONE_AFTER_S = 0.05
+_REFUSAL = "dandelion.refusal"
+
+
+class FastPath:
+    """An ASGI layer around `app`, whose route for PATH begins with `refuse_if_met`."""
+
+    def __init__(self, app: ASGIApp, appliance: Appliance) -> None:
+        """Answer by the engine of `appliance`."""
+        self._app = app
+        self._engine = appliance.engine
+        self._metrics = appliance.metrics
+        self._most_bytes = appliance.settings.max_upload_bytes
+        self._keys = predicting_keys(appliance.settings)
+        self._client: object = None
+        self._client_since = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a plain request, and pass any other on."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or not is_here(scope):
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        answer = None
+        if self._is_plain(headers):
+            try:
+                lone = self._is_lone(scope["client"], began)
+                answer = await self._answer(scope, receive, int(headers[b"content-length"]), lone=lone)
+            except Exception as refusal:
+                cast("dict[str, Any]", scope)[_REFUSAL] = refusal
+        if answer is None:
+            await self._app(scope, receive, send)
+            return
+        body = msgspec.json.encode(answer)
+        head = [*json_headers(body), *OF_DATA, identity_header(headers)]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        seconds = time.perf_counter() - began
+        asyncio.get_running_loop().call_soon(self._metrics.count_request, PATH, "POST", 200, seconds)
+
+    def _is_plain(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether these are the headers of a photo that will be accepted as far as they can tell."""
+        length = headers.get(b"content-length", b"")
+        fits = length.isdigit() and int(length) <= self._most_bytes and is_photo(_text(headers, b"content-type"))
+        return fits and is_among(self._keys, _text(headers, b"x-api-key"), _text(headers, b"authorization"))
+
+    def _is_lone(self, client: object, now: float) -> bool:
+        """Whether no connection but this one has lately sent a photo; `now` is in seconds."""
+        if client is None or client != self._client:
+            self._client, self._client_since = client, now
+        return now - self._client_since > LONE_AFTER_S
+
+    async def _answer(self, scope: Scope, receive: Receive, size_bytes: int, *, lone: bool) -> Answer:
+        self._metrics.in_flight.inc()
+        try:
+            with self._engine.line.holding(size_bytes):
+                with timed(self._metrics):
+                    message = await receive()  # all of it: it is here
+                return await self._engine.answer(cast("Any", message)["body"], partial(has_left, scope), lone=lone)
+        finally:
+            self._metrics.in_flight.dec()
+
+
+def refuse_if_met(request: Request[Any, Any, Any]) -> None:
+    """Raise what the fast path met with this request, if it came that way."""
+    if _REFUSAL in request.scope:
+        raise cast("dict[str, Any]", request.scope).pop(_REFUSAL)
+
+
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
