@@ -110,8 +110,8 @@ class Engine:
         """Classify one encoded photo and say where in it the evidence lies; otherwise as `answer`."""
         arrived = time.perf_counter()
         with self.line.place():
-            seen = self._see_here(data) if lone and self.line.alone and self.line.service_s < SHORT_S else None
-            seen = seen or await self._batcher.do(data, left)
+            short = lone and self.line.alone and self.line.service_s < SHORT_S
+            seen = (self._see_here(data) if short else None) or await self._batcher.do(data, left)
         answer = self._answer(seen, arrived)
         return Explained(seen.model, answer, seen.inference.activation_map)
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from runtime.image import ImageSpec
 
-# Waiting photos inferred at once. A large input gains little by company, and costs each core megabytes a photo.
+# Waiting photos inferred at once. A large input gains less by company, and costs each core megabytes a photo.
 MOST = 8
-MOST_PIXELS = 2**17  # of all of them
+MOST_PIXELS = 4 * 224**2  # of all of them
 
 
 class Inference(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -12,9 +13,9 @@ import uvicorn
 from runtime.appliance import Appliance
 
 TICK_S = 1.0  # the Date header is that exact
-# A worker that asks for the interpreter's lock gets it after so long at most. By default it is 5 ms, and the event loop
-# gives it up for too short a moment, many times over, for a worker to wake in (`benchmarks/NOTES.md`).
-SWITCH_S = 0.0001
+# A thread that waits for the interpreter's lock insists on it after so long; Linux makes some 60 µs of this. By default
+# it is 5 ms: the event loop lets go of it again and again, for too short a moment for a worker to wake in (`NOTES.md`).
+SWITCH_S = 0.00001
 
 
 class Server(uvicorn.Server):
@@ -27,10 +28,14 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked_to_stop = asyncio.Event()
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until it is asked to stop."""
+        sys.setswitchinterval(SWITCH_S)
+        super().run(sockets)
+
     async def main_loop(self) -> None:
         """Until it is asked to stop."""
         self._loop = asyncio.get_running_loop()
-        sys.setswitchinterval(SWITCH_S)
         while not await self.on_tick(0):  # to uvicorn a tick of each full second
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked_to_stop.wait(), TICK_S)

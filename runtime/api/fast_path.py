@@ -1,8 +1,8 @@
 """POST /predict with the photo as its body, for which everything else waits: no framework in between.
 
 Litestar's routing, request and response, and the layers around it, cost such a request as much as half a small
-inference (`benchmarks/NOTES.md`). What is less plain goes their way: a form, a photo that is still on its way, a request
-without a key. So does what this path refuses: their route is told why, and says so as it says all else.
+inference (`benchmarks/NOTES.md`). What is less plain goes their way: a form, a photo that is still on its way, a
+request without a key. So does what this path refuses: their route is told why, and says so as it says all else.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 from litestar import Request
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from runtime.answers import Answer
@@ -45,7 +46,7 @@ class FastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a plain request, and pass any other on."""
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or not is_here(scope):
+        if scope["type"] != ScopeType.HTTP or scope["path"] != PATH or scope["method"] != "POST" or not is_here(scope):
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -71,7 +72,10 @@ class FastPath:
         """Whether these are the headers of a photo that will be accepted as far as they can tell."""
         length = headers.get(b"content-length", b"")
         fits = length.isdigit() and int(length) <= self._most_bytes and is_photo(_text(headers, b"content-type"))
-        return fits and is_among(self._keys, _text(headers, b"x-api-key"), _text(headers, b"authorization"))
+        return fits and (not self._keys or self._brings_a_key(headers))
+
+    def _brings_a_key(self, headers: Mapping[bytes, bytes]) -> bool:
+        return is_among(self._keys, _text(headers, b"x-api-key"), _text(headers, b"authorization"))
 
     def _is_lone(self, client: object, now: float) -> bool:
         """Whether no connection but this one has lately sent a photo; `now` is in seconds."""

@@ -52,9 +52,7 @@ def predicting_keys(settings: Settings) -> frozenset[str]:
 
 
 def is_among(digests: frozenset[str], api_key: str, authorization: str) -> bool:
-    """Whether a request with these two headers, empty where it has none, brings a key of `digests`; true of no keys."""
-    if not digests:
-        return True
+    """Whether a request with these two headers, empty where it has none, brings a key of `digests`."""
     given = api_key or (authorization[7:] if authorization[:7].lower() == "bearer " else "")
     digest = _digest(given.strip())
     # Every digest is compared, whichever matches: the time says nothing.
@@ -66,7 +64,8 @@ async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
 
     A coroutine, because Litestar calls plain functions in a thread, which costs more than everything else around them.
     """
-    if not _knows(predicting_keys(connection.app.state.settings), connection):
+    keys = predicting_keys(connection.app.state.settings)
+    if keys and not _knows(keys, connection):
         _turn_away(connection, f"this appliance asks for an API key; {_HOW}")
 
 

@@ -12,9 +12,9 @@ from litestar import Request, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
+from runtime.api.connection import has_left
 from runtime.api.fast_path import PATH, refuse_if_met
 from runtime.api.json import Json
-from runtime.api.connection import has_left
 from runtime.api.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
 from runtime.api.upload import engine_of, photo_of, photos_of

@@ -1,0 +1,305 @@
+"""A photo as a whole body goes by the fast path, one in chunks by the routes: nobody may see a difference but time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from runtime import engine as engines
+from runtime.admission import Line
+from runtime.answers import Answer, ModelName, Timings
+from runtime.api import fast_path
+from runtime.api.fast_path import FastPath
+from runtime.api.keys import new_key
+from runtime.bundle import Bundle
+from runtime.engine import Engine
+from runtime.image import ImageError
+from runtime.metrics import STAGES, Metrics
+from runtime.model import Model
+from runtime.settings import Settings
+from tests.bundles import write_bundle
+from tests.following import metric
+from tests.photos import encode, photo
+from tests.servers import Appliance, appliance
+
+KEY, ENTRY = new_key()
+ADMIN_KEY, ADMIN_ENTRY = new_key()
+LIMITS = {"DANDELION_MAX_UPLOAD_MB": "1", "DANDELION_MAX_MEGAPIXELS": "2"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    folder = tmp_path_factory.mktemp("fast")
+    with appliance(folder, "--bundle", str(write_bundle(folder / "v7")), **LIMITS) as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    folder = tmp_path_factory.mktemp("locked")
+    keys = {"DANDELION_API_KEYS": ENTRY, "DANDELION_ADMIN_KEYS": ADMIN_ENTRY}
+    with appliance(folder, "--bundle", str(write_bundle(folder / "v7")), **keys) as running:
+        yield running
+
+
+def in_chunks(body: bytes) -> Iterator[bytes]:
+    yield body
+
+
+def both_ways(server: Appliance, body: bytes, **headers: str) -> tuple[httpx.Response, httpx.Response]:
+    """The answers of the fast path and of the routes."""
+    headers = {"content-type": "image/jpeg"} | headers
+    url = server.url + "/predict"
+    return httpx.post(url, content=body, headers=headers), httpx.post(url, content=in_chunks(body), headers=headers)
+
+
+def told(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers, without what differs from request to request."""
+    body = {key: value for key, value in answer.json().items() if key != "timings_ms"}
+    passing = {"content-length", "date", "x-request-id"}
+    return answer.status_code, body, {key: value for key, value in answer.headers.items() if key not in passing}
+
+
+def test_a_photo_is_answered_as_by_the_routes(server: Appliance) -> None:
+    for label in ("dandelion", "grass"):
+        fast, routed = both_ways(server, photo(label))
+        assert told(fast) == told(routed)
+        assert (fast.status_code, fast.json()["label"]) == (200, label)
+        assert fast.json()["timings_ms"].keys() == routed.json()["timings_ms"].keys()
+        assert len(fast.headers["x-request-id"]) == len(routed.headers["x-request-id"]) == 32
+
+
+def test_a_request_keeps_its_id(server: Appliance) -> None:
+    for answer in both_ways(server, photo(), **{"x-request-id": "kiosk-7"}):
+        assert answer.headers["x-request-id"] == "kiosk-7"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (413, encode(Image.new("RGB", (2000, 1001)))),
+        (413, bytes((1 << 20) + 1)),
+        (415, b"no photo"),
+        (415, b""),
+        (422, photo()[:700]),
+    ],
+    ids=["many pixels", "many bytes", "no photo", "empty", "cut"],
+)
+def test_what_is_no_good_is_refused_as_by_the_routes(server: Appliance, status: int, body: bytes) -> None:
+    fast, routed = both_ways(server, body)
+    assert told(fast) == told(routed)
+    assert fast.status_code == status
+    assert fast.json().keys() == {"status_code", "detail"}
+
+
+def test_a_body_that_is_no_photo_by_its_type_is_left_to_the_routes(server: Appliance) -> None:
+    fast, routed = both_ways(server, photo(), **{"content-type": "text/plain"})
+    assert told(fast) == told(routed)
+    assert fast.status_code == 415
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": KEY}, {"authorization": f"Bearer {KEY}"}, {"x-api-key": ADMIN_KEY}])
+def test_a_known_key_is_let_in(locked: Appliance, headers: dict[str, str]) -> None:
+    assert [answer.status_code for answer in both_ways(locked, photo(), **headers)] == [200, 200]
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "guess"}, {"x-api-key": ENTRY}, {"authorization": KEY}])
+def test_anybody_else_is_turned_away_and_counted(locked: Appliance, headers: dict[str, str]) -> None:
+    before = metric(locked, "dandelion_rejections_total", reason="key")
+    fast, routed = both_ways(locked, photo(), **headers)
+    assert told(fast) == told(routed)
+    assert fast.status_code == 401
+    assert metric(locked, "dandelion_rejections_total", reason="key") == before + 2
+
+
+def test_it_is_counted_once_like_any_other_request(server: Appliance) -> None:
+    counts: list[tuple[str, dict[str, str]]] = [
+        ("dandelion_requests_total", {"route": "/predict", "method": "POST", "status": "200"}),
+        ("dandelion_request_seconds_count", {"route": "/predict"}),
+        ("dandelion_predictions_total", {}),
+        ("dandelion_confidence_count", {}),
+        *(("dandelion_stage_seconds_count", {"stage": stage}) for stage in STAGES),
+    ]
+    before = [metric(server, name, **labels) for name, labels in counts]
+    for sent in (1, 2, 3):
+        httpx.post(server.url + "/predict", content=photo(), headers={"content-type": "image/jpeg"})
+        assert [metric(server, name, **labels) for name, labels in counts] == [count + sent for count in before]
+    assert metric(server, "dandelion_in_flight") == 1  # this very look
+
+
+def test_a_refusal_is_counted_under_its_route(server: Appliance) -> None:
+    labels = {"route": "/predict", "method": "POST", "status": "422"}
+    before = metric(server, "dandelion_requests_total", **labels)
+    both_ways(server, photo()[:500])
+    assert metric(server, "dandelion_requests_total", **labels) == before + 2
+    assert metric(server, "dandelion_in_flight") == 1
+
+
+class Stub:
+    """An engine that answers at once and notes which photos came from a lone client."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.line = Line(1, budget_s=1, max_held_bytes=1 << 20)
+        self.lone: list[bool] = []
+        self._failure = failure
+
+    async def answer(self, _: bytes, __: object, *, lone: bool) -> Answer:
+        self.lone.append(lone)
+        if self._failure:
+            raise self._failure
+        return Answer("dandelion", 1.0, {"dandelion": 1.0}, False, ModelName("m", "1"), Timings(1, 2, 3))
+
+
+class Connection:
+    """uvicorn's side of a request whose body has arrived."""
+
+    disconnected = False
+
+    def __init__(self, *, more_body: bool = False) -> None:
+        self.more_body = more_body
+
+    async def receive(self) -> dict[str, object]:
+        return {"type": "http.request", "body": b"photo", "more_body": False}
+
+
+def scope_of(client: object, connection: object = None, **changes: object) -> dict[str, object]:
+    headers = [(b"content-type", b"image/jpeg"), (b"content-length", b"5")]
+    plain = {"type": "http", "path": "/predict", "method": "POST", "headers": headers, "client": client}
+    return plain | {"dandelion.connection": connection or Connection()} | changes
+
+
+def fast_path_of(engine: Stub) -> tuple[FastPath, list[dict[str, Any]]]:
+    """A fast path, and the scopes of what it passes on."""
+    passed: list[dict[str, Any]] = []
+
+    async def app(scope: dict[str, Any], *_: object) -> None:
+        passed.append(dict(scope))
+
+    around = SimpleNamespace(engine=engine, metrics=Metrics(), settings=Settings(threads=1, workers=1))
+    return FastPath(app, around), passed  # type: ignore[arg-type]
+
+
+async def send(path: FastPath, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def keep(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await path(scope, Connection().receive, keep)  # type: ignore[arg-type]
+    return sent
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "websocket"},
+        {"path": "/predict/batch"},
+        {"method": "GET"},
+        {"headers": [(b"content-type", b"image/jpeg")]},
+        {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"-5")]},
+        {"headers": [(b"content-type", b"multipart/form-data"), (b"content-length", b"5")]},
+        {"dandelion.connection": Connection(more_body=True)},
+        {"dandelion.connection": None},
+    ],
+)
+def test_anything_less_plain_is_passed_on_untouched(changes: dict[str, object]) -> None:
+    engine = Stub()
+    path, passed = fast_path_of(engine)
+    scope = scope_of(("1.2.3.4", 5), **changes)
+    assert asyncio.run(send(path, scope)) == []
+    assert passed == [scope]
+    assert engine.lone == []
+
+
+def test_a_client_is_lone_when_no_other_has_sent_a_photo_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(fast_path.time, "perf_counter", lambda: now)
+    engine = Stub()
+    path, _ = fast_path_of(engine)
+    mine, other = ("1.2.3.4", 5), ("1.2.3.4", 6)
+    for client, later_s in ((mine, 0), (mine, 0.01), (mine, 0.06), (other, 1), (mine, 0.01), (mine, 0.06), (None, 1)):
+        now += later_s
+        asyncio.run(send(path, scope_of(client)))
+    assert engine.lone == [False, False, True, False, False, True, False]
+
+
+def test_what_goes_wrong_is_told_to_the_route_and_kept_nowhere() -> None:
+    failure = RuntimeError("a fault of ours")
+    path, passed = fast_path_of(Stub(failure))
+    asyncio.run(send(path, scope_of(("1.2.3.4", 5))))
+    request = SimpleNamespace(scope=passed[0])
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        fast_path.refuse_if_met(request)  # type: ignore[arg-type]
+    fast_path.refuse_if_met(request)  # type: ignore[arg-type]  # once
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    settings = Settings(threads=1, workers=1)
+    engine = Engine(Model(Bundle.open(write_bundle(tmp_path / "v1")), threads=1, source=""), settings, Metrics())
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that decode, in turn."""
+    seen: list[threading.Thread] = []
+    decode = engines.decode
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        seen.append(threading.current_thread())
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(engines, "decode", noting)
+    return seen
+
+
+def answer(engine: Engine, data: bytes, *, lone: bool) -> Answer:
+    return asyncio.run(engine.answer(data, lone=lone))
+
+
+def test_a_lone_clients_small_photo_is_done_in_the_event_loop(
+    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SHORT_S", 60)
+    assert answer(engine, photo(), lone=True).label == answer(engine, photo(), lone=False).label == "dandelion"
+    here, worker = threads
+    assert here is threading.current_thread()
+    assert worker is not here
+    with pytest.raises(ImageError):
+        answer(engine, b"no photo", lone=True)
+
+
+def test_a_large_photo_goes_to_a_worker(
+    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SHORT_S", 60)
+    assert answer(engine, photo(size=(600, 500)), lone=True).label == "dandelion"
+    assert threads[-1] is not threading.current_thread()
+
+
+def test_photos_that_take_long_go_to_a_worker(
+    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SHORT_S", 0.0)
+    answer(engine, photo(), lone=True)
+    assert threads[0] is not threading.current_thread()
+
+
+def test_beside_another_request_nobody_is_lone(
+    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SHORT_S", 60)
+    with engine.line.place():
+        answer(engine, photo(), lone=True)
+    assert threads[0] is not threading.current_thread()
