@@ -52,6 +52,11 @@ class Line:
         return self._requests <= 1
 
     @property
+    def busy(self) -> bool:
+        """Whether any request is in the house."""
+        return self._requests > 0
+
+    @property
     def service_s(self) -> float:
         """How long a worker has lately taken for a photo."""
         return self._service_s
@@ -112,12 +117,16 @@ class Line:
         try:
             yield take_up
         finally:
-            each_s = (time.perf_counter() - began) / max(1, taken)
             with self._lock:
                 self._working -= taken
-                if taken:
-                    weight = 1 - (1 - SMOOTHING) ** taken  # as if each had been measured by itself
-                    self._service_s += weight * (each_s - self._service_s)
+            if taken:
+                self.took(time.perf_counter() - began, taken)
+
+    def took(self, seconds: float, photos: int = 1) -> None:
+        """Learn that `photos` took so long, together."""
+        weight = 1 - (1 - SMOOTHING) ** photos  # as if each had been measured by itself
+        with self._lock:
+            self._service_s += weight * (seconds / photos - self._service_s)
 
     def _check_wait(self) -> None:
         if self.expected_wait_s > self._budget_s:

@@ -97,21 +97,30 @@ class Engine:
         self._model = model
         self._metrics.serve(model)
 
-    async def answer(self, data: bytes, left: Left | None = None, *, lone: bool = False) -> Answer:
+    async def answer(self, data: bytes, left: Left | None = None) -> Answer:
         """Classify one encoded photo.
 
-        Where it comes from a `lone` client, and will not take long, it is done in the event loop, which has nobody else
-        to attend to: to wake a worker, and be woken, takes as long as half a small inference (`benchmarks/NOTES.md`).
         Raises ImageError, Overloaded, and ClientGone where `left` was true before a worker was free.
         """
-        return (await self.explain(data, left, lone=lone)).answer
+        return (await self.explain(data, left)).answer
 
-    async def explain(self, data: bytes, left: Left | None = None, *, lone: bool = False) -> Explained:
-        """Classify one encoded photo and say where in it the evidence lies; otherwise as `answer`."""
+    def answer_here(self, data: bytes) -> Answer | None:
+        """Classify one encoded photo in the calling thread, the event loop's; None where others would wait for it.
+
+        To wake a worker, and be woken, takes as long as a third of a small inference (`benchmarks/NOTES.md`). Raises
+        ImageError.
+        """
+        if self.line.busy or self.line.service_s > SHORT_S:
+            return None
+        arrived = time.perf_counter()
+        seen = self._see_here(data)
+        return None if seen is None else self._answer(seen, arrived)
+
+    async def explain(self, data: bytes, left: Left | None = None) -> Explained:
+        """Classify one encoded photo and say where in it the evidence lies; raises as `answer` does."""
         arrived = time.perf_counter()
         with self.line.place():
-            short = lone and self.line.alone and self.line.service_s < SHORT_S
-            seen = (self._see_here(data) if short else None) or await self._batcher.do(data, left)
+            seen = await self._batcher.do(data, left)
         answer = self._answer(seen, arrived)
         return Explained(seen.model, answer, seen.inference.activation_map)
 
@@ -153,15 +162,19 @@ class Engine:
         self._workers.close()
 
     def _see_here(self, photo: bytes) -> _Seen | None:
-        """Classify one photo in this thread, unless it is large; raises ImageError."""
-        [outcome] = self._see(iter((photo,)), max_pixels=min(SHORT_PIXELS, self._max_pixels))
-        if isinstance(outcome, ImageTooLarge):
+        model = self._model
+        began = time.perf_counter()
+        try:
+            pixels = decode(photo, model.manifest.input, max_pixels=min(SHORT_PIXELS, self._max_pixels))
+        except ImageTooLarge:
             return None
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        decoded = time.perf_counter()
+        inference = model.infer(pixels[np.newaxis], alone=True)
+        done = time.perf_counter()
+        self.line.took(done - began)
+        return _Seen(model, inference.of(0), pixels, decoded - began, done - decoded, done)
 
-    def _see(self, photos: Iterator[bytes], *, max_pixels: int | None = None) -> list[_Seen | Exception]:
+    def _see(self, photos: Iterator[bytes]) -> list[_Seen | Exception]:
         """Classify the photos that are drawn, by one model and in one inference; the exception of each that fails."""
         model = self._model
         with self.line.working() as take_up:
@@ -170,7 +183,7 @@ class Engine:
                 take_up()
                 began = time.perf_counter()
                 try:
-                    pixels = decode(photo, model.manifest.input, max_pixels=max_pixels or self._max_pixels)
+                    pixels = decode(photo, model.manifest.input, max_pixels=self._max_pixels)
                 except Exception as error:
                     decoded.append(error)
                 else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -34,7 +35,8 @@ class Metrics:
         self.request_seconds = self._histogram(
             "request_seconds", "From the first byte of a request to the head of its answer", LATENCY_BUCKETS, "route"
         )
-        self.in_flight = self._gauge("in_flight", "HTTP requests being answered")
+        self._in_flight = 0
+        self._gauge("in_flight", "HTTP requests being answered").set_function(lambda: self._in_flight)
         self.stage_seconds = self._histogram(
             "stage_seconds", "Time in one stage of a prediction", LATENCY_BUCKETS, "stage", stage=STAGES
         )
@@ -65,6 +67,15 @@ class Metrics:
             for uncertain in ("true", "false"):
                 self.predictions.labels(label, uncertain)
         self._drift = Drift(model.manifest.reference)
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """In the event loop: a request is being answered."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
 
     def refresh(self, *, waiting: int) -> None:
         """Bring the gauges up to date before a scrape; `waiting` photos have no worker yet."""

@@ -23,7 +23,7 @@ from runtime.api.connection import has_left, is_here
 from runtime.api.guard import OF_DATA, identity_header
 from runtime.api.json import json_headers
 from runtime.api.keys import is_among, predicting_keys
-from runtime.api.upload import is_photo, timed
+from runtime.api.upload import is_photo
 from runtime.appliance import Appliance
 
 PATH = "/predict"
@@ -84,14 +84,14 @@ class FastPath:
         return now - self._client_since > LONE_AFTER_S
 
     async def _answer(self, scope: Scope, receive: Receive, size_bytes: int, *, lone: bool) -> Answer:
-        self._metrics.in_flight.inc()
-        try:
-            with self._engine.line.holding(size_bytes):
-                with timed(self._metrics):
-                    message = await receive()  # all of it: it is here
-                return await self._engine.answer(cast("Any", message)["body"], partial(has_left, scope), lone=lone)
-        finally:
-            self._metrics.in_flight.dec()
+        began = time.perf_counter()
+        message = cast("dict[str, Any]", await receive())  # all of the photo: it is here
+        asyncio.get_running_loop().call_soon(self._metrics.observe, "read", time.perf_counter() - began)
+        here = self._engine.answer_here(message["body"]) if lone else None
+        if here is not None:
+            return here
+        with self._metrics.in_flight(), self._engine.line.holding(size_bytes):
+            return await self._engine.answer(message["body"], partial(has_left, scope))
 
 
 def refuse_if_met(request: Request[Any, Any, Any]) -> None:

@@ -31,5 +31,5 @@ class ObserveRequests:
                 self._metrics.count_request(route, scope["method"], message["status"], time.perf_counter() - began)
             await send(message)
 
-        with self._metrics.in_flight.track_inprogress():
+        with self._metrics.in_flight():
             await self._app(scope, receive, watch)

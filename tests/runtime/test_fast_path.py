@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,15 +144,21 @@ def test_a_refusal_is_counted_under_its_route(server: Appliance) -> None:
 
 
 class Stub:
-    """An engine that answers at once and notes which photos came from a lone client."""
+    """An engine that answers at once, and notes whether it was asked to do so in the event loop."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.line = Line(1, budget_s=1, max_held_bytes=1 << 20)
-        self.lone: list[bool] = []
+        self.here: list[bool] = []
         self._failure = failure
 
-    async def answer(self, _: bytes, __: object, *, lone: bool) -> Answer:
-        self.lone.append(lone)
+    def answer_here(self, _: bytes) -> Answer:
+        return self._answer(here=True)
+
+    async def answer(self, *_: object) -> Answer:
+        return self._answer(here=False)
+
+    def _answer(self, *, here: bool) -> Answer:
+        self.here.append(here)
         if self._failure:
             raise self._failure
         return Answer("dandelion", 1.0, {"dandelion": 1.0}, False, ModelName("m", "1"), Timings(1, 2, 3))
@@ -217,7 +222,7 @@ def test_anything_less_plain_is_passed_on_untouched(changes: dict[str, object]) 
     scope = scope_of(("1.2.3.4", 5), **changes)
     assert asyncio.run(send(path, scope)) == []
     assert passed == [scope]
-    assert engine.lone == []
+    assert engine.here == []
 
 
 def test_a_client_is_lone_when_no_other_has_sent_a_photo_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +234,7 @@ def test_a_client_is_lone_when_no_other_has_sent_a_photo_for_a_while(monkeypatch
     for client, later_s in ((mine, 0), (mine, 0.01), (mine, 0.06), (other, 1), (mine, 0.01), (mine, 0.06), (None, 1)):
         now += later_s
         asyncio.run(send(path, scope_of(client)))
-    assert engine.lone == [False, False, True, False, False, True, False]
+    assert engine.here == [False, False, True, False, False, True, False]
 
 
 def test_what_goes_wrong_is_told_to_the_route_and_kept_nowhere() -> None:
@@ -250,56 +255,38 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads that decode, in turn."""
-    seen: list[threading.Thread] = []
-    decode = engines.decode
+def here(engine: Engine, data: bytes) -> Answer | None:
+    async def in_a_loop() -> Answer | None:
+        return engine.answer_here(data)
 
-    def noting(*arguments: Any, **options: Any) -> Any:
-        seen.append(threading.current_thread())
-        return decode(*arguments, **options)
-
-    monkeypatch.setattr(engines, "decode", noting)
-    return seen
+    return asyncio.run(in_a_loop())
 
 
-def answer(engine: Engine, data: bytes, *, lone: bool) -> Answer:
-    return asyncio.run(engine.answer(data, lone=lone))
-
-
-def test_a_lone_clients_small_photo_is_done_in_the_event_loop(
-    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_photo_can_be_done_in_the_event_loop(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "SHORT_S", 60)
-    assert answer(engine, photo(), lone=True).label == answer(engine, photo(), lone=False).label == "dandelion"
-    here, worker = threads
-    assert here is threading.current_thread()
-    assert worker is not here
-    with pytest.raises(ImageError):
-        answer(engine, b"no photo", lone=True)
+    in_the_loop, by_a_worker = here(engine, photo()), asyncio.run(engine.answer(photo()))
+    assert in_the_loop is not None
+    assert in_the_loop.probabilities == by_a_worker.probabilities
+    assert in_the_loop.timings_ms.total >= in_the_loop.timings_ms.decode + in_the_loop.timings_ms.infer - 0.01 > 0
+    with pytest.raises(ImageError, match="not a photo"):
+        here(engine, b"no photo")
 
 
-def test_a_large_photo_goes_to_a_worker(
-    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_photo_is_left_to_a_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "SHORT_S", 60)
-    assert answer(engine, photo(size=(600, 500)), lone=True).label == "dandelion"
-    assert threads[-1] is not threading.current_thread()
+    assert here(engine, photo(size=(600, 500))) is None
 
 
-def test_photos_that_take_long_go_to_a_worker(
-    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "SHORT_S", 0.0)
-    answer(engine, photo(), lone=True)
-    assert threads[0] is not threading.current_thread()
+def test_where_photos_take_long_they_are_left_to_workers(engine: Engine) -> None:
+    engine.line.took(100.0)
+    assert here(engine, photo()) is None
+    for _ in range(400):
+        engine.line.took(0.001)
+    assert here(engine, photo()) is not None
 
 
-def test_beside_another_request_nobody_is_lone(
-    engine: Engine, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_beside_another_request_it_is_left_to_a_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "SHORT_S", 60)
     with engine.line.place():
-        answer(engine, photo(), lone=True)
-    assert threads[0] is not threading.current_thread()
+        assert here(engine, photo()) is None
+    assert here(engine, photo()) is not None
