@@ -39,6 +39,7 @@ class Line:
         self._requests = 0
         self._ahead = 0
         self._working = 0
+        self._held = 0
         self._held_bytes = 0
 
     @property
@@ -52,9 +53,9 @@ class Line:
         return self._requests <= 1
 
     @property
-    def busy(self) -> bool:
-        """Whether any request is in the house."""
-        return self._requests > 0
+    def quiet(self) -> bool:
+        """Whether nobody stands in line, and at most one request is held."""
+        return self._requests == 0 and self._held <= 1
 
     @property
     def service_s(self) -> float:
@@ -76,11 +77,13 @@ class Line:
             self._check_wait()
             if self._held_bytes and self._held_bytes + size_bytes > self._max_held_bytes:
                 raise Overloaded("memory", self._retry_after_s())
+            self._held += 1
             self._held_bytes += size_bytes
         try:
             yield
         finally:
             with self._lock:
+                self._held -= 1
                 self._held_bytes -= size_bytes
 
     @contextmanager

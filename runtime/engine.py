@@ -1,4 +1,7 @@
-"""The way of a photo: encoded bytes, pixels, probabilities, answer. All of it off the event loop, in a bounded pool."""
+"""The way of a photo: encoded bytes, pixels, probabilities, answer. All of it in a bounded pool, off the event loop.
+
+But for the short photo of a client that nobody shares the appliance with (`Engine.answer_here`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from runtime.admission import Line
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds, predict
 from runtime.batcher import Batcher, Left
 from runtime.bundle import Manifest
-from runtime.image import ImageError, ImageSpec, ImageTooLarge, decode, warm_up
+from runtime.image import ImageError, ImageSpec, decode, decode_brief, warm_up
 from runtime.inference import Inference, at_once
 from runtime.metrics import Metrics
 from runtime.model import Model
@@ -26,8 +29,7 @@ from runtime.settings import Settings
 from runtime.workers import Workers
 
 NICENESS = 2
-SHORT_S = 0.005  # what another thread might keep the event loop waiting for, anyway: the interpreter's switch interval
-SHORT_PIXELS = 1 << 18  # a larger photo may take longer
+SHORT_S = 0.005  # in the event loop: what one thread of an interpreter may by default keep another waiting for
 BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
 
 T = TypeVar("T")
@@ -105,16 +107,23 @@ class Engine:
         return (await self.explain(data, left)).answer
 
     def answer_here(self, data: bytes) -> Answer | None:
-        """Classify one encoded photo in the calling thread, the event loop's; None where others would wait for it.
+        """Classify one encoded photo in the calling thread, the event loop's; None where others might wait for it.
 
         To wake a worker, and be woken, takes as long as a third of a small inference (`benchmarks/NOTES.md`). Raises
         ImageError.
         """
-        if self.line.busy or self.line.service_s > SHORT_S:
+        if not self.line.quiet or self.line.service_s > SHORT_S:
             return None
         arrived = time.perf_counter()
-        seen = self._see_here(data)
-        return None if seen is None else self._answer(seen, arrived)
+        try:
+            seen = self._see_here(data)
+        except ImageError:
+            self.line.took(time.perf_counter() - arrived)  # broken ones can take long, too
+            raise
+        if seen is None:
+            return None
+        self.line.took(seen.done - arrived)
+        return self._answer(seen, arrived)
 
     async def explain(self, data: bytes, left: Left | None = None) -> Explained:
         """Classify one encoded photo and say where in it the evidence lies; raises as `answer` does."""
@@ -164,14 +173,12 @@ class Engine:
     def _see_here(self, photo: bytes) -> _Seen | None:
         model = self._model
         began = time.perf_counter()
-        try:
-            pixels = decode(photo, model.manifest.input, max_pixels=min(SHORT_PIXELS, self._max_pixels))
-        except ImageTooLarge:
+        pixels = decode_brief(photo, model.manifest.input, max_pixels=self._max_pixels)
+        if pixels is None:
             return None
         decoded = time.perf_counter()
         inference = model.infer(pixels[np.newaxis], alone=True)
         done = time.perf_counter()
-        self.line.took(done - began)
         return _Seen(model, inference.of(0), pixels, decoded - began, done - decoded, done)
 
     def _see(self, photos: Iterator[bytes]) -> list[_Seen | Exception]:

@@ -14,7 +14,7 @@ from runtime.appliance import Appliance
 
 TICK_S = 1.0  # the Date header is that exact
 # A thread that waits for the interpreter's lock insists on it after so long; Linux makes some 60 µs of this. By default
-# it is 5 ms: the event loop lets go of it again and again, for too short a moment for a worker to wake in (`NOTES.md`).
+# it is 5 ms, and the event loop lets go of it many times over, for too short a moment for a worker to wake in.
 SWITCH_S = 0.00001
 
 

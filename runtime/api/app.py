@@ -18,7 +18,7 @@ from runtime.api import connection, docs, health, models
 from runtime.api.explain import explain
 from runtime.api.fast_path import FastPath
 from runtime.api.feedback import feedback
-from runtime.api.guard import Guard
+from runtime.api.guard import Guard, Patience
 from runtime.api.keys import may_predict
 from runtime.api.observe import ObserveRequests
 from runtime.api.predict import predict, predict_batch
@@ -45,8 +45,8 @@ class App:
         self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
         self._routes = _routes(appliance)
-        guarded = Guard(self._routes, metrics, upload_patience_s=settings.upload_patience_s)
-        self._outermost = FastPath(ObserveRequests(guarded, metrics), appliance)
+        patience = Patience(metrics, settings.upload_patience_s)
+        self._outermost = FastPath(ObserveRequests(Guard(self._routes, patience), metrics), appliance, patience)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""

@@ -1,4 +1,7 @@
-"""What holds for every request: an id that is in the logs, too; headers that browsers heed; no endless uploads."""
+"""What holds for every request: an id that is in the logs, too; headers that browsers heed; no endless uploads.
+
+The fast path (`runtime/api/fast_path.py`) keeps to it by the same parts.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,51 @@ _OF_PAGES: Headers = [
 ]
 
 
-class Guard:
-    """An ASGI layer around the whole API: Litestar's own middleware does not see what no route takes."""
+class Patience:
+    """How long an upload is waited for."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, upload_patience_s: float) -> None:
-        """An upload may pause for `upload_patience_s`, and after as long must have kept up a rate."""
-        self._app = app
+    def __init__(self, metrics: Metrics, seconds: float) -> None:
+        """It may pause for so many seconds, and after as long must have kept up a rate."""
         self._metrics = metrics
-        self._patience_s = upload_patience_s
+        self._seconds = seconds
+
+    def with_upload(self, scope: Scope, receive: Receive) -> Receive:
+        """`receive`, which then raises HTTPException 408 where the rest of the body does not come in time."""
+        return receive if is_here(scope) else self._impatient(receive)
+
+    def _impatient(self, receive: Receive) -> Receive:
+        began, received, more = time.monotonic(), 0, True
+
+        async def receive_in_time() -> HTTPReceiveMessage:
+            nonlocal received, more
+            if not more:
+                return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
+            allowed_s = self._seconds + received / SLOWEST_UPLOAD - (time.monotonic() - began)
+            try:
+                async with asyncio.timeout(max(0.0, min(self._seconds, allowed_s))):
+                    message = await receive()
+            except TimeoutError as error:
+                self._metrics.rejections.labels("upload_timeout").inc()
+                raise HTTPException(
+                    f"the upload stopped for {self._seconds:g} s or was too slow; send it again",
+                    status_code=408,
+                    headers={"connection": "close"},
+                ) from error
+            if message["type"] == "http.request":
+                received += len(message["body"])
+                more = message["more_body"]
+            return message  # type: ignore[return-value]
+
+        return receive_in_time
+
+
+class Guard:
+    """An ASGI layer around the routes: Litestar's own middleware does not see what no route takes."""
+
+    def __init__(self, app: ASGIApp, patience: Patience) -> None:
+        """Uploads are waited for with `patience`."""
+        self._app = app
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -60,34 +100,9 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive if is_here(scope) else self._impatient(receive), send_with_headers)
+            await self._app(scope, self._patience.with_upload(scope, receive), send_with_headers)
         finally:
             request_id.reset(token)
-
-    def _impatient(self, receive: Receive) -> Receive:
-        began, received, more = time.monotonic(), 0, True
-
-        async def receive_in_time() -> HTTPReceiveMessage:
-            nonlocal received, more
-            if not more:
-                return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
-            allowed_s = self._patience_s + received / SLOWEST_UPLOAD - (time.monotonic() - began)
-            try:
-                async with asyncio.timeout(max(0.0, min(self._patience_s, allowed_s))):
-                    message = await receive()
-            except TimeoutError as error:
-                self._metrics.rejections.labels("upload_timeout").inc()
-                raise HTTPException(
-                    f"the upload stopped for {self._patience_s:g} s or was too slow; send it again",
-                    status_code=408,
-                    headers={"connection": "close"},
-                ) from error
-            if message["type"] == "http.request":
-                received += len(message["body"])
-                more = message["more_body"]
-            return message  # type: ignore[return-value]
-
-        return receive_in_time
 
 
 def identity_header(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:

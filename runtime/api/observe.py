@@ -1,4 +1,4 @@
-"""Counts and times every request, by route template and status."""
+"""Counts and times requests by route template and status; what the fast path answers it counts itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from runtime.api.connection import beginning
 from runtime.metrics import Metrics
 
 
@@ -23,7 +24,7 @@ class ObserveRequests:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        began = beginning(scope)
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,14 +12,15 @@ from litestar import Request, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
-from runtime.api.connection import has_left
-from runtime.api.fast_path import PATH, refuse_if_met
+from runtime.api.connection import has_left, refuse_if_met
 from runtime.api.json import Json
 from runtime.api.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
 from runtime.api.upload import engine_of, photo_of, photos_of
 from runtime.engine import Engine
 from runtime.image import ImageError
+
+PATH = "/predict"
 
 REFUSALS = documented(
     HTTPStatus.BAD_REQUEST,
@@ -65,7 +66,7 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 )
 async def predict(request: Request[Any, Any, Any]) -> Json:
     """Classify one photo."""
-    refuse_if_met(request)
+    refuse_if_met(request.scope)
     engine = engine_of(request)
     async with photo_of(request, engine) as photo:
         return Json(await engine.answer(photo, partial(has_left, request.scope)))

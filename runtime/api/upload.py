@@ -39,7 +39,7 @@ async def photo_of(request: AnyRequest, engine: Engine) -> AsyncIterator[bytes]:
     Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
     """
     with engine.line.holding(promised_bytes(request)):
-        with timed(request.app.state.metrics):
+        with _timed(request.app.state.metrics):
             data = await _read_photo(request)
         yield data
 
@@ -52,7 +52,7 @@ async def photos_of(request: AnyRequest, engine: Engine) -> AsyncIterator[list[N
     """
     most = settings_of(request).max_photos
     with engine.line.holding(promised_bytes(request)):
-        with timed(request.app.state.metrics):
+        with _timed(request.app.state.metrics):
             photos = await _read_photos(request, most)
         yield photos
 
@@ -76,7 +76,7 @@ def engine_of(request: AnyRequest) -> Engine:
 
 
 @contextmanager
-def timed(metrics: Metrics) -> Iterator[None]:
+def _timed(metrics: Metrics) -> Iterator[None]:
     """Measure the reading of a request, where it succeeds."""
     began = time.perf_counter()
     yield

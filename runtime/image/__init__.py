@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.image.decode import ImageSpec, decode, warm_up
+from runtime.image.decode import ImageSpec, decode, decode_brief, warm_up
 from runtime.image.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
 from runtime.image.formats import ACCEPTED, FORMATS, MEDIA_TYPES
 from runtime.image.header import DEFAULT_MAX_PIXELS, MAX_FRAMES, open_image
@@ -20,6 +20,7 @@ __all__ = [
     "ImageTooLarge",
     "UnsupportedImage",
     "decode",
+    "decode_brief",
     "open_image",
     "preview",
     "warm_up",

@@ -45,7 +45,7 @@ def excess_parts(data: bytes, format_: str) -> str | None:
 
 def excess_scans(image: Image.Image, data: bytes) -> str | None:
     """The same of the scans of a JPEG that has been opened, and not been decoded."""
-    if not isinstance(image, JpegImageFile) or _is_one_scan(image, data):
+    if not isinstance(image, JpegImageFile) or is_one_scan(image, data):
         return None
     header = list(_jpeg_header(data))
     position = header[-1].end if header else 0
@@ -57,9 +57,9 @@ def excess_scans(image: Image.Image, data: bytes) -> str | None:
     return f"more than {MAX_SCANS} scans" if _nth(scans, MAX_SCANS) else None
 
 
-def _is_one_scan(image: JpegImageFile, data: bytes) -> bool:
-    """Whether all components are in the first scan, coded in sequence: the decoder looks at no other then."""
-    if "progressive" in image.info or image.fp is None:
+def is_one_scan(image: Image.Image, data: bytes) -> bool:
+    """Whether all components of a JPEG are in its first scan, coded in sequence: the decoder looks at no other then."""
+    if not isinstance(image, JpegImageFile) or "progressive" in image.info or image.fp is None:
         return False
     length, end = 6 + 2 * image.layers, image.fp.tell()
     return data[end - length : end - length + 3] == bytes([0, length, image.layers])

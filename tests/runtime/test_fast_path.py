@@ -1,8 +1,12 @@
-"""A photo as a whole body goes by the fast path, one in chunks by the routes: nobody may see a difference but time."""
+"""A photo of known length goes by the fast path, one in chunks by the routes: nobody may see a difference but time."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +15,16 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from runtime import engine as engines
-from runtime.admission import Line
+from runtime.admission import Line, Overloaded
 from runtime.answers import Answer, ModelName, Timings
-from runtime.api import fast_path
+from runtime.api import connection, fast_path
 from runtime.api.fast_path import FastPath
+from runtime.api.guard import Patience
 from runtime.api.keys import new_key
+from runtime.batcher import ClientGone
 from runtime.bundle import Bundle
 from runtime.engine import Engine
 from runtime.image import ImageError
@@ -26,7 +33,7 @@ from runtime.model import Model
 from runtime.settings import Settings
 from tests.bundles import write_bundle
 from tests.following import metric
-from tests.photos import encode, photo
+from tests.photos import draw_photo, encode, photo
 from tests.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
@@ -182,24 +189,25 @@ def scope_of(client: object, connection: object = None, **changes: object) -> di
     return plain | {"dandelion.connection": connection or Connection()} | changes
 
 
-def fast_path_of(engine: Stub) -> tuple[FastPath, list[dict[str, Any]]]:
+def fast_path_of(engine: Stub | Engine) -> tuple[FastPath, list[dict[str, Any]]]:
     """A fast path, and the scopes of what it passes on."""
     passed: list[dict[str, Any]] = []
 
     async def app(scope: dict[str, Any], *_: object) -> None:
         passed.append(dict(scope))
 
-    around = SimpleNamespace(engine=engine, metrics=Metrics(), settings=Settings(threads=1, workers=1))
-    return FastPath(app, around), passed  # type: ignore[arg-type]
+    metrics = Metrics()
+    around = SimpleNamespace(engine=engine, metrics=metrics, settings=Settings(threads=1, workers=1))
+    return FastPath(app, around, Patience(metrics, 30)), passed  # type: ignore[arg-type]
 
 
-async def send(path: FastPath, scope: dict[str, Any]) -> list[dict[str, Any]]:
+async def send(path: FastPath, scope: dict[str, Any], receive: Any = None) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def keep(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await path(scope, Connection().receive, keep)  # type: ignore[arg-type]
+    await path(scope, receive or Connection().receive, keep)  # type: ignore[arg-type]
     return sent
 
 
@@ -212,8 +220,8 @@ async def send(path: FastPath, scope: dict[str, Any]) -> list[dict[str, Any]]:
         {"headers": [(b"content-type", b"image/jpeg")]},
         {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"-5")]},
         {"headers": [(b"content-type", b"multipart/form-data"), (b"content-length", b"5")]},
-        {"dandelion.connection": Connection(more_body=True)},
-        {"dandelion.connection": None},
+        {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"5"), (b"content-type", b"text/plain")]},
+        {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"99999999")]},
     ],
 )
 def test_anything_less_plain_is_passed_on_untouched(changes: dict[str, object]) -> None:
@@ -237,14 +245,87 @@ def test_a_client_is_lone_when_no_other_has_sent_a_photo_for_a_while(monkeypatch
     assert engine.here == [False, False, True, False, False, True, False]
 
 
-def test_what_goes_wrong_is_told_to_the_route_and_kept_nowhere() -> None:
-    failure = RuntimeError("a fault of ours")
-    path, passed = fast_path_of(Stub(failure))
-    asyncio.run(send(path, scope_of(("1.2.3.4", 5))))
-    request = SimpleNamespace(scope=passed[0])
+def test_what_goes_wrong_is_told_to_the_route() -> None:
+    path, passed = fast_path_of(Stub(RuntimeError("a fault of ours")))
+    scope = scope_of(("1.2.3.4", 5))
+    assert asyncio.run(send(path, scope)) == []
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        fast_path.refuse_if_met(request)  # type: ignore[arg-type]
-    fast_path.refuse_if_met(request)  # type: ignore[arg-type]  # once
+        connection.refuse_if_met(passed[0])  # type: ignore[arg-type]
+    assert connection.beginning(passed[0]) < time.perf_counter()  # type: ignore[arg-type]
+    connection.forget(scope)  # type: ignore[arg-type]
+    connection.refuse_if_met(scope)  # type: ignore[arg-type]
+
+
+def test_a_client_that_leaves_while_it_sends_is_not_answered() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    path, passed = fast_path_of(Stub())
+    scope = scope_of(("1.2.3.4", 5))
+    asyncio.run(path(scope, receive, receive))  # type: ignore[arg-type]
+    with pytest.raises(ClientGone):
+        connection.refuse_if_met(passed[0])  # type: ignore[arg-type]
+
+
+def test_a_photo_that_comes_in_parts_is_put_together(engine: Engine) -> None:
+    data = photo()
+    starts = range(0, len(data), 1000)
+    parts = [
+        {"type": "http.request", "body": data[start : start + 1000], "more_body": start < starts[-1]}
+        for start in starts
+    ]
+
+    async def receive() -> dict[str, object]:
+        return parts.pop(0)
+
+    path, passed = fast_path_of(engine)
+    length = [(b"content-type", b"image/jpeg"), (b"content-length", b"%d" % len(data))]
+    scope = scope_of(("1.2.3.4", 5), Connection(more_body=True), headers=length)
+    sent = asyncio.run(send(path, scope, receive))
+    assert passed == []
+    assert json.loads(sent[1]["body"])["label"] == "dandelion"
+
+
+def test_where_too_much_waits_nothing_is_read() -> None:
+    path, passed = fast_path_of(stub := Stub())
+
+    async def receive() -> dict[str, object]:
+        raise AssertionError("it reads")
+
+    with stub.line.holding(1 << 20):
+        asyncio.run(send(path, scope_of(("1.2.3.4", 5)), receive))
+    with pytest.raises(Overloaded):
+        connection.refuse_if_met(passed[0])  # type: ignore[arg-type]
+    assert stub.here == []
+
+
+def raw_answer(sock: socket.socket, body: bytes) -> tuple[bytes, bytes]:
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: {len(body)}\r\n\r\n"
+    sock.sendall(head.encode() + body)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += sock.recv(65536)
+    head_of_answer, _, rest = received.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head_of_answer)[1])  # type: ignore[index]
+    while len(rest) < length:
+        rest += sock.recv(65536)
+    return head_of_answer, rest
+
+
+def test_a_lone_client_on_one_connection_is_answered_time_and_again(server: Appliance) -> None:
+    port = int(server.url.rpartition(":")[2])
+    before = metric(server, "dandelion_predictions_total")
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+        for turn in range(120):  # long enough for the measured time of a photo to settle
+            label = ("dandelion", "grass")[turn % 2]
+            head, body = raw_answer(sock, photo(label))
+            assert head.startswith(b"HTTP/1.1 200")
+            assert json.loads(body)["label"] == label
+            if turn % 10 == 0:
+                refusal, detail = raw_answer(sock, photo()[:600])
+                assert refusal.startswith(b"HTTP/1.1 422"), detail
+    assert metric(server, "dandelion_predictions_total") == before + 120
+    assert metric(server, "dandelion_in_flight") == 1
 
 
 @pytest.fixture
@@ -268,13 +349,37 @@ def test_a_small_photo_can_be_done_in_the_event_loop(engine: Engine, monkeypatch
     assert in_the_loop is not None
     assert in_the_loop.probabilities == by_a_worker.probabilities
     assert in_the_loop.timings_ms.total >= in_the_loop.timings_ms.decode + in_the_loop.timings_ms.infer - 0.01 > 0
-    with pytest.raises(ImageError, match="not a photo"):
-        here(engine, b"no photo")
+    with pytest.raises(ImageError, match="is broken"):
+        here(engine, photo()[:700])
 
 
-def test_a_large_photo_is_left_to_a_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+SCANS = encode(draw_photo("dandelion", 0), progressive=True)
+TEXTS = PngInfo()
+for place in range(20):
+    TEXTS.add_text(f"long{place}", "x" * 1_000_000, zip=True)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [photo(size=(600, 500)), SCANS, encode(draw_photo("dandelion", 0), "PNG", pnginfo=TEXTS), photo() + bytes(1 << 16)],
+    ids=["many pixels", "many scans", "texts in a PNG", "many bytes"],
+)
+def test_a_photo_that_may_take_long_is_left_to_a_worker(
+    engine: Engine, long: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engines, "SHORT_S", 60)
-    assert here(engine, photo(size=(600, 500))) is None
+    before = engine.line.service_s
+    assert here(engine, long) is None
+    assert engine.line.service_s == before
+    assert asyncio.run(engine.answer(long)).label == "dandelion"
+
+
+def test_broken_photos_count_as_work_too(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "SHORT_S", 60)
+    before = engine.line.service_s
+    with pytest.raises(ImageError):
+        here(engine, photo()[:700])
+    assert engine.line.service_s != before
 
 
 def test_where_photos_take_long_they_are_left_to_workers(engine: Engine) -> None:
@@ -289,4 +394,8 @@ def test_beside_another_request_it_is_left_to_a_worker(engine: Engine, monkeypat
     monkeypatch.setattr(engines, "SHORT_S", 60)
     with engine.line.place():
         assert here(engine, photo()) is None
+    with engine.line.holding(5), engine.line.holding(5):
+        assert here(engine, photo()) is None
+    with engine.line.holding(5):
+        assert here(engine, photo()) is not None
     assert here(engine, photo()) is not None

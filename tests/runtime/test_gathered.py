@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from runtime.gathered import MOST_BYTES, GatheredWrites
+import uvicorn
+from uvicorn.server import ServerState
+
+from runtime.gathered import MOST_BYTES, GatheredWrites, GatheringProtocol
 
 
 class Recorder(asyncio.Transport):
@@ -44,6 +47,19 @@ async def test_head_and_body_leave_together():
     transport.writelines([b"next ", b"answer"])
     await asyncio.sleep(0)
     assert within.sent == [b"headbody", b"next answer"]
+
+
+@in_a_loop
+async def test_a_whole_answer_does_not_wait_for_the_loops_next_turn():
+    within = Recorder()
+    protocol = GatheringProtocol(uvicorn.Config(lambda: None), ServerState(), {})
+    protocol.connection_made(within)
+    protocol.transport.write(b"head")
+    protocol.transport.write(b"body")
+    protocol.on_response_complete()
+    assert within.sent == [b"headbody"]
+    protocol.on_response_complete()  # nothing is left to send
+    assert within.sent == [b"headbody"]
 
 
 @in_a_loop

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 
 import pytest
@@ -44,3 +45,14 @@ def test_asked_to_stop_before_it_began_it_ends_at_once(monkeypatch: pytest.Monke
     serving.handle_exit(signal.SIGTERM, None)
     asyncio.run(asyncio.wait_for(serving.main_loop(), 300))
     assert serving.should_exit
+
+
+def test_its_threads_take_turns_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    before = sys.getswitchinterval()
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_: seen.append(sys.getswitchinterval()))
+    try:
+        Server(uvicorn.Config(app), None).run()
+    finally:
+        sys.setswitchinterval(before)
+    assert seen == [pytest.approx(server.SWITCH_S)]
