@@ -96,42 +96,44 @@ class Connections:
     def __init__(self, host: str, port: int, *, most: int, patience_s: float) -> None:
         """`most` are open at once; past that, one is waited for, as an answer is: for `patience_s` in all."""
         self._host, self._port = host, port
-        self._deadline = asyncio.get_running_loop().time() + patience_s
         self._free = asyncio.Semaphore(most)
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + patience_s
+        self._over = False
+        # One timer for all: one for each request would take a good part of what the generator takes.
+        self._timer = loop.call_at(self._deadline, self.close)
 
     async def ask(self, request: bytes) -> Reply:
         """Ask on a connection that is idle, or on a new one; BROKEN where nobody accepts or answers in time."""
-        try:
-            async with asyncio.timeout_at(self._deadline), self._free:
-                return await self._ask(request)
-        except OSError:  # which TimeoutError is, too
-            return Reply(BROKEN, b"", False)
+        async with self._free:
+            try:
+                connection = await self._take()
+            except OSError:  # which TimeoutError is, too
+                return Reply(BROKEN, b"", False)
+            try:
+                reply = await connection.ask(request)
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            if connection.usable:
+                self._idle.append(connection)
+            else:
+                self._all.discard(connection)
+            return reply
 
     async def prepare(self, count: int) -> None:
         """Open `count` connections beforehand; those that nobody accepts are tried again when they are needed."""
         with suppress(OSError):
-            async with asyncio.timeout_at(self._deadline):
-                self._idle += [await self._connect() for _ in range(count)]
+            self._idle += [await self._connect() for _ in range(count)]
 
     def close(self) -> None:
-        """End all, those under a request too."""
+        """End all, those under a request too; what is asked from now on is BROKEN."""
+        self._over = True
+        self._timer.cancel()
         for connection in list(self._all):
             connection.close()
-
-    async def _ask(self, request: bytes) -> Reply:
-        connection = await self._take()
-        try:
-            reply = await connection.ask(request)
-        except asyncio.CancelledError:
-            connection.close()
-            raise
-        if connection.usable:
-            self._idle.append(connection)
-        else:
-            self._all.discard(connection)
-        return reply
 
     async def _take(self) -> Connection:
         while self._idle:
@@ -142,7 +144,10 @@ class Connections:
         return await self._connect()
 
     async def _connect(self) -> Connection:
+        if self._over:
+            raise TimeoutError
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, self._host, self._port)
+        async with asyncio.timeout_at(self._deadline):
+            _, connection = await loop.create_connection(Connection, self._host, self._port)
         self._all.add(connection)
         return connection
