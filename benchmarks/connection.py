@@ -116,6 +116,7 @@ class Connections:
                 reply = await connection.ask(request)
             except asyncio.CancelledError:
                 connection.close()
+                self._all.discard(connection)
                 raise
             if connection.usable:
                 self._idle.append(connection)
@@ -149,5 +150,8 @@ class Connections:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout_at(self._deadline):
             _, connection = await loop.create_connection(Connection, self._host, self._port)
+        if self._over:
+            connection.close()
+            raise TimeoutError
         self._all.add(connection)
         return connection

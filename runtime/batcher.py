@@ -69,7 +69,10 @@ class Batcher(Generic[Done]):
         self._enter(ticket)
         if left and not self._looking:
             self._look_later()
-        return await ticket.future
+        try:
+            return await ticket.future
+        finally:
+            del ticket  # the frames of an exception would keep it, and it would keep the exception
 
     def _enter(self, ticket: _Ticket[Done]) -> None:
         with self._lock:

@@ -1,6 +1,6 @@
-"""The way of a photo: encoded bytes, pixels, probabilities, answer. All of it in a bounded pool, off the event loop.
+"""The way of a photo: encoded bytes, pixels, probabilities, answer.
 
-But for the short photo of a client that nobody shares the appliance with (`Engine.answer_here`).
+All of it off the event loop, in a bounded pool, but for the short photo of a lone client (`Engine.answer_here`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from runtime.settings import Settings
 from runtime.workers import Workers
 
 NICENESS = 2
-SHORT_S = 0.005  # in the event loop: what one thread of an interpreter may by default keep another waiting for
+SHORT_S = 0.005  # the longest that one photo may usually keep the event loop: a health probe does not feel it
 BATCH = 16  # photos of one request inferred at once: more would hold more memory and gain nothing
 
 T = TypeVar("T")
@@ -191,6 +191,8 @@ class Engine:
                 began = time.perf_counter()
                 try:
                     pixels = decode(photo, model.manifest.input, max_pixels=self._max_pixels)
+                except ImageError as error:
+                    decoded.append(error.with_traceback(None))  # whose frames would keep the photo
                 except Exception as error:
                     decoded.append(error)
                 else:

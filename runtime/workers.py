@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -46,21 +47,12 @@ class Workers:
 
     async def run(self, job: Callable[[], T]) -> T:
         """What the job returns or raises, done by a worker."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def work() -> None:
-            if future.cancelled():
-                return
-            try:
-                result, error = job(), None
-            except BaseException as raised:
-                result, error = None, raised
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits
-                loop.call_soon_threadsafe(settle, future, result, error)
-
-        self.submit(work)
-        return await future
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.submit(partial(_perform, job, future))
+        try:
+            return await future
+        finally:
+            del future  # the frames of an exception would keep it, and it would keep the exception
 
     def close(self) -> None:
         """Finish all that was submitted, and end the threads."""
@@ -87,6 +79,19 @@ class Workers:
                 return None
             self._idle.append(wake)
         return wake.get()
+
+
+def _perform(job: Callable[[], T], future: asyncio.Future[T]) -> None:
+    """In a worker: do the job, and have the event loop told of it."""
+    if future.cancelled():
+        return
+    try:
+        result, error = job(), None
+    except BaseException as raised:
+        result, error = None, raised
+    with suppress(RuntimeError):  # the loop has been closed: nobody waits
+        future.get_loop().call_soon_threadsafe(settle, future, result, error)
+    del error, future  # as in `run`
 
 
 def settle(future: asyncio.Future[T], result: T | None, error: BaseException | None) -> None:

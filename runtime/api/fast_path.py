@@ -49,7 +49,7 @@ class FastPath:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        lone = self._is_lone(scope["client"], began)
+        lone = self._is_lone(scope.get("client"), began)
         given = list(scope["headers"])
         headers = dict(given)
         answer = None
@@ -76,7 +76,7 @@ class FastPath:
 
     def _is_plain(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether these are the headers of a photo that will be accepted as far as they can tell."""
-        length = headers.get(b"content-length", b"")
+        length = b"" if b"transfer-encoding" in headers else headers.get(b"content-length", b"")
         fits = length.isdigit() and int(length) <= self._most_bytes and is_photo(_text(headers, b"content-type"))
         return fits and (not self._keys or self._brings_a_key(headers))
 

@@ -19,12 +19,12 @@ from runtime.image.formats import FORMATS, recognise
 from runtime.image.header import DEFAULT_MAX_PIXELS, decoding_bytes, open_image, recognised_format
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
 from runtime.image.samples import sample
-from runtime.image.structure import is_one_scan
+from runtime.image.structure import is_one_scan, is_short_header
 from runtime.memory import return_large_buffers
 
 # A photo that takes more memory than this to decode waits for its turn: two at once would take twice as much.
 GIANT_BYTES = 100_000_000
-BRIEF_BYTES, BRIEF_PIXELS = 1 << 16, 1 << 18
+BRIEF_BYTES, BRIEF_PIXELS = 1 << 16, 1 << 18  # about 3 ms on one core
 _one_giant_at_a_time = threading.Lock()
 
 
@@ -55,14 +55,14 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS
 def decode_brief(data: bytes, spec: ImageSpec, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8] | None:
     """As `decode`, for a photo that is known to take a few milliseconds at most; None for any other.
 
-    It is a JPEG of one scan, few bytes and few pixels: a text in a PNG, or fifty scans, can take a thousand times what
-    the photo itself would.
+    It is a JPEG with a short header, one scan, few bytes and few pixels, and not for print: a text in a PNG, fifty
+    scans or a table of inks can take a hundred times what the photo itself would.
     """
-    if len(data) > BRIEF_BYTES or recognise(data) != "JPEG":
+    if len(data) > BRIEF_BYTES or recognise(data) != "JPEG" or not is_short_header(data):
         return None
     image = open_image(data, max_pixels=max_pixels)
-    brief = image.width * image.height <= BRIEF_PIXELS and is_one_scan(image, data)
-    return _pixels(image, spec) if brief else None
+    few = image.width * image.height <= BRIEF_PIXELS and image.mode != "CMYK"
+    return _pixels(image, spec) if few and is_one_scan(image, data) else None
 
 
 def _pixels(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:

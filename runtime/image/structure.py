@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 MAX_PARTS = 1000  # a panorama with a depth map, extended XMP and a large colour profile has about 150
+SHORT_HEADER_PARTS, SHORT_HEADER_BYTES = 32, 8192  # of a JPEG; cameras' take more, for a small copy of the photo
 MAX_SCANS = 50  # of one JPEG; encoders write about 10, and each costs a pass over the whole photo
 
 # So small a photo cannot hold enough segments or chunks to hurt.
@@ -63,6 +64,12 @@ def is_one_scan(image: Image.Image, data: bytes) -> bool:
         return False
     length, end = 6 + 2 * image.layers, image.fp.tell()
     return data[end - length : end - length + 3] == bytes([0, length, image.layers])
+
+
+def is_short_header(data: bytes) -> bool:
+    """Whether the header of a JPEG can be read at once: no thousand segments, no great EXIF block."""
+    header = list(islice(_jpeg_header(data), SHORT_HEADER_PARTS))
+    return bool(header) and header[-1].marker == _SCAN and header[-1].end <= SHORT_HEADER_BYTES
 
 
 def _jpeg_header(data: bytes) -> Iterator[_Segment]:

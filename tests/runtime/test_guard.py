@@ -98,7 +98,10 @@ def test_head_asks_for_health_without_a_body(server: Appliance):
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-def half_a_request(server: Appliance) -> socket.socket:
+BY_THE_FAST_PATH, BY_THE_ROUTES = "content-length: 99999", "transfer-encoding: chunked"
+
+
+def half_a_request(server: Appliance, way: str) -> socket.socket:
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=20)
     head = [
@@ -106,19 +109,21 @@ def half_a_request(server: Appliance) -> socket.socket:
         "host: x",
         f"x-api-key: {KEY}",
         "content-type: image/jpeg",
-        "content-length: 99999",
+        way,
     ]
-    connection.sendall("\r\n".join([*head, "", ""]).encode() + b"\xff\xd8")
+    connection.sendall("\r\n".join([*head, "", ""]).encode() + b"400\r\n\xff\xd8")
     return connection
 
 
-def test_an_upload_that_stops_is_ended(server: Appliance):
-    with half_a_request(server) as connection:
+@pytest.mark.parametrize("way", [BY_THE_FAST_PATH, BY_THE_ROUTES])
+def test_an_upload_that_stops_is_ended(server: Appliance, way: str):
+    with half_a_request(server, way) as connection:
         assert b"408 Request Timeout" in connection.recv(4096)
 
 
-def test_an_upload_that_trickles_is_ended(server: Appliance):
-    with half_a_request(server) as connection:
+@pytest.mark.parametrize("way", [BY_THE_FAST_PATH, BY_THE_ROUTES])
+def test_an_upload_that_trickles_is_ended(server: Appliance, way: str):
+    with half_a_request(server, way) as connection:
         deadline = time.monotonic() + 60
         connection.settimeout(0.1)
         answer = b""
