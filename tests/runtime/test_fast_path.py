@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -322,9 +322,7 @@ def test_a_lone_client_on_one_connection_is_answered_time_and_again(server: Appl
     port = int(server.url.rpartition(":")[2])
     before = metric(server, "dandelion_predictions_total")
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
-        for turn in range(
-            120
-        ):  # after some dozens it is measured to be short, but on a slow host, and done in the loop
+        for turn in range(120):  # after some dozens it is known to be short, unless this host is slow
             label = ("dandelion", "grass")[turn % 2]
             head, body = raw_answer(sock, photo(label))
             assert head.startswith(b"HTTP/1.1 200")
@@ -366,6 +364,7 @@ def with_segments(data: bytes, count: int, content: bytes = b"") -> bytes:
     return data[:2] + count * (b"\xff\xfe" + (len(content) + 2).to_bytes(2, "big") + content) + data[2:]
 
 
+@cache
 def long_photos() -> dict[str, bytes]:
     small = draw_photo("dandelion", 0)
     text = PngInfo()
@@ -384,13 +383,23 @@ def long_photos() -> dict[str, bytes]:
     }
 
 
-LONG = long_photos()
-
-
-@pytest.mark.parametrize("long", LONG.values(), ids=LONG)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "many pixels",
+        "many bytes",
+        "many scans",
+        "a text",
+        "many segments",
+        "a large segment",
+        "a large EXIF block",
+        "four inks",
+    ],
+)
 def test_a_photo_that_may_take_long_is_left_to_a_worker(
-    engine: Engine, long: bytes, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    long = long_photos()[kind]
     monkeypatch.setattr(engines, "SHORT_S", 60)
     before = engine.line.service_s
     assert here(engine, long) is None
