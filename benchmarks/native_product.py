@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.library import Job, Library, Step
-from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, aligned
+from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, RUN, aligned
 
 
 class NativeProduct:
@@ -37,7 +37,8 @@ class NativeProduct:
         self._weights[:] = packed.ravel()
         self._arrays: dict[str, NDArray[np.generic]] = {
             "offsets": np.arange(0, inner, DEPTH, dtype=np.int32),
-            "from_": places[::height] * np.int32(inner),
+            "lengths": np.full(inner // DEPTH, DEPTH * LANES, np.int32),
+            "from_": places[:: min(height, RUN[library.instructions])] * np.int32(inner),
             "to": np.where(places < rows, places * np.int32(columns), np.int32(NONE)),
             "weights": self._weights,
             "bias": np.zeros(columns, np.int32),
@@ -54,6 +55,7 @@ class NativeProduct:
             distance=inner,
             tiles=tiles,
             rows=height,
+            group_bytes=inner * LANES,
             **{name: array.ctypes.data for name, array in self._arrays.items()},
         )
         self._buffers = np.array([self._left.ctypes.data, self.result.ctypes.data], np.uintp)

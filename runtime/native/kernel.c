@@ -3,7 +3,10 @@
    A convolution is a matrix product without a copied matrix (im2col): activations lie as bytes [place][channel] with a
    border around the picture, so that the inputs of neighbouring outputs are rows at one distance, wherever the kernel
    points. A tile is up to 16 such rows. Weights are packed as [16 outputs] x [steps of 64 products], the order that
-   VPDPBUSD and TDPBUSD both read. No inference allocates, and no offset comes from a request: all are the plan's. */
+   VPDPBUSD and TDPBUSD both read. No inference allocates, and no offset comes from a request: all are the plan's.
+
+   What is 0 adds nothing: half of a network's activations are, after its rectifiers, and deep in it most of them are.
+   With VNNI the four channels that one instruction takes are left out where all rows of a tile have zeros there. */
 
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -20,7 +23,9 @@
 
 #define LANES 16           /* output channels of a group: one vector of 32-bit sums */
 #define DEPTH 64           /* products of a step */
+#define CACHE_LINE 64
 #define PACK (LANES * DEPTH)
+#define QUAD (LANES * 4)   /* bytes of weights that one VPDPBUSD takes */
 #define VNNI_ROWS 12       /* rows of a tile without AMX: 24 sums, 2 weights, 1 activation in 32 registers */
 #define AMX_PERMISSION 18  /* XFEATURE_XTILEDATA, Linux's Documentation/arch/x86/xstate.rst */
 #define REQUEST_PERMISSION 0x1023
@@ -30,16 +35,19 @@
 #define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,amx-tile,amx-int8")))
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCKS, CONVOLUTION, POOLING, EVIDENCE };
+enum { BLOCKS, CONVOLUTION, POOLING, EVIDENCE, LISTING };
 
-/* One layer. `from` and `to` are byte offsets in its input and output: of each tile, and of each row of each tile
-   (-1: a row between two lines of the picture, which nobody needs). */
+/* One layer. `from` and `to` are byte offsets in its input and output: of each tile (with VNNI: of each two rows of each
+   tile), and of each row of each tile (-1: a row that nobody needs). */
 typedef struct {
-    int32_t kind, input, output, residual; /* buffers; residual is -1 where none is added */
+    int32_t kind, input, output, residual;  /* buffers; residual is -1 where none is added */
     int32_t channels, outputs, steps, distance; /* distance: bytes between the inputs of two rows */
-    int32_t tiles, rows, zero_point, photo_floats; /* photo_floats: of EVIDENCE, a photo's share of the result */
+    int32_t tiles, rows, group_bytes;       /* group_bytes: the weights of 16 outputs */
+    int32_t list, list_room;                /* a buffer with a tile's list in each `list_room` integers; -1: none */
+    int32_t zero_point, photo_floats;       /* photo_floats: of EVIDENCE, a photo's share of the result */
     float scale_own, scale_residual, shift; /* of the addition: own * a + residual * b + shift */
-    const int32_t *offsets;                 /* [steps]: from a tile's input to those of a step */
+    const int32_t *offsets;                 /* [steps]: from a row's input to those of a step */
+    const int32_t *every;                   /* the list that holds every step, with VNNI */
     const int32_t *from, *to;
     const int8_t *weights;
     const int32_t *bias;
@@ -102,37 +110,62 @@ VNNI INLINE void write_tile(const Step *s, const int32_t *sums, const int32_t *t
 
 /* ------------------------------------------------------------------ products by VNNI: one tile, two groups */
 
-VNNI INLINE void vnni(const int rows, const Step *s, const uint8_t *tile, const int8_t *w, int32_t *sums) {
-    const size_t d = s->distance, next = (size_t)s->steps * PACK;
+/* Rows come in pairs at `distance`, which lie anywhere. `list` is the number of steps to take, and they; `ahead` are the
+   weights of a later block, of which the same steps are fetched meanwhile. */
+VNNI INLINE void vnni(const int rows, const Step *s, const uint8_t *in, const int32_t *from, const int8_t *w,
+                      const int8_t *ahead, const int32_t *list, int32_t *sums) {
+    const size_t d = s->distance, next = s->group_bytes;
+    const int8_t *const last = ahead + next;
+    const uint8_t *p[VNNI_ROWS / 2];
+    for (int b = 0; b < (rows + 1) / 2; b++) p[b] = in + from[b];
     __m512i acc[VNNI_ROWS][2];
     for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = _mm512_setzero_si512();
-    for (int k = 0; k < s->steps; k++, w += PACK) {
-        const uint8_t *p[4];
-        for (int b = 0; b < 4; b++) p[b] = tile + s->offsets[k] + 3 * b * d;
-        const int8_t *v = w;
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
-        for (int j = 0; j < DEPTH; j += 4, v += 4 * LANES) {
-            const __m512i w0 = _mm512_load_si512(v), w1 = _mm512_load_si512(v + next);
+    for (const int32_t *end = list + *list; list < end;) {
+        const size_t k = *++list;
+        const int8_t *v = w + k * QUAD;
+        const __m512i w0 = _mm512_load_si512(v), w1 = _mm512_load_si512(v + next);
+        const size_t at = s->offsets[k];
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        _mm_prefetch(ahead + CACHE_LINE, _MM_HINT_T1);
+        ahead += ahead < last ? 2 * CACHE_LINE : 0;
 #pragma clang loop unroll(full)
-            for (int r = 0; r < rows; r++) {
-                const __m512i a = _mm512_set1_epi32(*(const int32_t *)(p[r / 3] + r % 3 * d));
-                acc[r][0] = _mm512_dpbusd_epi32(acc[r][0], a, w0);
-                acc[r][1] = _mm512_dpbusd_epi32(acc[r][1], a, w1);
-            }
-            for (int b = 0; b < 4; b++) p[b] += 4;
+        for (int r = 0; r < rows; r++) {
+            const __m512i a = _mm512_set1_epi32(*(const int32_t *)(p[r / 2] + at + r % 2 * d));
+            acc[r][0] = _mm512_dpbusd_epi32(acc[r][0], a, w0);
+            acc[r][1] = _mm512_dpbusd_epi32(acc[r][1], a, w1);
+            __asm__ volatile("" : : "v"(acc[r][0]), "v"(acc[r][1]) : "memory"); /* else it loads far ahead and spills */
         }
     }
     for (int r = 0; r < rows; r++)
         for (int g = 0; g < 2; g++) _mm512_store_si512(sums + (2 * r + g) * LANES, acc[r][g]);
 }
 
-VNNI static void vnni_block(const Step *s, const uint8_t *in, int t, int n, int32_t *sums) {
-    const uint8_t *tile = in + s->from[t];
-    const int8_t *w = s->weights + (size_t)n * s->steps * PACK;
+VNNI static void vnni_block(const Step *s, const uint8_t *in, int t, const int8_t *w, const int32_t *lists, int32_t *sums) {
+    const int32_t *from = s->from + t * ((s->rows + 1) / 2), *list = lists ? lists + t * s->list_room : s->every;
+    const int8_t *ahead = t < 2 ? w + (2 + t) * (size_t)s->group_bytes : w; /* else what is there already */
     switch (s->rows) {
-#define ROWS(r) case r: vnni(r, s, tile, w, sums); break;
+#define ROWS(r) case r: vnni(r, s, in, from, w, ahead, list, sums); break;
         ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
     }
+}
+
+/* Each tile's list of the steps in which not all is 0; `offsets` are of 16 steps each. */
+VNNI static void list_steps(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles;
+    const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input];
+    int32_t *list = (int32_t *)(job->buffers[s->output] + photo * job->sizes[s->output]) + t * s->list_room, count = 0;
+    const int32_t *from = s->from + t * ((s->rows + 1) / 2);
+    __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (int k = 0; k < s->steps; k++, steps = _mm512_add_epi32(steps, _mm512_set1_epi32(16))) {
+        __m512i any = _mm512_setzero_si512();
+        for (int r = 0; r < s->rows; r++)
+            any = _mm512_or_si512(any, _mm512_loadu_si512(in + from[r / 2] + r % 2 * s->distance + s->offsets[k]));
+        const __mmask16 wanted = _mm512_test_epi32_mask(any, any);
+        _mm512_storeu_si512(list + 1 + count, _mm512_maskz_compress_epi32(wanted, steps));
+        count += __builtin_popcount(wanted);
+    }
+    list[0] = count;
 }
 
 /* ------------------------------------------------------------------ products by AMX: tiles x groups */
@@ -232,12 +265,13 @@ VNNI static void convolve(const Step *s, const Job *job, int i) {
     const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input];
     uint8_t *out = job->buffers[s->output] + photo * job->sizes[s->output];
     const uint8_t *residual = s->residual < 0 ? NULL : job->buffers[s->residual] + photo * job->sizes[s->residual];
-    const size_t next = (size_t)s->steps * PACK;
+    const size_t next = s->group_bytes;
     const int8_t *w = s->weights + n * next;
     const int32_t *to = s->to + t * s->rows;
     const int here = s->tiles - t < shape.tiles ? s->tiles - t : shape.tiles, first = n * LANES;
     if (!job->amx) {
-        vnni_block(s, in, t, n, sums);
+        const uint8_t *lists = s->list < 0 ? NULL : job->buffers[s->list] + photo * job->sizes[s->list];
+        vnni_block(s, in, t, w, (const int32_t *)lists, sums);
         write_tile(s, sums, to, first, 2, out, residual);
     } else if (shape.groups == 4) {
         amx_1x4(s, in, t, w, next, sums);
@@ -315,6 +349,7 @@ static void work(const Job *job, Progress *progress) {
             if (s->kind == CONVOLUTION && job->amx && s->rows != rows) configure(rows = s->rows);
             for (int i = first; i < last; i++) {
                 if (s->kind == CONVOLUTION) convolve(s, job, i);
+                else if (s->kind == LISTING) list_steps(s, job, i);
                 else if (s->kind == POOLING) pool(s, job, i);
                 else if (s->kind == BLOCKS) lay_blocks(s, job, i);
                 else weigh(s, job, i);

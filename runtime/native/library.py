@@ -30,9 +30,10 @@ class Step(ctypes.Structure):
     _fields_ = [
         *((name, _int) for name in ("kind", "input", "output", "residual")),
         *((name, _int) for name in ("channels", "outputs", "steps", "distance")),
-        *((name, _int) for name in ("tiles", "rows", "zero_point", "photo_floats")),
+        *((name, _int) for name in ("tiles", "rows", "group_bytes", "list", "list_room")),
+        *((name, _int) for name in ("zero_point", "photo_floats")),
         *((name, ctypes.c_float) for name in ("scale_own", "scale_residual", "shift")),
-        *((name, _pointer) for name in ("offsets", "from_", "to", "weights", "bias", "scale")),
+        *((name, _pointer) for name in ("offsets", "every", "from_", "to", "weights", "bias", "scale")),
     ]
 
 
@@ -80,17 +81,21 @@ def library() -> Library | None:
     if wanted == "off" or sys.platform != "linux" or platform.machine() != "x86_64":
         return None
     try:
-        return _load()
+        return load(COMPILED)
     except OSError as error:  # a C library that is too old, or another one
         log.warning("the native kernel does not load (%s); onnxruntime computes", error)
         return None
 
 
-def _load() -> Library | None:
-    compiled = ctypes.CDLL(str(COMPILED))
+def load(file: Path) -> Library | None:
+    """A compiled kernel, for this processor's best instructions; None where it has none of them.
+
+    Raises OSError where it cannot be loaded, or is of another release.
+    """
+    compiled = ctypes.CDLL(str(file))
     sizes = [compiled.dandelion_layout(0), compiled.dandelion_layout(1)]
     if sizes != [ctypes.sizeof(Step), ctypes.sizeof(Job)]:
-        raise OSError(f"{COMPILED.name} was not compiled from this release's kernel.c")
+        raise OSError(f"{file.name} was not compiled from this release's kernel.c")
     run, hire, dismiss = compiled.dandelion_run, compiled.dandelion_hire, compiled.dandelion_dismiss
     run.argtypes = [ctypes.POINTER(Job), _pointer]
     hire.restype = _pointer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,17 @@ from runtime.native.library import Instructions, Step
 from runtime.native.network import Convolution, Network, Pooling, Quantisation, Residual, UnknownGraphError
 
 # As in kernel.c.
-LANES, DEPTH = 16, 64
+LANES, DEPTH, QUAD = 16, 64, 4
 ROWS = {"amx": 16, "vnni": 12}
+STEP = {"amx": DEPTH, "vnni": QUAD}  # products of a step
+RUN = {"amx": 16, "vnni": 2}  # rows of a tile that lie at one distance
 MOST_STEPS = 64
-BLOCKS, CONVOLUTION, POOLING, EVIDENCE = range(4)
+BLOCKS, CONVOLUTION, POOLING, EVIDENCE, LISTING = range(5)
 NONE = -1
+LISTED_OUTPUTS = 128  # of a layer, from which on a list of what is not 0 is worth its time
+LISTED = 16  # steps that are looked at at once
+
+LISTS = 0  # the buffer of the lists
 
 GROUP = 2 * LANES  # channels are padded to multiples of what a block computes at least
 BLOCK_CHANNELS = 12
@@ -26,6 +32,8 @@ BLOCK_BORDER = 2  # of the stem's input, before the picture: what its kernel of 
 BORDER = 1
 CACHE_LINE = 64
 ROOM = 2**24  # bytes, taken at once: NumPy asks for huge pages then, and what is not written to costs nothing
+
+Index = TypeVar("Index", int, NDArray[np.int64])
 
 
 class Tensor(NamedTuple):
@@ -50,16 +58,37 @@ class Tensor(NamedTuple):
         places = (self.size + 2 * self.border) * self.pitch + 2 * ROWS["amx"]
         return -(-(places * self.channels + DEPTH) // CACHE_LINE) * CACHE_LINE
 
-    def place(self, y: int, x: int) -> int:
+    def place(self, y: Index, x: Index) -> Index:
         """The offset of a place of the picture, or of the border where y or x is -1 or `size`."""
         return ((self.border + y) * self.pitch + self.border + x) * self.channels
 
 
+class Cut(NamedTuple):
+    """Which output each row of each tile is, [tiles, rows]; one beyond the picture is computed for nobody."""
+
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+
+
 class Tiles(NamedTuple):
-    """Rows of outputs: where each tile reads, [tiles], and each row writes, [tiles, rows], or NONE."""
+    """Rows of outputs: where each tile's runs of rows read, [tiles, runs], and each row writes, [tiles, rows], or NONE."""
 
     from_: NDArray[np.int32]
     to: NDArray[np.int32]
+
+
+class Packed(NamedTuple):
+    """Weights in the kernel's order, and the offset of each step of them from a row's first byte."""
+
+    weights: NDArray[np.int8]
+    offsets: NDArray[np.int32]
+
+
+class Lists(NamedTuple):
+    """Room for the lists of one layer's tiles at a time: of each how many steps it takes, and they."""
+
+    bytes: int
+    fill: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +100,7 @@ class Plan:
 
     instructions: Instructions
     steps: ctypes.Array[Step]
-    buffers: list[Tensor]
+    buffers: list[Tensor | Lists]
     image_size: int
     map_size: int
     bias: NDArray[np.float32]
@@ -89,7 +118,8 @@ class _Planner:
         self._network = network
         self._instructions: Instructions = instructions
         self._steps: list[Step] = []
-        self._buffers: list[Tensor] = []
+        self._buffers: list[Tensor | Lists] = [Lists(0)]
+        self._tensors: dict[str, Tensor] = {}
         self._free: list[int] = []
         self._held: dict[str, int] = {}  # tensor: its buffer
         self._channels: dict[str, int] = {}  # tensor: its channels, without those that only fill
@@ -118,7 +148,7 @@ class _Planner:
             steps=(Step * len(self._steps))(*self._steps),
             buffers=self._buffers,
             image_size=network.image_size,
-            map_size=self._buffers[self._held[network.features]].size,
+            map_size=self._tensors[network.features].size,
             bias=network.bias,
             temperature=network.temperature,
             arrays=self._arrays,
@@ -127,6 +157,7 @@ class _Planner:
     def _hold(self, name: str, tensor: Tensor, channels: int) -> int:
         """A buffer for a tensor: one that is not needed any more, else a new one."""
         self._channels[name] = channels
+        self._tensors[name] = tensor
         for i in self._free:
             if self._buffers[i] == tensor:
                 self._free.remove(i)
@@ -153,8 +184,7 @@ class _Planner:
         )
 
     def _convolve(self, layer: Convolution) -> None:
-        source = self._held[layer.input]
-        tensor = self._buffers[source]
+        source, tensor = self._held[layer.input], self._tensors[layer.input]
         outputs, channels, kernel, _ = layer.weights.shape
         behind = (layer.size - 1) * layer.stride + kernel - layer.padding - tensor.size
         if (
@@ -167,12 +197,13 @@ class _Planner:
         made = Tensor(layer.size, _padded(outputs), BORDER, layer.quantisation.zero_point)
         residual = self._held[layer.residual.name] if layer.residual else NONE
         if layer.residual and (
-            self._buffers[residual][:3] != made[:3] or self._channels[layer.residual.name] != outputs
+            self._tensors[layer.residual.name][:3] != made[:3] or self._channels[layer.residual.name] != outputs
         ):
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._hold(layer.output, made, outputs)
-        weights, offsets = _pack(layer.weights, tensor)
-        tiles = _tiles(layer.size, layer.stride, tensor, -layer.padding, made, self._instructions)
+        packed = _pack(layer.weights, tensor, self._instructions)
+        cut = _cut(layer.size, layer.stride, tensor.pitch, self._instructions)
+        tiles = _tiles(cut, layer.stride, tensor, -layer.padding, made, RUN[self._instructions])
         step = Step(
             kind=CONVOLUTION,
             input=source,
@@ -180,21 +211,47 @@ class _Planner:
             residual=residual,
             channels=tensor.channels,
             outputs=made.channels,
-            steps=len(offsets),
+            steps=len(packed.offsets),
             distance=layer.stride * tensor.channels,
-            tiles=len(tiles.from_),
+            tiles=len(tiles.to),
             rows=tiles.to.shape[1],
+            group_bytes=packed.weights[0].size,
+            list=NONE,
             zero_point=layer.quantisation.zero_point,
-            offsets=self._keep(offsets),
+            offsets=self._keep(packed.offsets),
+            every=self._keep(np.array([len(packed.offsets), *range(len(packed.offsets))], np.int32)),
             from_=self._keep(tiles.from_),
             to=self._keep(tiles.to),
-            weights=self._keep(weights),
+            weights=self._keep(packed.weights),
             bias=self._keep(_at_least(made.channels, _bias(layer))),
             scale=self._keep(_at_least(made.channels, _scale(layer))),
         )
         if layer.residual:
             self._add(step, layer.residual, layer.quantisation)
+        if self._instructions == "vnni" and _worth_a_list(layer, tensor, len(packed.offsets)):
+            self._list_steps(step, packed.offsets)
         self._steps.append(step)
+
+    def _list_steps(self, step: Step, offsets: NDArray[np.int32]) -> None:
+        """Before a convolution, find out which of its steps each tile needs."""
+        step.list_room = -(-(1 + len(offsets) + LISTED) // LANES) * LANES  # the last that is written is 16 at once
+        step.list = LISTS
+        size = step.tiles * step.list_room * ctypes.sizeof(ctypes.c_int32)
+        self._buffers[LISTS] = max(self._buffers[LISTS], Lists(size))
+        self._steps.append(
+            Step(
+                kind=LISTING,
+                input=step.input,
+                output=LISTS,
+                steps=len(offsets) // LISTED,
+                distance=step.distance,
+                tiles=step.tiles,
+                rows=step.rows,
+                list_room=step.list_room,
+                offsets=self._keep(offsets[::LISTED]),
+                from_=step.from_,
+            )
+        )
 
     @staticmethod
     def _add(step: Step, residual: Residual, total: Quantisation) -> None:
@@ -210,12 +267,11 @@ class _Planner:
         step.shift = np.float32(total.zero_point) - np.float32(fused)
 
     def _pool(self, layer: Pooling) -> None:
-        source = self._held[layer.input]
-        tensor = self._buffers[source]
+        source, tensor = self._held[layer.input], self._tensors[layer.input]
         if layer.size != (tensor.size - 1) // 2 + 1 or tensor.channels % GROUP or tensor.fill:
             raise UnknownGraphError(f"{layer.output} is a pooling of another shape")
         made = Tensor(layer.size, tensor.channels, BORDER, 0)
-        tiles = _tiles(layer.size, 2, tensor, -1, made, self._instructions)
+        tiles = _tiles(_by_lines(layer.size, layer.size), 2, tensor, -1, made, layer.size)
         offsets = [(y * tensor.pitch + x) * tensor.channels for y in range(3) for x in range(3)]
         self._steps.append(
             Step(
@@ -225,7 +281,7 @@ class _Planner:
                 channels=tensor.channels,
                 steps=len(offsets),
                 distance=2 * tensor.channels,
-                tiles=len(tiles.from_),
+                tiles=len(tiles.to),
                 rows=tiles.to.shape[1],
                 offsets=self._keep(np.array(offsets, np.int32)),
                 from_=self._keep(tiles.from_),
@@ -235,8 +291,7 @@ class _Planner:
 
     def _weigh(self) -> None:
         network = self._network
-        source = self._held[network.features]
-        tensor = self._buffers[source]
+        source, tensor = self._held[network.features], self._tensors[network.features]
         sides = range(tensor.size)
         classes, channels = network.weights.shape
         if channels != self._channels[network.features] or tensor.channels % GROUP:
@@ -280,22 +335,31 @@ def _inputs(layer: Convolution | Pooling) -> Iterator[str]:
         yield layer.residual.name
 
 
-def _pack(weights: NDArray[np.int8], tensor: Tensor) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """Weights [O, C, k, k] as [O / 16, steps, 16, 16, 4], and each step's offset from the first place.
+def _pack(weights: NDArray[np.int8], tensor: Tensor, instructions: Instructions) -> Packed:
+    """Weights [O, C, k, k] as [O / 16, products / 4, 16, 4].
 
-    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products.
+    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. A step is
+    64 of them with AMX, to which a run is filled up, and 4 with VNNI, where those that are 0 for all outputs are left out.
     """
     outputs, channels, kernel, _ = weights.shape
-    run = kernel * tensor.channels
-    steps = -(-run // DEPTH)
-    packed: NDArray[np.int8] = np.zeros((_padded(outputs), kernel, steps * DEPTH), np.int8)
-    lines = np.zeros((outputs, kernel, kernel, tensor.channels), np.int8)
-    lines[..., :channels] = weights.transpose(0, 2, 3, 1)
-    packed[:outputs, :, :run] = lines.reshape(outputs, kernel, run)
-    grouped = packed.reshape(-1, LANES, kernel * steps, DEPTH // 4, 4).transpose(0, 2, 3, 1, 4)
-    offsets = [y * tensor.pitch * tensor.channels + step * DEPTH for y in range(kernel) for step in range(steps)]
-    return grouped, np.array(offsets, np.int32)
+    run, step = kernel * tensor.channels, STEP[instructions]
+    width = -(-run // step) * step
+    lines = np.zeros((_padded(outputs), kernel, width), np.int8)
+    places = np.zeros((outputs, kernel, kernel, tensor.channels), np.int8)
+    places[..., :channels] = weights.transpose(0, 2, 3, 1)
+    lines[:outputs, :, :run] = places.reshape(outputs, kernel, run)
+    steps = lines.reshape(-1, LANES, kernel, width // step, step // QUAD, QUAD)
+    needed = steps.any((0, 1, 4, 5)) if instructions == "vnni" else np.ones(steps.shape[2:4], np.bool_)
+    y, x = np.nonzero(needed)
+    offsets = y * tensor.pitch * tensor.channels + x * step
+    return Packed(steps[:, :, y, x].transpose(0, 2, 3, 1, 4), offsets.astype(np.int32))
 
+
+def _worth_a_list(layer: Convolution, tensor: Tensor, steps: int) -> bool:
+    """Whether there are zeros to find, and enough outputs that finding them costs a hundredth of what they cost."""
+    enough = len(layer.weights) >= LISTED_OUTPUTS and layer.weights.shape[2] > 1
+    complete = steps * QUAD == layer.weights[0].size and tensor.channels % (LISTED * QUAD) == 0
+    return enough and complete and layer.input_quantisation.zero_point == 0
 
 def _bias(layer: Convolution) -> NDArray[np.int32]:
     """With what the input's zero point adds to every sum."""
@@ -311,42 +375,53 @@ def _scale(layer: Convolution) -> NDArray[np.float32]:
     return scale
 
 
-def _tiles(size: int, stride: int, source: Tensor, start: int, target: Tensor, instructions: Instructions) -> Tiles:
-    """How `size` x `size` outputs are cut into tiles; the first reads from place (start, start) of `source` on.
+def _tiles(cut: Cut, stride: int, source: Tensor, start: int, target: Tensor, run: int) -> Tiles:
+    """Offsets of a cut's rows; the output (0, 0) reads from place (start, start) of `source` on."""
+    y, x = cut
+    first = source.place(start + stride * y[:, ::run], start + stride * x[:, ::run])
+    needed = (x < target.size) & (y < target.size)
+    return Tiles(first.astype(np.int32), np.where(needed, target.place(y, x), NONE).astype(np.int32))
 
-    With stride 1 a tile may run on into the next line, over places that nobody needs. The cut that computes least is
-    taken; with AMX the one with the fewest tiles, each of which reads all weights.
+
+def _cut(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
+    """How `size` x `size` outputs are cut into tiles: so that least is computed.
+
+    With AMX a tile is one run of rows; the fewest tiles are taken, each of which reads all weights. With stride 1 it may
+    run on into the next line, over places that nobody needs.
     """
-    most, pitch = ROWS[instructions], source.pitch
-    cuts = [_by_lines(size, pitch, most)]
-    if stride == 1:
-        cuts.append(_running_on(size, pitch, most))
-    cut = min(cuts, key=lambda cut: (len(cut) if instructions == "amx" else cut.size, cut.size))
-    y, x = np.divmod(cut, pitch)
-    first = [source.place(start + stride * line, start + stride * at) for line, at in zip(*_first(y, x), strict=True)]
-    written = target.place(0, 0) + (y * target.pitch + x) * target.channels
-    return Tiles(np.array(first, np.int32), np.where((x < size) & (y < size), written, NONE).astype(np.int32))
+    most = ROWS[instructions]
+    if instructions == "vnni":
+        return min(_by_lines(size, most), _in_pairs(size, most), key=lambda cut: cut.x.size)
+    cuts = [_by_lines(size, most)] + [_running_on(size, pitch, most)] * (stride == 1)
+    return min(cuts, key=lambda cut: (len(cut.x), cut.x.size))
 
 
-def _first(*coordinates: NDArray[np.int64]) -> list[list[int]]:
-    """Of each tile's first row."""
-    return [each[:, 0].tolist() for each in coordinates]
-
-
-def _by_lines(size: int, pitch: int, most: int) -> NDArray[np.int64]:
-    """Tiles [tiles, rows] that each stay in a line; a row is line * pitch + place."""
+def _by_lines(size: int, most: int) -> Cut:
+    """Tiles that each stay in a line."""
     in_line = -(-size // most)
     rows = -(-size // in_line)
-    places = np.arange(in_line * rows).reshape(1, in_line, rows)
-    return (np.arange(size).reshape(-1, 1, 1) * pitch + places).reshape(-1, rows)
+    y, x = np.divmod(np.arange(size * in_line * rows), in_line * rows)
+    return Cut(y.reshape(-1, rows), x.reshape(-1, rows))
 
 
-def _running_on(size: int, pitch: int, most: int) -> NDArray[np.int64]:
-    """Tiles [tiles, rows] one after the other, whatever lies between two lines included."""
+def _in_pairs(size: int, most: int) -> Cut:
+    """Tiles of pairs of neighbours in a line, wherever the next pair is."""
+    in_line = -(-size // 2)
+    pairs = in_line * size
+    tiles = -(-2 * pairs // most)
+    y, x = np.divmod(np.arange(tiles * -(-pairs // tiles)), in_line)
+    beyond = np.maximum(y - size + 1, 0)  # the last tile's, which go on behind the last line
+    y, x = y - beyond, 2 * (x + beyond * in_line)
+    return Cut(np.repeat(y, 2).reshape(tiles, -1), np.stack([x, x + 1], 1).reshape(tiles, -1))
+
+
+def _running_on(size: int, pitch: int, most: int) -> Cut:
+    """Tiles one after the other, whatever lies between two lines included."""
     places = (size - 1) * pitch + size
     tiles = -(-places // most)
     rows = -(-places // tiles)
-    return np.arange(tiles * rows).reshape(tiles, rows)
+    y, x = np.divmod(np.arange(tiles * rows), pitch)
+    return Cut(y.reshape(tiles, rows), x.reshape(tiles, rows))
 
 
 def _padded(channels: int) -> int:

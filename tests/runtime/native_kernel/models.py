@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 
 from runtime.image import ImageSpec
-from runtime.native.library import Instructions, library
+from runtime.native.library import Library, library
 from runtime.native.session import NativeSession, open_native
 
 
@@ -36,20 +40,30 @@ def photos(count: int, size: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
-def instructions() -> list[Instructions]:
-    """What this processor has, the best first; none on one without AVX-512 VNNI."""
+@cache
+def libraries() -> list[Library]:
+    """The kernel with VNNI and with AMX, the best last: with tiles in plain C (tiles.h) on a processor that has none.
+
+    None on a processor without AVX-512 VNNI.
+    """
     found = library()
     if found is None:
         return []
-    return ["amx", "vnni"] if found.instructions == "amx" else ["vnni"]
+    tiles = found if found.instructions == "amx" else _with_plain_tiles(found)
+    return [found._replace(instructions="vnni"), tiles._replace(instructions="amx")]
+
+
+def _with_plain_tiles(found: Library) -> Library:
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder) / "kernel.so"
+        flags = f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"
+        subprocess.run(["make", "--silent", "kernel", f"KERNEL={compiled}", flags], cwd=ROOT, check=True)
+        run = ctypes.CDLL(str(compiled)).dandelion_run
+    run.argtypes = found.run.argtypes  # type: ignore[attr-defined]
+    return found._replace(run=run)
 
 
 def sessions(model: Path, size: int, *, threads: int = 1, classes: int = 2) -> list[NativeSession]:
     """One native session for each of the instructions."""
     spec = ImageSpec(height=size, width=size)
-    found = library()
-    return [
-        open_native(model, spec, classes, found._replace(instructions=name), threads=threads)
-        for name in instructions()
-        if found
-    ]
+    return [open_native(model, spec, classes, each, threads=threads) for each in libraries()]

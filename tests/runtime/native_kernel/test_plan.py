@@ -11,10 +11,8 @@ import pytest
 from runtime.image import ImageSpec
 from runtime.native.model_file import read_graph
 from runtime.native.network import read_network
-from runtime.native.plan import BLOCKS, CONVOLUTION, EVIDENCE, Plan, lay_out
+from runtime.native.plan import BLOCKS, CONVOLUTION, EVIDENCE, LANES, RUN, Plan, lay_out
 from tests.runtime.native_kernel.models import write_random
-
-STEP_BYTES = 64  # of each row of inputs, by a convolution
 
 
 def array(plan: Plan, address: int) -> np.ndarray[Any, Any]:
@@ -37,10 +35,16 @@ def assert_inside(plan: Plan) -> None:
             assert first.max() + step.channels <= source
             continue
         offsets = array(plan, step.offsets)
-        width = STEP_BYTES if step.kind == CONVOLUTION else step.channels
-        assert offsets.min() >= 0
         assert len(offsets) == step.steps
-        assert first.max() + offsets.max() + step.distance * (step.rows - 1) + width <= source
+        run, ends = step.rows, offsets + step.channels
+        if step.kind == CONVOLUTION:
+            lengths = array(plan, step.lengths)
+            run, ends = min(run, RUN[plan.instructions]), offsets + lengths // LANES
+            assert len(lengths) == step.steps
+            assert lengths.sum() == step.group_bytes
+        assert len(first) == step.tiles * -(-step.rows // run)
+        assert offsets.min(initial=0) >= 0
+        assert first.max() + step.distance * (run - 1) + ends.max(initial=0) <= source
         to = array(plan, step.to)
         written = to[to >= 0]
         assert len(set(written.tolist())) == len(written)  # no two rows to one place
@@ -50,8 +54,7 @@ def assert_inside(plan: Plan) -> None:
         assert written.max() + channels <= plan.buffers[step.output].bytes
         assert len(written) == plan.buffers[step.output].size ** 2  # each place, and the border never
         if step.kind == CONVOLUTION:
-            groups = step.outputs // 16
-            assert len(array(plan, step.weights)) == groups * step.steps * 1024
+            assert len(array(plan, step.weights)) == step.outputs // LANES * step.group_bytes
             assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
         if step.residual >= 0 and step.kind == CONVOLUTION:
             assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
