@@ -71,7 +71,7 @@ format: $(VENV)/.dev ## Format the code
 KERNEL ?= runtime/native/kernel-x86_64.elf
 kernel: $(VENV)/.dev ## Compile runtime/native/*.c for x86-64 Linux with glibc 2.28 or newer
 	$(BIN)/python -m ziglang cc -target x86_64-linux-gnu.2.28 -mcpu=x86_64 -std=c17 -O3 -Wall -Wextra -Werror \
-		-fno-sanitize=all -fPIC -shared -s -lpthread -o $(KERNEL) runtime/native/kernel.c runtime/native/resize.c
+		-fno-sanitize=all -fPIC -shared -s -lpthread $(KERNEL_FLAGS) -o $(KERNEL) runtime/native/kernel.c runtime/native/resize.c
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
 	$(BIN)/python -m tests.ui.screenshots $(PHOTOS)

@@ -14,7 +14,7 @@ from benchmarks.machine import Machine, this_machine
 from benchmarks.neighbours import Neighbours, watched
 from benchmarks.plans import Burst, Closed, Order
 from benchmarks.servers import appliance, serving
-from benchmarks.stand_in import RANDOM
+from benchmarks.stand_in import STAND_IN
 from benchmarks.wire import raw
 from runtime.bundle import Bundle
 from runtime.cpu import available_cpus
@@ -34,7 +34,7 @@ class Option(msgspec.Struct, frozen=True):
     """One way to serve: what a lone client sees (ms) and the most photos per second.
 
     `bundle` is None for a size that no bundle was given for; its figures are then `reckoned` from the measured sizes.
-    One that is not `trained` has random weights: measured, but there only for its size.
+    One that is not `trained` is the same network at another size: measured, but not trained for it.
     """
 
     bundle: str | None
@@ -174,7 +174,7 @@ def _measure(bundle: Bundle, threads: int, send: Send, requests: list[bytes], se
         p95_ms=alone.quantile_ms(0.95),
         photos_per_s=busy.rate_per_s,
         infer_ms=float(np.median(alone.stages_ms.get("infer", [float("nan")]))),
-        trained=bundle.manifest.weights != RANDOM,
+        trained=bundle.manifest.weights != STAND_IN,
     )
 
 

@@ -45,7 +45,7 @@ def kernels_table(advice: Advice) -> Table:
 def _known_by(option: Option) -> str:
     if option.reckoned:
         return "reckoned, not measured"
-    return "measured" if option.trained else "measured with random weights"
+    return "measured" if option.trained else "measured, not trained for this size"
 
 
 def wanted(target: Target) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.library import Job, Library, Step
-from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, RUN, aligned
+from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, RUN, STEP, aligned
 
 
 class NativeProduct:
@@ -23,7 +23,7 @@ class NativeProduct:
     ) -> None:
         """Lay it out for the library's instructions."""
         (rows, inner), columns = left.shape, right.shape[1]
-        height = ROWS[library.instructions]
+        height, step = ROWS[library.instructions], STEP[library.instructions]
         tiles = -(-rows // height)
         places = np.arange(tiles * height, dtype=np.int32)
         self._run = library.run
@@ -36,8 +36,8 @@ class NativeProduct:
         self._weights = aligned(right.nbytes).view(np.int8)
         self._weights[:] = packed.ravel()
         self._arrays: dict[str, NDArray[np.generic]] = {
-            "offsets": np.arange(0, inner, DEPTH, dtype=np.int32),
-            "lengths": np.full(inner // DEPTH, DEPTH * LANES, np.int32),
+            "offsets": np.arange(0, inner, step, dtype=np.int32),
+            "every": np.array([inner // step, *range(inner // step)], np.int32),
             "from_": places[:: min(height, RUN[library.instructions])] * np.int32(inner),
             "to": np.where(places < rows, places * np.int32(columns), np.int32(NONE)),
             "weights": self._weights,
@@ -51,11 +51,12 @@ class NativeProduct:
             residual=NONE,
             channels=inner,
             outputs=columns,
-            steps=inner // DEPTH,
+            steps=inner // step,
             distance=inner,
             tiles=tiles,
             rows=height,
             group_bytes=inner * LANES,
+            list=NONE,
             **{name: array.ctypes.data for name, array in self._arrays.items()},
         )
         self._buffers = np.array([self._left.ctypes.data, self.result.ctypes.data], np.uintp)

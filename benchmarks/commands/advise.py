@@ -29,7 +29,7 @@ def advise(
     """Measure this host in a minute and say which threads, size and precision suit a target.
 
     The bundles that are given are served and measured; other input sizes are reckoned from them and marked so.
-    `--size` measures a size of which there is no trained bundle yet, with random weights.
+    `--size` measures a size of which there is no trained bundle yet, with the network of another.
     """
     from benchmarks.advise import Target
     from benchmarks.advise import advise as measure

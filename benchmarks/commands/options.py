@@ -47,7 +47,7 @@ def bundles_options(function: F) -> F:
         "sizes",
         type=click.IntRange(32, 512),
         multiple=True,
-        help="Also a bundle of random weights at this input size, px; made once, in a minute, kept under var.",
+        help="Also the same network at this input size, px, for which it was not trained.",
     )(function)
     return click.option(
         "--bundle",
@@ -59,12 +59,12 @@ def bundles_options(function: F) -> F:
 
 
 def open_bundles(folders: Sequence[Path], sizes: Sequence[int]) -> list[Bundle]:
-    """The bundles that were named, or ours; then one of random weights for each size."""
+    """The bundles that were named, or ours; then for each size the network of the first."""
     from benchmarks.stand_in import stand_in
     from runtime.bundle import Bundle
 
     named = [Bundle.open(folder) for folder in folders] or [Bundle.open(default_folder())]
-    return named + [Bundle.open(stand_in(size, named[0].manifest.labels, RESULTS / "bundles")) for size in sizes]
+    return named + [Bundle.open(stand_in(named[0], size, RESULTS / "bundles")) for size in sizes]
 
 
 def default_folder() -> Path:

@@ -17,7 +17,7 @@ CLIENTS = (1, 4, 16, 64)
 @click.option(
     "--size",
     type=click.IntRange(32, 512),
-    help="Instead of --bundle: one of random weights at this input size, px. 224 is even with the replaced stack.",
+    help="Instead of --bundle: its network at this input size, px; 224 is even with the replaced stack.",
 )
 @photos_option
 @click.option("--peer", "names", type=click.Choice(NAMES), multiple=True, help="Only these; all if not given.")
@@ -65,7 +65,7 @@ def peers(
     default = Bundle.open(default_folder())
     first = Bundle.open(bundle) if bundle else default
     if size:
-        first = Bundle.open(stand_in(size, default.manifest.labels, RESULTS / "bundles"))
+        first = Bundle.open(stand_in(default, size, RESULTS / "bundles"))
     encoded, source = load_photos(photos)
     make(out)
     result = measure_peers(

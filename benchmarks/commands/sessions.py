@@ -11,9 +11,7 @@ from benchmarks.commands.options import RESULTS, default_folder, keep, make, out
 
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path), help="Whose INT8 file; ours by default.")
-@click.option(
-    "--size", type=click.IntRange(32, 512), help="Instead of --bundle: random weights at this input size, px."
-)
+@click.option("--size", type=click.IntRange(32, 512), help="Instead of --bundle: its network at this input size, px.")
 @click.option("--rounds", type=click.IntRange(min=2), default=40, help="Turns of each contender.")
 @click.option("--environments", type=click.Path(path_type=Path), default=Path("var/peers"), help="Where OpenVINO is.")
 @click.option("--installed-only", is_flag=True, help="Install nothing.")
@@ -45,7 +43,7 @@ def sessions(
         raise click.BadParameter("give --bundle or --size, not both", param_hint="--size")
     opened = Bundle.open(bundle or default_folder())
     if size:
-        opened = Bundle.open(stand_in(size, opened.manifest.labels, RESULTS / "bundles"))
+        opened = Bundle.open(stand_in(opened, size, RESULTS / "bundles"))
     make(out)
     result = measure_sessions(
         opened, rounds=rounds, environments=environments, install=not installed_only, openvino=openvino

@@ -71,7 +71,7 @@ class Cut(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """Rows of outputs: where each tile's runs of rows read, [tiles, runs], and each row writes, [tiles, rows], or NONE."""
+    """Where each run of a tile's rows reads, [tiles, runs], and where each row writes, [tiles, rows], or NONE."""
 
     from_: NDArray[np.int32]
     to: NDArray[np.int32]
@@ -338,8 +338,8 @@ def _inputs(layer: Convolution | Pooling) -> Iterator[str]:
 def _pack(weights: NDArray[np.int8], tensor: Tensor, instructions: Instructions) -> Packed:
     """Weights [O, C, k, k] as [O / 16, products / 4, 16, 4].
 
-    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. A step is
-    64 of them with AMX, to which a run is filled up, and 4 with VNNI, where those that are 0 for all outputs are left out.
+    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. With AMX
+    it is filled up to steps of 64; with VNNI a step is 4 products, and one that is 0 for all outputs is left out.
     """
     outputs, channels, kernel, _ = weights.shape
     run, step = kernel * tensor.channels, STEP[instructions]
@@ -356,10 +356,14 @@ def _pack(weights: NDArray[np.int8], tensor: Tensor, instructions: Instructions)
 
 
 def _worth_a_list(layer: Convolution, tensor: Tensor, steps: int) -> bool:
-    """Whether there are zeros to find, and enough outputs that finding them costs a hundredth of what they cost."""
-    enough = len(layer.weights) >= LISTED_OUTPUTS and layer.weights.shape[2] > 1
-    complete = steps * QUAD == layer.weights[0].size and tensor.channels % (LISTED * QUAD) == 0
-    return enough and complete and layer.input_quantisation.zero_point == 0
+    """Whether there are zeros to find, and outputs enough that finding them costs a hundredth of the products.
+
+    Steps are looked at by 16, which lie in one piece where no step is left out of the weights.
+    """
+    outputs, _, kernel, _ = layer.weights.shape
+    in_one_piece = steps * QUAD == kernel**2 * tensor.channels and tensor.channels % (LISTED * QUAD) == 0
+    return in_one_piece and outputs >= LISTED_OUTPUTS and kernel > 1 and layer.input_quantisation.zero_point == 0
+
 
 def _bias(layer: Convolution) -> NDArray[np.int32]:
     """With what the input's zero point adds to every sum."""
@@ -386,8 +390,8 @@ def _tiles(cut: Cut, stride: int, source: Tensor, start: int, target: Tensor, ru
 def _cut(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
     """How `size` x `size` outputs are cut into tiles: so that least is computed.
 
-    With AMX a tile is one run of rows; the fewest tiles are taken, each of which reads all weights. With stride 1 it may
-    run on into the next line, over places that nobody needs.
+    With AMX a tile is one run of rows, and the fewest are taken, since each reads all weights. With stride 1 it may run
+    on into the next line, over places that nobody needs.
     """
     most = ROWS[instructions]
     if instructions == "vnni":

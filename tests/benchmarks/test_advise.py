@@ -64,7 +64,7 @@ def test_what_can_be_served_as_it_is_goes_before_what_must_be_made():
     random = option(224, 1, 10, 100, trained=False)
     assert choose([random, option(160, 1, 10, 100)], Target(20, None)).image_size == 160
     assert "IMAGE_SIZE=224 make train" in recommendation(advice(Target(20, None), random))
-    assert "measured with random weights" in recommendation(advice(Target(20, None), random))
+    assert "measured, not trained for this size" in recommendation(advice(Target(20, None), random))
 
 
 def test_other_sizes_are_reckoned_by_area():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,8 +11,10 @@ import numpy as np
 import onnx
 
 from runtime.image import ImageSpec
-from runtime.native.library import Library, library
+from runtime.native.library import Library, library, load
 from runtime.native.session import NativeSession, open_native
+
+ROOT = Path(__file__).parents[3]
 
 
 def write_random(file: Path, *, size: int, widths: list[int] | None = None) -> Path:
@@ -49,18 +50,18 @@ def libraries() -> list[Library]:
     found = library()
     if found is None:
         return []
-    tiles = found if found.instructions == "amx" else _with_plain_tiles(found)
+    tiles = found if found.instructions == "amx" else _with_plain_tiles()
     return [found._replace(instructions="vnni"), tiles._replace(instructions="amx")]
 
 
-def _with_plain_tiles(found: Library) -> Library:
+def _with_plain_tiles() -> Library:
     with TemporaryDirectory() as folder:
         compiled = Path(folder) / "kernel.so"
         flags = f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"
         subprocess.run(["make", "--silent", "kernel", f"KERNEL={compiled}", flags], cwd=ROOT, check=True)
-        run = ctypes.CDLL(str(compiled)).dandelion_run
-    run.argtypes = found.run.argtypes  # type: ignore[attr-defined]
-    return found._replace(run=run)
+        loaded = load(compiled)
+    assert loaded
+    return loaded
 
 
 def sessions(model: Path, size: int, *, threads: int = 1, classes: int = 2) -> list[NativeSession]:

@@ -11,8 +11,23 @@ import pytest
 from runtime.image import ImageSpec
 from runtime.native.model_file import read_graph
 from runtime.native.network import read_network
-from runtime.native.plan import BLOCKS, CONVOLUTION, EVIDENCE, LANES, RUN, Plan, lay_out
+from runtime.native.plan import (
+    BLOCKS,
+    CONVOLUTION,
+    EVIDENCE,
+    LANES,
+    LISTING,
+    LISTS,
+    POOLING,
+    RUN,
+    STEP,
+    Plan,
+    Tensor,
+    lay_out,
+)
 from tests.runtime.native_kernel.models import write_random
+
+STEP_OF_LISTS = 64  # bytes of a row that are looked at at once
 
 
 def array(plan: Plan, address: int) -> np.ndarray[Any, Any]:
@@ -36,15 +51,16 @@ def assert_inside(plan: Plan) -> None:
             continue
         offsets = array(plan, step.offsets)
         assert len(offsets) == step.steps
-        run, ends = step.rows, offsets + step.channels
-        if step.kind == CONVOLUTION:
-            lengths = array(plan, step.lengths)
-            run, ends = min(run, RUN[plan.instructions]), offsets + lengths // LANES
-            assert len(lengths) == step.steps
-            assert lengths.sum() == step.group_bytes
+        run = step.rows if step.kind == POOLING else min(step.rows, RUN[plan.instructions])
+        width = {CONVOLUTION: STEP[plan.instructions], POOLING: step.channels, LISTING: STEP_OF_LISTS}[step.kind]
         assert len(first) == step.tiles * -(-step.rows // run)
         assert offsets.min(initial=0) >= 0
-        assert first.max() + step.distance * (run - 1) + ends.max(initial=0) <= source
+        assert first.max() + step.distance * (run - 1) + offsets.max(initial=0) + width <= source
+        if step.kind == LISTING:
+            written = step.tiles * step.list_room * 4
+            assert 1 + 16 * step.steps <= step.list_room
+            assert written <= plan.buffers[step.output].bytes
+            continue
         to = array(plan, step.to)
         written = to[to >= 0]
         assert len(set(written.tolist())) == len(written)  # no two rows to one place
@@ -55,6 +71,7 @@ def assert_inside(plan: Plan) -> None:
         assert len(written) == plan.buffers[step.output].size ** 2  # each place, and the border never
         if step.kind == CONVOLUTION:
             assert len(array(plan, step.weights)) == step.outputs // LANES * step.group_bytes
+            assert array(plan, step.every).tolist() == [step.steps, *range(step.steps)]
             assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
         if step.residual >= 0 and step.kind == CONVOLUTION:
             assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
@@ -68,7 +85,9 @@ def test_no_tile_reads_or_writes_outside_its_buffers(size: int, tmp_path: Path) 
     network = read_network(read_graph(file.read_bytes()), ImageSpec(height=size, width=size), 2)
     for instructions in ("amx", "vnni"):
         plan = lay_out(network, instructions)  # type: ignore[arg-type]
-        assert len(plan.steps) == 23
+        lists = [step.output for step in plan.steps if step.kind == LISTING]
+        assert len(plan.steps) == 23 + len(lists)
+        assert set(lists) == ({LISTS} if instructions == "vnni" else set())
         assert_inside(plan)
 
 
@@ -76,4 +95,4 @@ def test_buffers_are_shared_by_tensors_of_one_layout(tmp_path: Path) -> None:
     file = write_random(tmp_path / "model.onnx", size=96)
     plan = lay_out(read_network(read_graph(file.read_bytes()), ImageSpec(height=96, width=96), 2), "vnni")
     assert len(plan.buffers) < 20
-    assert len({(tensor.size, tensor.channels) for tensor in plan.buffers}) == 6
+    assert len({(tensor.size, tensor.channels) for tensor in plan.buffers if isinstance(tensor, Tensor)}) == 6

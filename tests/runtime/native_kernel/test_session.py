@@ -52,6 +52,17 @@ def test_narrow_networks_are_answered_alike(widths: list[int], tmp_path: Path) -
     assert_equal(write_random(tmp_path / "model.onnx", size=96, widths=widths), 96, (1, 5), (1, 2))
 
 
+@pytest.mark.parametrize("colour", [0, 114, 255])
+def test_photos_with_nothing_in_them_are_answered_alike(colour: int) -> None:
+    """Where all is alike, most of what is computed is 0, and left out."""
+    bundle = Bundle.open(default_bundle())
+    size = bundle.manifest.input.height
+    plain = np.full((2, size, size, 3), colour, np.uint8)
+    expected = exact(bundle.model, size).infer(plain).probabilities
+    for session in sessions(bundle.model, size):
+        assert np.abs(session.infer(plain).probabilities - expected).max() < EQUAL
+
+
 def test_many_callers_at_once_get_each_their_own_answer() -> None:
     bundle = Bundle.open(default_bundle())
     size = bundle.manifest.input.height

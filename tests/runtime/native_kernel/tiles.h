@@ -2,6 +2,7 @@
 
    As Intel's Software Developer's Manual says of LDTILECFG, TILELOADD, TILESTORED and TDPBUSD (volume 2). */
 
+#define _GNU_SOURCE
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
