@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,11 +13,23 @@ BROKEN = 0  # the status of a request without an answer: refused, cut, or silent
 
 
 class Reply(NamedTuple):
-    """An answer; `retry_after` is whether it says when to come again."""
+    """An answer; `retry_after` is whether it says when to come again.
+
+    `sent_s` and `came_s` are the moments (of `time.perf_counter`) when the request went and when all of the answer was
+    there: what comes after is the generator's own work.
+    """
 
     status: int
     body: bytes
     retry_after: bool
+    sent_s: float
+    came_s: float
+
+
+def broken(sent_s: float | None = None) -> Reply:
+    """No answer, as is known now."""
+    now_s = time.perf_counter()
+    return Reply(BROKEN, b"", False, now_s if sent_s is None else sent_s, now_s)
 
 
 class Connection(asyncio.Protocol):
@@ -26,6 +39,7 @@ class Connection(asyncio.Protocol):
         """Connected by asyncio."""
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Reply] | None = None
+        self._sent_s = 0.0
         self._begin()
 
     @property
@@ -36,8 +50,9 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Reply:
         """Send the bytes of one request and wait for the whole answer."""
         if self._transport is None:
-            return Reply(BROKEN, b"", False)
+            return broken()
         self._waiting = asyncio.get_running_loop().create_future()
+        self._sent_s = time.perf_counter()
         self._transport.write(request)
         return await self._waiting
 
@@ -60,7 +75,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """asyncio: it has ended."""
         self._transport = None
-        self._answer(Reply(BROKEN, b"", False))
+        self._answer(broken(self._sent_s))
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 - httptools' signature
         """httptools: one header."""
@@ -73,7 +88,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """httptools: the answer is whole."""
-        reply = Reply(self._parser.get_status_code(), b"".join(self._body), self._retry_after)
+        came_s = time.perf_counter()
+        status = self._parser.get_status_code()
+        reply = Reply(status, b"".join(self._body), self._retry_after, self._sent_s, came_s)
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()
         self._begin()
@@ -111,7 +128,7 @@ class Connections:
             try:
                 connection = await self._take()
             except OSError:  # which TimeoutError is, too
-                return Reply(BROKEN, b"", False)
+                return broken()
             try:
                 reply = await connection.ask(request)
             except asyncio.CancelledError:

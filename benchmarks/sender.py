@@ -55,12 +55,13 @@ class _Tape:
     def now_s(self) -> float:
         return time.perf_counter() - self._began
 
-    async def ask(self, due_s: float) -> Reply:
-        """Send the next request, which was due at `due_s`."""
+    async def ask(self, due_s: float | None = None) -> Reply:
+        """Send the next request, which was due at `due_s`, or when it is sent."""
         kind = (self._order.first + self.sent) % len(self._order.requests)
         self.sent += 1
         reply = await self._connections.ask(self._order.requests[kind])
-        self.asked.append(_Asked(due_s, self.now_s - due_s, kind, reply))
+        due_s = reply.sent_s - self._began if due_s is None else due_s
+        self.asked.append(_Asked(due_s, reply.came_s - self._began - due_s, kind, reply))
         return reply
 
 
@@ -88,7 +89,7 @@ async def _closed_loop(plan: Closed, tape: _Tape) -> None:
 
     async def client() -> None:
         while tape.now_s < plan.seconds and tape.sent < most:
-            reply = await tape.ask(tape.now_s)
+            reply = await tape.ask()
             if reply.status == BROKEN:
                 await asyncio.sleep(REFUSED_PAUSE_S)
 
