@@ -2,11 +2,12 @@
 
    A convolution is a matrix product without a copied matrix (im2col): activations lie as bytes [place][channel] with a
    border around the picture, so that the inputs of neighbouring outputs are rows at one distance, wherever the kernel
-   points. A tile is up to 16 such rows. Weights are packed as [16 outputs] x [steps of 64 products], the order that
-   VPDPBUSD and TDPBUSD both read. No inference allocates, and no offset comes from a request: all are the plan's.
+   points. A tile is up to 16 such rows with AMX, up to 6 pairs of them with VNNI. Weights are packed as [16 outputs] x
+   [steps], the order that VPDPBUSD and TDPBUSD both read; a step is what one of these takes, 4 products or 64. No
+   inference allocates, and no offset comes from a request: all are the plan's.
 
-   What is 0 adds nothing: half of a network's activations are, after its rectifiers, and deep in it most of them are.
-   With VNNI the four channels that one instruction takes are left out where all rows of a tile have zeros there. */
+   What is 0 adds nothing. After their rectifiers half of a network's activations are, and deep in it most of them. With
+   VNNI each tile of the wider layers takes the steps alone in which one of its rows has something. */
 
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 #define LANES 16           /* output channels of a group: one vector of 32-bit sums */
-#define DEPTH 64           /* products of a step */
+#define DEPTH 64           /* products of a step with AMX */
 #define CACHE_LINE 64
 #define PACK (LANES * DEPTH)
 #define QUAD (LANES * 4)   /* bytes of weights that one VPDPBUSD takes */
@@ -110,8 +111,8 @@ VNNI INLINE void write_tile(const Step *s, const int32_t *sums, const int32_t *t
 
 /* ------------------------------------------------------------------ products by VNNI: one tile, two groups */
 
-/* Rows come in pairs at `distance`, which lie anywhere. `list` is the number of steps to take, and they; `ahead` are the
-   weights of a later block, of which the same steps are fetched meanwhile. */
+/* Rows come in pairs at `distance`, which lie anywhere. `list` is the number of steps to take, and they; `ahead` are a
+   group's weights of a later block, which are fetched meanwhile: two lines a step, since steps are left out. */
 VNNI INLINE void vnni(const int rows, const Step *s, const uint8_t *in, const int32_t *from, const int8_t *w,
                       const int8_t *ahead, const int32_t *list, int32_t *sums) {
     const size_t d = s->distance, next = s->group_bytes;

@@ -22,8 +22,7 @@ MOST_STEPS = 64
 BLOCKS, CONVOLUTION, POOLING, EVIDENCE, LISTING = range(5)
 NONE = -1
 LISTED_OUTPUTS = 128  # of a layer, from which on a list of what is not 0 is worth its time
-LISTED = 16  # steps that are looked at at once
-
+LISTED = 16  # steps that are looked at in one go
 LISTS = 0  # the buffer of the lists
 
 GROUP = 2 * LANES  # channels are padded to multiples of what a block computes at least
@@ -396,7 +395,9 @@ def _cut(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
     most = ROWS[instructions]
     if instructions == "vnni":
         return min(_by_lines(size, most), _in_pairs(size, most), key=lambda cut: cut.x.size)
-    cuts = [_by_lines(size, most)] + [_running_on(size, pitch, most)] * (stride == 1)
+    cuts = [_by_lines(size, most)]
+    if stride == 1:
+        cuts.append(_running_on(size, pitch, most))
     return min(cuts, key=lambda cut: (len(cut.x), cut.x.size))
 
 
