@@ -2,7 +2,8 @@
 
 Litestar's routing, request and response, and the layers around it, cost such a request as much as half a small
 inference (`benchmarks/NOTES.md`). What is less plain goes their way: a form, a body of unknown length, a request
-without a key. So does what this path refuses: their route is told why, and says so as it says all else.
+without a key. So does what this path refuses: their route is told why, and says so as it says all else. Only who comes
+in vain, because there is too much to do, is told so here: by the thousand a second it must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from runtime.admission import Overloaded
 from runtime.answers import Answer
 from runtime.api.connection import Met, has_left, pass_on
 from runtime.api.guard import OF_DATA, Patience, identity_header
 from runtime.api.json import json_headers
 from runtime.api.keys import is_among, predicting_keys
 from runtime.api.predict import PATH
+from runtime.api.problems import Problem, turn_away
 from runtime.api.upload import is_photo
 from runtime.appliance import Appliance
 from runtime.batcher import ClientGone
@@ -52,21 +55,25 @@ class FastPath:
         lone = self._is_lone(scope.get("client"), began)
         given = list(scope["headers"])
         headers = dict(given)
-        answer = None
+        answer: Answer | Problem | None = None
+        status, more = 200, []
         if len(headers) == len(given) and self._is_plain(headers):
             try:
                 answer = await self._answer(scope, receive, int(headers[b"content-length"]), lone=lone)
+            except Overloaded as refusal:
+                answer, retry_after = turn_away(refusal, self._metrics)
+                status, more = answer.status_code, [(b"retry-after", retry_after.encode())]
             except Exception as refusal:
                 pass_on(scope, Met(refusal, began))
         if answer is None:
             await self._app(scope, receive, send)
             return
         body = msgspec.json.encode(answer)
-        head = [*json_headers(body), *OF_DATA, identity_header(headers)]
+        head = [*json_headers(body), *more, *OF_DATA, identity_header(headers)]
         seconds = time.perf_counter() - began
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body, "more_body": False})
-        asyncio.get_running_loop().call_soon(self._metrics.count_request, PATH, "POST", 200, seconds)
+        asyncio.get_running_loop().call_soon(self._metrics.count_request, PATH, "POST", status, seconds)
 
     def _is_lone(self, client: object, now: float) -> bool:
         """Whether no connection but this one has lately sent a photo; `now` is in seconds."""

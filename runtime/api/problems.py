@@ -49,12 +49,17 @@ def refuse_image(_: Request[Any, Any, Any], error: ImageError) -> Response[Probl
     return _respond(IMAGE_STATUS[type(error)], str(error))
 
 
-def refuse_for_now(request: Request[Any, Any, Any], error: Overloaded) -> Response[Problem]:
-    """A photo that would wait too long: nothing of it has been read, and nothing was computed."""
-    metrics: Metrics = request.app.state.metrics
+def turn_away(error: Overloaded, metrics: Metrics) -> tuple[Problem, str]:
+    """What is said of a photo that would wait too long, and its Retry-After: nothing of it was read or computed."""
     metrics.rejections.labels(error.reason).inc()
-    response = _respond(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-    response.headers["retry-after"] = str(error.retry_after_s)
+    return Problem(int(HTTPStatus.SERVICE_UNAVAILABLE), str(error)), str(error.retry_after_s)
+
+
+def refuse_for_now(request: Request[Any, Any, Any], error: Overloaded) -> Response[Problem]:
+    """The same as an answer of the routes."""
+    problem, retry_after = turn_away(error, request.app.state.metrics)
+    response = _respond(problem.status_code, problem.detail)
+    response.headers["retry-after"] = retry_after
     return response
 
 

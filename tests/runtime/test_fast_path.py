@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from runtime import engine as engines
-from runtime.admission import Line, Overloaded
+from runtime.admission import Line
 from runtime.answers import Answer, ModelName, Timings
 from runtime.api import connection, fast_path
 from runtime.api.fast_path import FastPath
@@ -39,6 +39,7 @@ from tests.bundles import write_bundle
 from tests.following import metric
 from tests.photos import draw_photo, encode, photo
 from tests.servers import Appliance, appliance
+from tests.waiting import wait_until
 
 KEY, ENTRY = new_key()
 ADMIN_KEY, ADMIN_ENTRY = new_key()
@@ -299,10 +300,28 @@ def test_where_too_much_waits_nothing_is_read() -> None:
         raise AssertionError("it reads")
 
     with stub.line.holding(1 << 20):
-        asyncio.run(send(path, scope_of(("1.2.3.4", 5)), receive))
-    with pytest.raises(Overloaded):
-        connection.refuse_if_met(passed[0])  # type: ignore[arg-type]
-    assert stub.here == []
+        head, body = asyncio.run(send(path, scope_of(("1.2.3.4", 5)), receive))
+    assert head["status"] == json.loads(body["body"])["status_code"] == 503
+    assert dict(head["headers"])[b"retry-after"] == b"1"
+    assert stub.here == passed == []
+
+
+def test_who_comes_in_vain_is_told_so_as_by_the_routes(server: Appliance) -> None:
+    labels = {"route": "/predict", "method": "POST", "status": "503"}
+    counts = [("dandelion_requests_total", labels), ("dandelion_rejections_total", {"reason": "memory"})]
+    before = [metric(server, name, **each) for name, each in counts]
+    large = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: 1048576\r\n\r\n"
+    with ExitStack() as uploads:
+        for _ in range(200):  # that hold what memory there is for them
+            upload = uploads.enter_context(socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))))
+            upload.sendall(large)
+        wait_until(lambda: metric(server, "dandelion_rejections_total", reason="memory") > before[1], "a full house")
+        before = [metric(server, name, **each) for name, each in counts]
+        fast, routed = both_ways(server, photo())
+        assert told(fast) == told(routed)
+        assert fast.status_code == 503
+        assert int(fast.headers["retry-after"]) >= 1
+        assert [metric(server, name, **each) for name, each in counts] == [count + 2 for count in before]
 
 
 def raw_answer(sock: socket.socket, body: bytes) -> tuple[bytes, bytes]:
