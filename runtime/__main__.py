@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import uvicorn
 
 from runtime.api.app import App
 from runtime.api.keys import new_key
@@ -19,14 +18,15 @@ from runtime.bundle import Bundle
 from runtime.commands import Commands
 from runtime.cpu import available_cpus
 from runtime.default import default_bundle
-from runtime.gathered import GatheringProtocol
 from runtime.kernels import open_proven
 from runtime.listening import listen
 from runtime.logs import Format, configure_logging
 from runtime.memory import share_one_arena
 from runtime.models.commands import models, store
 from runtime.options import serving_options, settings_of
-from runtime.server import Server
+from runtime.server import Server, config_of
+
+GRACE_S = 30
 
 log = logging.getLogger("runtime")
 
@@ -59,16 +59,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
     share_one_arena()
     with listen(settings.host, settings.port) as listener:
         appliance = assemble(settings)
-        config = uvicorn.Config(
-            App(appliance),
-            http=GatheringProtocol,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # nothing here heeds where a request says that it is from
-            timeout_graceful_shutdown=30,
-        )
+        config = config_of(App(appliance), grace_s=GRACE_S)
         port = listener.getsockname()[1]
         log.info("serving %s at http://localhost:%d (API page: /docs)", appliance.engine.model.name.version, port)
         Server(config, appliance).run(sockets=[listener])

@@ -7,15 +7,35 @@ import socket
 import sys
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from runtime.appliance import Appliance
+from runtime.gathered import GatheringProtocol
 
 TICK_S = 1.0  # the Date header is that exact
+# An idle connection is kept for longer than proxies keep theirs (nginx and cloud balancers: 60 s): it is they who end
+# it then, and none sends a request into a connection that is just being closed.
+KEEP_ALIVE_S = 75
 # A thread that waits for the interpreter's lock insists on it after so long; Linux makes some 60 µs of this. By default
 # it is 5 ms, and the event loop lets go of it many times over, for too short a moment for a worker to wake in.
 SWITCH_S = 0.00001
+
+
+def config_of(app: Any, *, grace_s: int) -> uvicorn.Config:
+    """How an appliance serves `app`; asked to stop, it finishes what it has within `grace_s`."""
+    return uvicorn.Config(
+        app,
+        http=GatheringProtocol,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing here heeds where a request says that it is from
+        timeout_graceful_shutdown=grace_s,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
 
 
 class Server(uvicorn.Server):

@@ -6,13 +6,10 @@ import logging
 import socket
 from collections.abc import Sequence
 
-import uvicorn
-
 from runtime.api.app import App
 from runtime.appliance import assemble
-from runtime.gathered import GatheringProtocol
 from runtime.memory import share_one_arena
-from runtime.server import Server
+from runtime.server import Server, config_of
 from runtime.settings import Settings
 from ui.dispatch import Dispatcher
 from ui.shell import create_shell
@@ -32,16 +29,7 @@ def serve(settings: Settings, remotes: Sequence[str], listener: socket.socket, *
     appliance = None if remotes else assemble(settings)
     api = App(appliance) if appliance else None
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
-    config = uvicorn.Config(
-        Dispatcher(create_shell(targets, mlflow), api, targets),
-        http=GatheringProtocol,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    config = config_of(Dispatcher(create_shell(targets, mlflow), api, targets), grace_s=GRACE_S)
     port = listener.getsockname()[1]
     what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"
     log.info("serving %s at http://localhost:%d", what, port)

@@ -4,12 +4,16 @@ import asyncio
 import signal
 import sys
 import threading
+import time
+from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 
 from runtime import server
 from runtime.server import Server
+from tests.servers import appliance
 
 
 async def app(*_: object) -> None:
@@ -56,3 +60,15 @@ def test_its_threads_take_turns_quickly(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         sys.setswitchinterval(before)
     assert seen == [pytest.approx(server.SWITCH_S)]
+
+
+def test_an_idle_connection_outlives_uvicorns_five_seconds(tmp_path: Path) -> None:
+    """Proxies keep theirs for a minute, and a request into one that is just being closed is lost."""
+    kept = httpx.Limits(keepalive_expiry=60)
+    with appliance(tmp_path) as running, httpx.Client(base_url=running.url, limits=kept) as client:
+        ports = set()
+        for pause_s in (0, 6):
+            time.sleep(pause_s)
+            answer = client.get("/health/live")
+            ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+        assert len(ports) == 1
