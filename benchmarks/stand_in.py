@@ -24,8 +24,10 @@ def stand_in(original: Bundle, image_size: int, folder: Path) -> Path:
 
     The network is fully convolutional: the same INT8 weights serve any size. Trained weights matter to the speed, since
     what is 0 need not be computed. The golden cases record what the model itself says here: no proof of right answers.
-    Raises Refusal for a model that was not made by `python -m export build`.
+    Raises Refusal for an odd size, or a model that was not made by `python -m export build`.
     """
+    if image_size % 2:
+        raise Refusal(f"{image_size} px: the network takes photos of an even size")
     made = folder / f"{original.manifest.version}-at-{image_size}px"
     if (made / bundle.MANIFEST).exists():
         return made

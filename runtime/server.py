@@ -15,8 +15,8 @@ from runtime.appliance import Appliance
 from runtime.gathered import GatheringProtocol
 
 TICK_S = 1.0  # the Date header is that exact
-# An idle connection is kept for longer than proxies keep theirs (nginx and cloud balancers: 60 s): it is they who end
-# it then, and none sends a request into a connection that is just being closed.
+# An idle connection is kept for longer than nginx and AWS's balancers keep theirs (60 s): it is they who end it then,
+# and none sends a request into a connection that is just being closed.
 KEEP_ALIVE_S = 75
 # A thread that waits for the interpreter's lock insists on it after so long; Linux makes some 60 µs of this. By default
 # it is 5 ms, and the event loop lets go of it many times over, for too short a moment for a worker to wake in.

@@ -17,7 +17,7 @@ CLIENTS = (1, 4, 16, 64)
 @click.option(
     "--size",
     type=click.IntRange(32, 512),
-    help="Instead of --bundle: its network at this input size, px; 224 is even with the replaced stack.",
+    help="Instead of --bundle: the default network at this input size, px; 224 is even with the replaced stack.",
 )
 @photos_option
 @click.option("--peer", "names", type=click.Choice(NAMES), multiple=True, help="Only these; all if not given.")

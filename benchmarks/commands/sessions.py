@@ -11,7 +11,11 @@ from benchmarks.commands.options import RESULTS, default_folder, keep, make, out
 
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path), help="Whose INT8 file; ours by default.")
-@click.option("--size", type=click.IntRange(32, 512), help="Instead of --bundle: its network at this input size, px.")
+@click.option(
+    "--size",
+    type=click.IntRange(32, 512),
+    help="Instead of --bundle: the default network at this size, px.",
+)
 @click.option("--rounds", type=click.IntRange(min=2), default=40, help="Turns of each contender.")
 @click.option("--environments", type=click.Path(path_type=Path), default=Path("var/peers"), help="Where OpenVINO is.")
 @click.option("--installed-only", is_flag=True, help="Install nothing.")

@@ -50,7 +50,7 @@ def refuse_image(_: Request[Any, Any, Any], error: ImageError) -> Response[Probl
 
 
 def turn_away(error: Overloaded, metrics: Metrics) -> tuple[Problem, str]:
-    """What is said of a photo that would wait too long, and its Retry-After: nothing of it was read or computed."""
+    """What is said of a photo that would wait too long, and its Retry-After: nothing of it was computed."""
     metrics.rejections.labels(error.reason).inc()
     return Problem(int(HTTPStatus.SERVICE_UNAVAILABLE), str(error)), str(error.retry_after_s)
 

@@ -2,41 +2,56 @@
 
 libavif decodes what the data says, and scales that to what the header says: 800 bytes that claim 8 x 8 pixels can hold
 16384 x 16384. Boxes are those of ISO/IEC 14496-12 and 23008-12; data is read as the AV1 specification says (version
-1.0.0 with Errata 1, sections 5.3 to 5.5).
+1.0.0 with Errata 1, sections 5.3 to 5.9). As libavif does, this looks at `meta` and `moov` where the brands ask for
+them, and at nothing behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_READS = 100_000  # of fields, boxes and units in one file: a photo takes hundreds
 
-_SEQUENCE_HEADER = 1
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_KEY_FRAME, _SWITCH_FRAME = 0, 3
+_ASKED = 2  # of a tool of the codec: each frame says whether it is used
 _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _DEEPEST = 8  # box within box
+_NEEDED_BY = {b"avif": b"meta", b"avis": b"moov"}
 
 Bytes = bytes | memoryview
 
 
 class Coded(NamedTuple):
-    """The size of a coded picture; `most` is the pixels of the largest that its frames may be."""
+    """What an AVIF holds: the sizes of its pictures, and the pixels of all frames that decoding them may take."""
 
-    width: int
-    height: int
-    most: int
+    sizes: list[tuple[int, int]]
+    pixels: int
 
 
-def coded_pictures(data: bytes) -> list[Coded]:
+def coded_pictures(data: bytes) -> Coded:
     """Every picture and the first of every film in an AVIF.
 
-    Raises ValueError or IndexError where one cannot be found, which a decoder cannot either.
+    Raises ValueError or IndexError where they cannot be found.
     """
     container = _Container(data)
-    sizes = [container.largest(picture) for picture in container.pictures()]
-    if not sizes:
+    headers: list[_Sequence] = []
+    pixels = 0
+    for picture in container.pictures():
+        sequence = None
+        for kind, unit in container.units(picture):
+            if kind == _SEQUENCE_HEADER:
+                sequence = _read_sequence(unit)
+                headers.append(sequence)
+            elif kind in {_FRAME, _FRAME_HEADER} and sequence:
+                pixels += _frame_pixels(sequence, unit)
+        if not sequence:
+            raise ValueError("a picture of it has no header")
+    if not headers:
         raise ValueError("it holds no AV1 picture")
-    return sizes
+    return Coded([(header.width, header.height) for header in headers], pixels)
 
 
 class _Box(NamedTuple):
@@ -54,17 +69,30 @@ class _Container:
         self._joined = 0
 
     def pictures(self) -> Iterator[Bytes]:
+        """The data of each."""
+        needed: set[bytes] = set()
         for box in self._boxes(0, len(self._data)):
-            if box.kind == b"meta":
-                yield from self._items(box)
-            elif box.kind == b"moov":
-                yield from self._first_samples(box, _DEEPEST)
+            if box.kind == b"ftyp":
+                brands = {bytes(self._data[at : at + 4]) for at in range(box.start, min(box.end, box.start + 256), 4)}
+                needed = {_NEEDED_BY[brand] for brand in brands & _NEEDED_BY.keys()}
+            elif box.kind in needed:
+                yield from self._items(box) if box.kind == b"meta" else self._first_samples(box, _DEEPEST)
+                needed.remove(box.kind)
+            if not needed:
+                return
 
-    def largest(self, picture: Bytes) -> Coded:
-        headers = [self._coded(unit) for kind, unit in self._units(picture) if kind == _SEQUENCE_HEADER]
-        if not headers:
-            raise ValueError("a picture of it has no header")
-        return max(headers, key=lambda coded: coded.most)
+    def units(self, picture: Bytes) -> Iterator[tuple[int, _Fields]]:
+        """The kind and content of each OBU."""
+        at = 0
+        while at < len(picture):
+            head = picture[at]
+            at += 2 if head & 4 else 1
+            size = len(picture) - at
+            if head & 2:
+                size, at = _leb128(picture, at)
+            self._read()
+            yield head >> 3 & 15, self._fields(picture[at : at + size])
+            at += size
 
     def _read(self) -> None:
         self._left -= 1
@@ -79,7 +107,6 @@ class _Container:
 
     def _boxes(self, start: int, end: int) -> Iterator[_Box]:
         while start + 8 <= end:
-            self._read()
             head = self._fields(self._data[start : min(end, start + 16)])
             size, kind, length = head.number(4), head.number(4).to_bytes(4, "big"), 8
             if size == 1:
@@ -90,9 +117,18 @@ class _Container:
             yield _Box(kind, start + length, stop)
             start = stop
 
+    def _only(self, parent: _Box, skip: int = 0) -> dict[bytes, _Box]:
+        """The boxes in one, by kind; of two tables of a kind a decoder might take the other."""
+        found: dict[bytes, _Box] = {}
+        for box in self._boxes(parent.start + skip, parent.end):
+            if box.kind in found and box.kind in _TABLES:
+                raise ValueError("it has two tables for one thing")
+            found[box.kind] = box
+        return found
+
     def _items(self, meta: _Box) -> Iterator[Bytes]:
         """The data of each AV1 item."""
-        parts = {box.kind: box for box in self._boxes(meta.start + 4, meta.end)}
+        parts = self._only(meta, skip=4)
         if b"iinf" not in parts or b"iloc" not in parts:
             return
         coded = set(self._coded_items(parts[b"iinf"]))
@@ -122,45 +158,30 @@ class _Container:
         """The first picture of each film."""
         if not deepest:
             raise ValueError("its parts are nested too deep")
-        parts = {}
         for box in self._boxes(parent.start, parent.end):
-            parts[box.kind] = box
-            if box.kind in _PARENTS:
+            if box.kind == b"stbl":
+                yield from self._first_sample(box)
+            elif box.kind in _PARENTS:
                 yield from self._first_samples(box, deepest - 1)
-        table = parts.get(b"co64") or parts.get(b"stco")
-        if table and b"stsz" in parts:
-            offsets, sizes = self._inside(table), self._inside(parts[b"stsz"])
-            offsets.number(8)  # version, count
-            sizes.number(4)
-            start = offsets.number(8 if table.kind == b"co64" else 4)
-            size = sizes.number(4) or (sizes.number(4) and sizes.number(4))  # of all, or how many and the first
-            yield self._data[start : start + size]
 
-    def _units(self, picture: Bytes) -> Iterator[tuple[int, Bytes]]:
-        """The kind and content of each OBU."""
-        at = 0
-        while at < len(picture):
-            self._read()
-            head = picture[at]
-            at += 2 if head & 4 else 1
-            size = len(picture) - at
-            if head & 2:
-                size, at = _leb128(picture, at)
-            yield head >> 3 & 15, picture[at : at + size]
-            at += size
+    def _first_sample(self, stbl: _Box) -> Iterator[Bytes]:
+        parts = self._only(stbl)
+        if b"stsd" not in parts or all(
+            entry.kind != b"av01" for entry in self._boxes(parts[b"stsd"].start + 8, parts[b"stsd"].end)
+        ):
+            return
+        tables = [parts[kind] for kind in (b"stco", b"co64") if kind in parts]
+        if len(tables) != 1 or b"stsz" not in parts:
+            raise ValueError("a film of it cannot be found")
+        offsets, sizes = self._inside(tables[0]), self._inside(parts[b"stsz"])
+        offsets.number(8)  # version, count
+        sizes.number(4)
+        start = offsets.number(8 if tables[0].kind == b"co64" else 4)
+        size = sizes.number(4) or (sizes.number(4) and sizes.number(4))  # of all, or how many and the first
+        yield self._data[start : start + size]
 
-    def _coded(self, sequence_header: Bytes) -> Coded:
-        """The largest frame; where frames may differ, the largest that the width of their fields allows."""
-        bits = self._fields(sequence_header)
-        bits.bits(4)  # profile, still picture
-        reduced = bits.bits(1)
-        if reduced:
-            bits.bits(5)
-        else:
-            _skip_timing(bits)
-        width_bits, height_bits = bits.bits(4) + 1, bits.bits(4) + 1
-        width, height = bits.bits(width_bits) + 1, bits.bits(height_bits) + 1
-        return Coded(width, height, width * height if reduced else 1 << width_bits + height_bits)
+
+_TABLES = frozenset({b"iinf", b"iloc", b"idat", b"stsd", b"stsz", b"stco", b"co64"})
 
 
 def _locations(iloc: _Fields) -> Iterator[tuple[int, list[tuple[int, int]], bool]]:
@@ -190,15 +211,58 @@ def _leb128(data: Bytes, at: int) -> tuple[int, int]:
     raise ValueError("the size of a part cannot be read")
 
 
-def _skip_timing(bits: _Fields) -> None:
-    delay_bits = 0
+@dataclass
+class _Sequence:
+    """What a sequence header says, as far as it bears on the size of a frame."""
+
+    still: bool  # one picture, whose frame has no size of its own
+    width: int = 0
+    height: int = 0
+    most: int = 0  # pixels that the fields of a frame's own size could tell
+    time_bits: int = 0  # of the moment at which a frame is shown
+    id_bits: int = 0
+    screen_content: int = _ASKED
+    whole_vectors: int = _ASKED
+
+
+def _read_sequence(bits: _Fields) -> _Sequence:
+    bits.bits(4)  # profile, whether it is a still picture
+    sequence = _Sequence(still=bool(bits.bits(1)))
+    if sequence.still:
+        bits.bits(5)
+    else:
+        sequence.time_bits = _read_timing(bits)
+    width_bits, height_bits = bits.bits(4) + 1, bits.bits(4) + 1
+    sequence.width, sequence.height = bits.bits(width_bits) + 1, bits.bits(height_bits) + 1
+    sequence.most = 1 << width_bits + height_bits
+    if sequence.still:
+        return sequence
+    if bits.bits(1):
+        sequence.id_bits = bits.bits(4) + 2
+        sequence.id_bits += bits.bits(3) + 1
+    bits.bits(7)  # seven tools of the codec
+    if bits.bits(1):  # order hints
+        bits.bits(2)
+    if not bits.bits(1):
+        sequence.screen_content = bits.bits(1)
+    if sequence.screen_content and not bits.bits(1):
+        sequence.whole_vectors = bits.bits(1)
+    return sequence
+
+
+def _read_timing(bits: _Fields) -> int:
+    """Timing, decoder model and operating points; returns how many bits tell when a frame is shown."""
+    delay_bits = time_bits = 0
     if bits.bits(1):
         bits.bits(64)
-        if bits.bits(1):
+        equal = bits.bits(1)
+        if equal:
             _skip_uvlc(bits)
         if bits.bits(1):
             delay_bits = bits.bits(5) + 1
-            bits.bits(42)
+            bits.bits(37)
+            time_bits = bits.bits(5) + 1
+            time_bits = 0 if equal else time_bits
     initial_delay = bits.bits(1)
     for _ in range(bits.bits(5) + 1):  # operating points
         bits.bits(12)
@@ -208,6 +272,26 @@ def _skip_timing(bits: _Fields) -> None:
             bits.bits(2 * delay_bits + 1)
         if initial_delay and bits.bits(1):
             bits.bits(4)
+    return time_bits
+
+
+def _frame_pixels(sequence: _Sequence, bits: _Fields) -> int:
+    """Of one frame: its sequence's, unless it has a size of its own, which is not read: the largest then."""
+    size = sequence.width * sequence.height
+    if sequence.still:
+        return size
+    if bits.bits(1):  # a frame that is there already is shown
+        return 0
+    kind, shown = bits.bits(2), bits.bits(1)
+    bits.bits(sequence.time_bits if shown else 1)
+    if kind != _SWITCH_FRAME and not (kind == _KEY_FRAME and shown):
+        bits.bits(1)  # resilience against errors
+    bits.bits(1)
+    screen_content = bits.bits(1) if sequence.screen_content == _ASKED else sequence.screen_content
+    if screen_content and sequence.whole_vectors == _ASKED:
+        bits.bits(1)
+    bits.bits(sequence.id_bits)
+    return sequence.most if kind == _SWITCH_FRAME or bits.bits(1) else size
 
 
 def _skip_uvlc(bits: _Fields) -> None:

@@ -13,8 +13,9 @@ from runtime.image.structure import excess_parts, excess_scans
 
 DEFAULT_MAX_PIXELS = 64_000_000
 MAX_PICTURES = 4  # as large as is accepted, in one AVIF: the photo, its transparency, its gain map
-MOST_OVER = 4  # times the pixels: what a picture's size has when the width of its fields is all that is known
 MAX_FRAMES = 1000  # of an animation, of which only the first is looked at; at 25 a second, 40 s
+
+_CODED = "coded pixels"  # of an opened photo, beside what Pillow knows of it; 0 where its size says it all
 
 
 def open_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -36,37 +37,30 @@ def open_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Im
         raise CorruptImage.because(error) from error
     _refuse_excess(excess_scans(image, data))
     limit = min(max_pixels, int(max_pixels * PROGRESSIVE_JPEG / BYTES_PER_PIXEL[format_]))
-    coded = _coded_pictures(data) if format_ == "AVIF" else []
-    for width, height in [image.size, *((each.width, each.height) for each in coded)]:
+    coded = _coded_pictures(data) if format_ == "AVIF" else Coded([], 0)
+    for width, height in [image.size, *coded.sizes]:
         if width * height > limit:
             of_these = f" of a {NAMES[format_]}" if limit < max_pixels else ""
             raise ImageTooLarge(
                 f"the photo has {width} x {height} pixels, more than the {limit / 1e6:.0f} megapixels "
                 f"accepted{of_these}; scale it down first"
             )
-    _refuse_hidden(coded, limit)
+    if coded.pixels > MAX_PICTURES * limit:
+        raise ImageTooLarge(
+            f"decoding the photo takes pictures of {coded.pixels / 1e6:.0f} megapixels, more than the "
+            f"{MAX_PICTURES * limit / 1e6:.0f} accepted together; send one picture"
+        )
+    image.info[_CODED] = coded.pixels
     if frames > MAX_FRAMES:
         raise ImageTooLarge(f"the photo has {frames} frames, more than the {MAX_FRAMES} accepted; send one of them")
     return image
 
 
-def _coded_pictures(data: bytes) -> list[Coded]:
+def _coded_pictures(data: bytes) -> Coded:
     try:
         return coded_pictures(data)
     except (IndexError, ValueError) as error:
         raise CorruptImage.because(error) from error
-
-
-def _refuse_hidden(pictures: list[Coded], limit: int) -> None:
-    """What an AVIF is decoded to beside what its size says; none of its pictures has more than `limit` pixels."""
-    if any(each.most > MOST_OVER * limit for each in pictures):
-        raise CorruptImage.because("its frames may be larger than its picture")
-    together = sum(each.width * each.height for each in pictures)
-    if together > MAX_PICTURES * limit:
-        raise ImageTooLarge(
-            f"the photo holds {len(pictures)} pictures of {together / 1e6:.0f} megapixels, more than the "
-            f"{MAX_PICTURES * limit / 1e6:.0f} accepted together; send one of them"
-        )
 
 
 def _refuse_excess(of_what: str | None) -> None:
@@ -77,7 +71,7 @@ def _refuse_excess(of_what: str | None) -> None:
 def decoding_bytes(image: Image.Image) -> float:
     """The memory that decoding this photo may take, from its header."""
     each = PROGRESSIVE_JPEG if "progressive" in image.info else BYTES_PER_PIXEL[recognised_format(image)]
-    return image.width * image.height * each
+    return max(image.width * image.height, int(image.info[_CODED])) * each
 
 
 def recognised_format(image: Image.Image) -> str:

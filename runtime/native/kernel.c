@@ -456,7 +456,7 @@ Crew *dandelion_hire(int helpers) {
 
 /* Do the job; with the crew's help where it has none to do and `crew` is not NULL. 0, or -1 for a job too long. */
 int dandelion_run(Job *job, Crew *crew) {
-    enum { MOST = 64 };
+    enum { MOST = 128 };
     Progress progress[MOST];
     if (job->count > MOST) return -1;
     for (int i = 0; i < job->count; i++) {

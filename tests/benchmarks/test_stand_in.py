@@ -43,6 +43,12 @@ def test_at_its_own_size_it_answers_as_the_original(original: Bundle, tmp_path: 
     assert {name for name in manifests[0] if manifests[0][name] != manifests[1][name]} <= same
 
 
+def test_an_odd_size_is_refused(original: Bundle, tmp_path: Path):
+    with pytest.raises(Refusal, match="33 px: the network takes photos of an even size"):
+        stand_in(original, 33, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_with_another_input_is_refused(tmp_path: Path):
     with pytest.raises(Refusal, match=r"its input has one size only; take a bundle of `python -m export build`"):
         stand_in(Bundle.open(write_bundle(tmp_path / "v1", size=32)), 64, tmp_path)
