@@ -2,8 +2,8 @@
 
 libavif decodes what the data says, and scales that to what the header says: 800 bytes that claim 8 x 8 pixels can hold
 16384 x 16384. Boxes are those of ISO/IEC 14496-12 and 23008-12; data is read as the AV1 specification says (version
-1.0.0 with Errata 1, sections 5.3 to 5.9). As libavif does, this looks at `meta` and `moov` where the brands ask for
-them, and at nothing behind.
+1.0.0 with Errata 1, sections 5.3 to 5.9). As libavif does, this looks at `meta` and `moov` up to what the brands ask
+for, and at nothing behind.
 """
 
 from __future__ import annotations
@@ -75,9 +75,11 @@ class _Container:
             if box.kind == b"ftyp":
                 brands = {bytes(self._data[at : at + 4]) for at in range(box.start, min(box.end, box.start + 256), 4)}
                 needed = {_NEEDED_BY[brand] for brand in brands & _NEEDED_BY.keys()}
-            elif box.kind in needed:
-                yield from self._items(box) if box.kind == b"meta" else self._first_samples(box, _DEEPEST)
-                needed.remove(box.kind)
+            elif box.kind == b"meta":
+                yield from self._items(box)
+            elif box.kind == b"moov":
+                yield from self._first_samples(box, _DEEPEST)
+            needed.discard(box.kind)
             if not needed:
                 return
 

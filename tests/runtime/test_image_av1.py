@@ -63,6 +63,8 @@ def box(kind: bytes, *parts: bytes, wide: bool = False) -> bytes:
 
 FTYP = box(b"ftyp", b"avif", bytes(4), b"avifmif1")
 FILM = box(b"ftyp", b"avis", bytes(4), b"avismif1")
+STCO = box(b"stco", bytes(4), struct.pack(">II", 1, 8))
+STSZ = box(b"stsz", bytes(4), struct.pack(">II", 9, 1))
 
 
 def avif(
@@ -195,6 +197,13 @@ def test_the_size_of_frames_is_theirs(frame: list[Numbers], pixels: int) -> None
     assert coded_pictures(avif(plain(640, 480, *frame, width_bits=10))).pixels == pixels
 
 
+def test_a_film_before_the_picture_counts() -> None:
+    """libavif may take it, where the first brand is neither."""
+    film_first = FTYP + film(STCO, STSZ)[len(FILM) :] + avif(still(640, 480))[len(FTYP) :]
+    with pytest.raises(ValueError, match="a picture of it has no header"):  # what STCO points at is none
+        coded_pictures(film_first)
+
+
 def test_a_sequence_header_with_all_that_one_can_have_is_read() -> None:
     timing = [(7, 32), (8, 32), (0, 1)]  # no equal intervals
     model = [(1, 1), (9, 5), (3, 32), (4, 5), (5, 5)]
@@ -212,10 +221,6 @@ def test_a_sequence_header_with_all_that_one_can_have_is_read() -> None:
 
 def test_every_sequence_header_counts() -> None:
     assert coded_pictures(avif(still(64, 48) + still(640, 480))) == Coded([(64, 48), (640, 480)], 64 * 48 + 640 * 480)
-
-
-STCO = box(b"stco", bytes(4), struct.pack(">II", 1, 8))
-STSZ = box(b"stsz", bytes(4), struct.pack(">II", 9, 1))
 
 
 def nested(depth: int) -> bytes:
