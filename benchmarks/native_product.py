@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.native.layout import DEPTH, LANES, NONE, ROWS, RUN, STEP
 from runtime.native.library import Job, Library, Step
-from runtime.native.plan import CONVOLUTION, DEPTH, LANES, NONE, ROWS, RUN, STEP, aligned
+from runtime.native.plan import CONVOLUTION, aligned
 
 
 class NativeProduct:

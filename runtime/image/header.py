@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from runtime.image.av1 import Coded, coded_pictures
+from runtime.image.avif import Coded, coded_pictures
 from runtime.image.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from runtime.image.formats import ACCEPTED, BYTES_PER_PIXEL, FORMATS, NAMES, PROGRESSIVE_JPEG, recognise
 from runtime.image.structure import excess_parts, excess_scans

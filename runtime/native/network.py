@@ -29,7 +29,7 @@ _DEFAULTS: dict[str, dict[str, list[int]]] = {
     "Softmax": {"axis": [-1]},
     "DequantizeLinear": {"axis": [1], "block_size": [0]},
 }
-STRIDES = (1, 2)  # the room behind a tensor (`plan.Tensor.bytes`) is enough for them
+STRIDES = (1, 2)  # the room behind a tensor (`layout.Tensor.bytes`) is enough for them
 
 
 class UnknownGraphError(ValueError):

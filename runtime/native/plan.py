@@ -5,82 +5,40 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.native.layout import (
+    CACHE_LINE,
+    GROUP,
+    LANES,
+    NONE,
+    QUAD,
+    RUN,
+    Tensor,
+    by_lines,
+    cut,
+    pack,
+    padded,
+    tiles_of,
+)
 from runtime.native.library import Instructions, Step
 from runtime.native.network import Convolution, Network, Pooling, Quantisation, Residual, UnknownGraphError
 
 # As in kernel.c.
-LANES, DEPTH, QUAD = 16, 64, 4
-ROWS = {"amx": 16, "vnni": 12}
-STEP = {"amx": DEPTH, "vnni": QUAD}  # products of a step
-RUN = {"amx": 16, "vnni": 2}  # rows of a tile that lie at one distance
 MOST_STEPS = 128
 BLOCKS, CONVOLUTION, POOLING, EVIDENCE, LISTING = range(5)
-NONE = -1
+
 LISTED_OUTPUTS = 128  # of a layer, from which on a list of what is not 0 is worth its time
 LISTED = 16  # steps that are looked at in one go
 LISTS = 0  # the buffer of the lists
 
-GROUP = 2 * LANES  # channels are padded to multiples of what a block computes at least
 BLOCK_CHANNELS = 12
 BLOCK_BORDER = 2  # of the stem's input, before the picture: what its kernel of 4 x 4 needs
 BORDER = 1
-CACHE_LINE = 64
 ROOM = 2**24  # bytes, taken at once: NumPy asks for huge pages then, and what is not written to costs nothing
-
-Index = TypeVar("Index", int, NDArray[np.int64])
-
-
-class Tensor(NamedTuple):
-    """Bytes [place][channel] of one photo: lines of `pitch` places, the picture behind a border on top and left.
-
-    The border on the right is the next line's left one; below the picture there is another.
-    """
-
-    size: int  # of the picture, a side
-    channels: int
-    border: int
-    fill: int  # the byte of all that is not the picture: the zero point
-
-    @property
-    def pitch(self) -> int:
-        """Places from one line to the next."""
-        return self.size + self.border
-
-    @property
-    def bytes(self) -> int:
-        """Of one photo, with what the last tile and the last step of a line read behind the end."""
-        places = (self.size + 2 * self.border) * self.pitch + 2 * ROWS["amx"]
-        return -(-(places * self.channels + DEPTH) // CACHE_LINE) * CACHE_LINE
-
-    def place(self, y: Index, x: Index) -> Index:
-        """The offset of a place of the picture, or of the border where y or x is -1 or `size`."""
-        return ((self.border + y) * self.pitch + self.border + x) * self.channels
-
-
-class Cut(NamedTuple):
-    """Which output each row of each tile is, [tiles, rows]; one beyond the picture is computed for nobody."""
-
-    y: NDArray[np.int64]
-    x: NDArray[np.int64]
-
-
-class Tiles(NamedTuple):
-    """Where each run of a tile's rows reads, [tiles, runs], and where each row writes, [tiles, rows], or NONE."""
-
-    from_: NDArray[np.int32]
-    to: NDArray[np.int32]
-
-
-class Packed(NamedTuple):
-    """Weights in the kernel's order, and the offset of each step of them from a row's first byte."""
-
-    weights: NDArray[np.int8]
-    offsets: NDArray[np.int32]
 
 
 class Lists(NamedTuple):
@@ -193,16 +151,16 @@ class _Planner:
             or layer.size > tensor.pitch
         ):
             raise UnknownGraphError(f"{layer.output} is a convolution of another shape")
-        made = Tensor(layer.size, _padded(outputs), BORDER, layer.quantisation.zero_point)
+        made = Tensor(layer.size, padded(outputs), BORDER, layer.quantisation.zero_point)
         residual = self._held[layer.residual.name] if layer.residual else NONE
         if layer.residual and (
             self._tensors[layer.residual.name][:3] != made[:3] or self._channels[layer.residual.name] != outputs
         ):
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._hold(layer.output, made, outputs)
-        packed = _pack(layer.weights, tensor, self._instructions)
-        cut = _cut(layer.size, layer.stride, tensor.pitch, self._instructions)
-        tiles = _tiles(cut, layer.stride, tensor, -layer.padding, made, RUN[self._instructions])
+        packed = pack(layer.weights, tensor, self._instructions)
+        outputs_cut = cut(layer.size, layer.stride, tensor.pitch, self._instructions)
+        tiles = tiles_of(outputs_cut, layer.stride, tensor, -layer.padding, made, RUN[self._instructions])
         step = Step(
             kind=CONVOLUTION,
             input=source,
@@ -270,7 +228,7 @@ class _Planner:
         if layer.size != (tensor.size - 1) // 2 + 1 or tensor.channels % GROUP or tensor.fill:
             raise UnknownGraphError(f"{layer.output} is a pooling of another shape")
         made = Tensor(layer.size, tensor.channels, BORDER, 0)
-        tiles = _tiles(_by_lines(layer.size, layer.size), 2, tensor, -1, made, layer.size)
+        tiles = tiles_of(by_lines(layer.size, layer.size), 2, tensor, -1, made, layer.size)
         offsets = [(y * tensor.pitch + x) * tensor.channels for y in range(3) for x in range(3)]
         self._steps.append(
             Step(
@@ -334,26 +292,6 @@ def _inputs(layer: Convolution | Pooling) -> Iterator[str]:
         yield layer.residual.name
 
 
-def _pack(weights: NDArray[np.int8], tensor: Tensor, instructions: Instructions) -> Packed:
-    """Weights [O, C, k, k] as [O / 16, products / 4, 16, 4].
-
-    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. With AMX
-    it is filled up to steps of 64; with VNNI a step is 4 products, and one that is 0 for all outputs is left out.
-    """
-    outputs, channels, kernel, _ = weights.shape
-    run, step = kernel * tensor.channels, STEP[instructions]
-    width = -(-run // step) * step
-    lines = np.zeros((_padded(outputs), kernel, width), np.int8)
-    places = np.zeros((outputs, kernel, kernel, tensor.channels), np.int8)
-    places[..., :channels] = weights.transpose(0, 2, 3, 1)
-    lines[:outputs, :, :run] = places.reshape(outputs, kernel, run)
-    steps = lines.reshape(-1, LANES, kernel, width // step, step // QUAD, QUAD)
-    needed = steps.any((0, 1, 4, 5)) if instructions == "vnni" else np.ones(steps.shape[2:4], np.bool_)
-    y, x = np.nonzero(needed)
-    offsets = y * tensor.pitch * tensor.channels + x * step
-    return Packed(steps[:, :, y, x].transpose(0, 2, 3, 1, 4), offsets.astype(np.int32))
-
-
 def _worth_a_list(layer: Convolution, tensor: Tensor, steps: int) -> bool:
     """Whether there are zeros to find, and outputs enough that finding them costs a hundredth of the products.
 
@@ -376,61 +314,6 @@ def _scale(layer: Convolution) -> NDArray[np.float32]:
     result = layer.residual.own if layer.residual else layer.quantisation
     scale: NDArray[np.float32] = (layer.input_quantisation.scale * layer.scales) / result.scale
     return scale
-
-
-def _tiles(cut: Cut, stride: int, source: Tensor, start: int, target: Tensor, run: int) -> Tiles:
-    """Offsets of a cut's rows; the output (0, 0) reads from place (start, start) of `source` on."""
-    y, x = cut
-    first = source.place(start + stride * y[:, ::run], start + stride * x[:, ::run])
-    needed = (x < target.size) & (y < target.size)
-    return Tiles(first.astype(np.int32), np.where(needed, target.place(y, x), NONE).astype(np.int32))
-
-
-def _cut(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
-    """How `size` x `size` outputs are cut into tiles: so that least is computed.
-
-    With AMX a tile is one run of rows, and the fewest are taken, since each reads all weights. With stride 1 it may run
-    on into the next line, over places that nobody needs.
-    """
-    most = ROWS[instructions]
-    if instructions == "vnni":
-        return min(_by_lines(size, most), _in_pairs(size, most), key=lambda cut: cut.x.size)
-    cuts = [_by_lines(size, most)]
-    if stride == 1:
-        cuts.append(_running_on(size, pitch, most))
-    return min(cuts, key=lambda cut: (len(cut.x), cut.x.size))
-
-
-def _by_lines(size: int, most: int) -> Cut:
-    """Tiles that each stay in a line."""
-    in_line = -(-size // most)
-    rows = -(-size // in_line)
-    y, x = np.divmod(np.arange(size * in_line * rows), in_line * rows)
-    return Cut(y.reshape(-1, rows), x.reshape(-1, rows))
-
-
-def _in_pairs(size: int, most: int) -> Cut:
-    """Tiles of pairs of neighbours in a line, wherever the next pair is."""
-    in_line = -(-size // 2)
-    pairs = in_line * size
-    tiles = -(-2 * pairs // most)
-    y, x = np.divmod(np.arange(tiles * -(-pairs // tiles)), in_line)
-    beyond = np.maximum(y - size + 1, 0)  # the last tile's, which go on behind the last line
-    y, x = y - beyond, 2 * (x + beyond * in_line)
-    return Cut(np.repeat(y, 2).reshape(tiles, -1), np.stack([x, x + 1], 1).reshape(tiles, -1))
-
-
-def _running_on(size: int, pitch: int, most: int) -> Cut:
-    """Tiles one after the other, whatever lies between two lines included."""
-    places = (size - 1) * pitch + size
-    tiles = -(-places // most)
-    rows = -(-places // tiles)
-    y, x = np.divmod(np.arange(tiles * rows), pitch)
-    return Cut(y.reshape(tiles, rows), x.reshape(tiles, rows))
-
-
-def _padded(channels: int) -> int:
-    return -(-channels // GROUP) * GROUP
 
 
 def _at_least(channels: int, values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -9,22 +9,10 @@ import numpy as np
 import pytest
 
 from runtime.image import ImageSpec
+from runtime.native.layout import LANES, RUN, STEP, Tensor
 from runtime.native.model_file import read_graph
 from runtime.native.network import read_network
-from runtime.native.plan import (
-    BLOCKS,
-    CONVOLUTION,
-    EVIDENCE,
-    LANES,
-    LISTING,
-    LISTS,
-    POOLING,
-    RUN,
-    STEP,
-    Plan,
-    Tensor,
-    lay_out,
-)
+from runtime.native.plan import BLOCKS, CONVOLUTION, EVIDENCE, LISTING, LISTS, POOLING, Plan, lay_out
 from tests.runtime.native_kernel.models import write_random
 
 STEP_OF_LISTS = 64  # bytes of a row that are looked at at once

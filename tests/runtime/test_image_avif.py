@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from runtime.image import CorruptImage, ImageSpec, ImageTooLarge, decode
-from runtime.image.av1 import MAX_READS, Coded, coded_pictures
+from runtime.image.avif import MAX_READS, Coded, coded_pictures
 from runtime.image.header import decoding_bytes, open_image
 from tests.photos import draw_photo, photo
 
