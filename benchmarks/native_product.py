@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.native.layout import DEPTH, LANES, NONE, ROWS, RUN, STEP
+from runtime.native.layout import DEPTH, LANES, NONE, ROWS, RUN, STEP, every_step
 from runtime.native.library import Job, Library, Step
 from runtime.native.plan import CONVOLUTION, aligned
 
@@ -38,8 +38,8 @@ class NativeProduct:
         self._weights[:] = packed.ravel()
         self._arrays: dict[str, NDArray[np.generic]] = {
             "offsets": np.arange(0, inner, step, dtype=np.int32),
-            "every": np.array([inner // step, *range(inner // step)], np.int32),
-            "from_": places[:: min(height, RUN[library.instructions])] * np.int32(inner),
+            "every": every_step(inner // step),
+            "from_": places[:: RUN[library.instructions]] * np.int32(inner),
             "to": np.where(places < rows, places * np.int32(columns), np.int32(NONE)),
             "weights": self._weights,
             "bias": np.zeros(columns, np.int32),

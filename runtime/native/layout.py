@@ -90,6 +90,11 @@ def pack(weights: NDArray[np.int8], tensor: Tensor, instructions: Instructions) 
     return Packed(steps[:, :, y, x].transpose(0, 2, 3, 1, 4), offsets.astype(np.int32))
 
 
+def every_step(count: int) -> NDArray[np.int32]:
+    """The list, as the kernel reads one, that holds all of `count` steps."""
+    return np.array([count, *range(count)], np.int32)
+
+
 def tiles_of(cut: Cut, stride: int, source: Tensor, start: int, target: Tensor, run: int) -> Tiles:
     """Offsets of a cut's rows; the output (0, 0) reads from place (start, start) of `source` on."""
     y, x = cut
@@ -98,7 +103,7 @@ def tiles_of(cut: Cut, stride: int, source: Tensor, start: int, target: Tensor, 
     return Tiles(first.astype(np.int32), np.where(needed, target.place(y, x), NONE).astype(np.int32))
 
 
-def cut(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
+def cut_of(size: int, stride: int, pitch: int, instructions: Instructions) -> Cut:
     """How `size` x `size` outputs are cut into tiles: so that least is computed.
 
     With AMX a tile is one run of rows, and the fewest are taken, since each reads all weights. With stride 1 it may run

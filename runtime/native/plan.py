@@ -19,7 +19,8 @@ from runtime.native.layout import (
     RUN,
     Tensor,
     by_lines,
-    cut,
+    cut_of,
+    every_step,
     pack,
     padded,
     tiles_of,
@@ -159,8 +160,8 @@ class _Planner:
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._hold(layer.output, made, outputs)
         packed = pack(layer.weights, tensor, self._instructions)
-        outputs_cut = cut(layer.size, layer.stride, tensor.pitch, self._instructions)
-        tiles = tiles_of(outputs_cut, layer.stride, tensor, -layer.padding, made, RUN[self._instructions])
+        cut = cut_of(layer.size, layer.stride, tensor.pitch, self._instructions)
+        tiles = tiles_of(cut, layer.stride, tensor, -layer.padding, made, RUN[self._instructions])
         step = Step(
             kind=CONVOLUTION,
             input=source,
@@ -176,7 +177,7 @@ class _Planner:
             list=NONE,
             zero_point=layer.quantisation.zero_point,
             offsets=self._keep(packed.offsets),
-            every=self._keep(np.array([len(packed.offsets), *range(len(packed.offsets))], np.int32)),
+            every=self._keep(every_step(len(packed.offsets))),
             from_=self._keep(tiles.from_),
             to=self._keep(tiles.to),
             weights=self._keep(packed.weights),
