@@ -1,4 +1,4 @@
-"""The appliance's runtime: everything an edge host needs to answer, and nothing else."""
+"""The runtime: inference, serving, API and model registry of an edge host, without any training code."""
 
 import os
 

@@ -1,30 +1,30 @@
-"""`python -m runtime`: serve a bundle over HTTP, or check one."""
+"""Command-line entry point: `python -m runtime` serves a bundle over HTTP; `check` verifies one.
+
+Commands import what they need when they run: `--help` and `models` load no web framework.
+"""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from runtime.api.app import App
-from runtime.api.keys import new_key
-from runtime.appliance import assemble
-from runtime.batch.commands import batch
-from runtime.bundle import Bundle
-from runtime.commands import Commands
-from runtime.cpu import available_cpus
-from runtime.default import default_bundle
-from runtime.kernels import open_proven
-from runtime.listening import listen
-from runtime.logs import Format, configure_logging
-from runtime.memory import share_one_arena
-from runtime.models.commands import models, store
-from runtime.options import serving_options, settings_of
-from runtime.server import Server, config_of
+from runtime.api.security.keys import new_key
+from runtime.cli.batch import batch
+from runtime.cli.group import Commands
+from runtime.cli.models import models, store
+from runtime.cli.options import serving_options, settings_of
+from runtime.host.logs import Format, configure_logging
+from runtime.host.memory import share_one_arena
+from runtime.host.sockets import listen
 
 GRACE_S = 30
 
@@ -58,20 +58,45 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
     settings = settings_of(**options)
     share_one_arena()
     with listen(settings.host, settings.port) as listener:
-        appliance = assemble(settings)
-        config = config_of(App(appliance), grace_s=GRACE_S)
+        from runtime.serving.appliance import assemble
+
+        with _importing_web_framework():
+            appliance = assemble(settings)
+        from runtime.api.app import App
+        from runtime.serving.uvicorn_server import Server
+
+        server = Server(App(appliance), settings, appliance, grace_s=GRACE_S, ws="none")
         port = listener.getsockname()[1]
         log.info("serving %s at http://localhost:%d (API page: /docs)", appliance.engine.model.name.version, port)
-        Server(config, appliance).run(sockets=[listener])
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def _importing_web_framework() -> Iterator[None]:
+    """Import Litestar and uvicorn in a thread while the block fetches, tries or opens the model."""
+
+    def work() -> None:
+        for module in ("runtime.api.app", "runtime.serving.uvicorn_server"):
+            import_module(module)
+
+    thread = threading.Thread(target=work, name="import-web-framework")
+    thread.start()
+    yield
+    thread.join()
 
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 def check(bundle: Path | None) -> None:
     """Verify a bundle, file by file, and load it; without BUNDLE the one in this package."""
+    from runtime.bundle.default import default_bundle
+    from runtime.bundle.manifest import Bundle
+    from runtime.host.cpu import available_cpus
+    from runtime.inference.backends import open_validated
+
     path = bundle or default_bundle()
     opened = Bundle.open(path)
-    kernel = open_proven(opened, threads=available_cpus()).kernel
+    kernel = open_validated(opened, threads=available_cpus()).kernel
     manifest = opened.manifest
     scores = manifest.metrics.int8
     click.echo(

@@ -1,1 +1,1 @@
-"""The HTTP face of the runtime."""
+"""HTTP API of the appliance: Litestar routes, middleware, OpenAPI document."""

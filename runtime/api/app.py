@@ -1,39 +1,41 @@
-"""The Litestar app: routes, refusals, documents, metrics."""
+"""ASGI application: fast path and middleware around the Litestar routes, exception handler, OpenAPI, lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
 
 from litestar import Litestar, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
-from runtime.admission import Overloaded
-from runtime.api import connection, docs, health, models
+from runtime.api import health, models, request_state
+from runtime.api.body_limits import BodyLimits
 from runtime.api.explain import explain
 from runtime.api.fast_path import FastPath
 from runtime.api.feedback import feedback
-from runtime.api.guard import Guard, Patience
-from runtime.api.keys import may_predict
-from runtime.api.observe import ObserveRequests
+from runtime.api.middleware import RequestMiddleware
+from runtime.api.openapi import pages as docs
 from runtime.api.predict import predict, predict_batch
-from runtime.api.problems import apologise, forget, refuse_for_now, refuse_image, refuse_request
+from runtime.api.problems import handle_exception
+from runtime.api.request_metrics import RequestMetricsMiddleware
+from runtime.api.security.browser_guard import BrowserGuard
+from runtime.api.security.guards import may_predict
+from runtime.api.security.key_check import KeyCheck
 from runtime.api.v2 import routes as v2
-from runtime.appliance import Appliance
-from runtime.batcher import ClientGone
-from runtime.beside import Beside
-from runtime.image import ImageError
-from runtime.memory import return_free_memory
+from runtime.host.memory import return_free_memory
+from runtime.serving.appliance import Appliance
+from runtime.serving.comparison import ComparisonModel
+from runtime.serving.http.early_answer import close_if_early
 
 
 @get("/", include_in_schema=False)
 async def home() -> Redirect:
-    """Show a person who opens the appliance in a browser what it can do."""
+    """Redirect a browser to the API's documentation."""
     return Redirect(docs.PATH)
 
 
@@ -41,27 +43,29 @@ class App:
     """The HTTP interface of an appliance, as an ASGI app; its lifespan starts and stops the appliance."""
 
     def __init__(self, appliance: Appliance) -> None:
-        """Nothing runs before the lifespan begins."""
+        """Build the routes; nothing runs before the lifespan begins."""
         self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
-        self._routes = _routes(appliance)
-        patience = Patience(metrics, settings.upload_patience_s)
-        self._outermost = FastPath(ObserveRequests(Guard(self._routes, patience), metrics), appliance, patience)
+        key_check = KeyCheck(settings, metrics)
+        self._routes = _routes(appliance, key_check)
+        bodies = BodyLimits(metrics, appliance.engine.uploads, settings)
+        guarded = RequestMiddleware(BrowserGuard(self._routes, settings, metrics), bodies)
+        self._outermost = FastPath(RequestMetricsMiddleware(guarded, metrics), appliance, bodies, key_check)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection."""
-        connection.remember(scope, receive)
+        """ASGI: serve one request or websocket."""
+        request_state.attach_connection(scope, receive)
         try:
-            await self._outermost(scope, receive, send)
+            await self._outermost(scope, receive, close_if_early(cast("dict[str, Any]", scope), receive, send))
         finally:
-            connection.forget(scope)
+            request_state.detach_connection(scope)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """The lifespan, for a process that serves other apps beside this one."""
         return self._routes.lifespan()
 
 
-def _routes(appliance: Appliance) -> Litestar:
+def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -70,7 +74,7 @@ def _routes(appliance: Appliance) -> Litestar:
         yield
         await asyncio.get_running_loop().run_in_executor(None, appliance.stop)
 
-    # Litestar copies the handler for every guard that it asks: where there are no keys, none is asked.
+    # Litestar copies the handler for each guard it calls: without API keys there is no guard.
     guards = [may_predict] if appliance.settings.api_keys else []
     return Litestar(
         route_handlers=[
@@ -86,14 +90,15 @@ def _routes(appliance: Appliance) -> Litestar:
             docs.asset,
         ],
         dependencies={name: _constant(value) for name, value in _dependencies(appliance).items()},
-        state=State({"engine": appliance.engine, "metrics": appliance.metrics, "settings": appliance.settings}),
-        exception_handlers={
-            ImageError: refuse_image,
-            Overloaded: refuse_for_now,
-            ClientGone: forget,
-            HTTPException: refuse_request,
-            Exception: apologise,
-        },
+        state=State(
+            {
+                "engine": appliance.engine,
+                "metrics": appliance.metrics,
+                "settings": appliance.settings,
+                "key_check": key_check,
+            }
+        ),
+        exception_handlers={Exception: handle_exception},
         lifespan=[lifespan],
         openapi_config=docs.openapi_config(appliance.release),
         request_max_body_size=appliance.settings.max_upload_bytes,
@@ -102,13 +107,13 @@ def _routes(appliance: Appliance) -> Litestar:
 
 
 def _dependencies(appliance: Appliance) -> dict[str, object]:
-    """What handlers may ask for by name."""
+    """Dependency injection: what route handlers take by parameter name."""
     return {
         "appliance": appliance,
-        "beside": Beside(appliance.engine, appliance.follower, appliance.settings),
+        "comparison": ComparisonModel(appliance.engine, appliance.reloader, appliance.settings),
         "engine": appliance.engine,
         "feedback": appliance.feedback,
-        "follower": appliance.follower,
+        "reloader": appliance.reloader,
         "metrics": appliance.metrics,
         "settings": appliance.settings,
     }

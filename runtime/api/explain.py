@@ -1,4 +1,4 @@
-"""POST /explain: where in the photo the evidence lies."""
+"""POST /explain: class-activation map (heat map) of a photo."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from litestar.openapi.datastructures import ResponseSpec
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.answers import Answer
-from runtime.api.connection import has_left
-from runtime.api.operations import PhotoOperation
+from runtime.api.client import client_name
+from runtime.api.heatmap import LONGEST_SIDE, evidence, heat_layer, over, png
+from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
+from runtime.api.request_state import has_left
 from runtime.api.upload import photo_of, settings_of
-from runtime.engine import Engine
-from runtime.heat import LONGEST_SIDE, evidence, heat_layer, over, png
-from runtime.image import preview
+from runtime.image import PhotoLimits, preview
+from runtime.inference.predictions import Answer
+from runtime.serving.engine import Engine
 
 UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
 _SHOWN = "In numbers; as image/png, the picture alone"
@@ -53,21 +54,22 @@ async def explain(
     With `Accept: image/png` the answer is a picture: the photo under its heat (`layer=blend`), or the transparent heat
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
     """
-    async with photo_of(request, engine) as photo:
-        model, answer, activation_map = await engine.explain(photo, partial(has_left, request.scope))
-        explained = label or answer.label
-        if explained not in model.manifest.labels:
-            raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
-        strength = evidence(activation_map[model.manifest.labels.index(explained)])
-        if "image/png" not in request.headers.get("accept", ""):
-            rows = [[round(value, 4) for value in row] for row in strength.tolist()]
-            return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
-        picture = await engine.work(partial(_draw, photo, strength, layer, settings_of(request).max_pixels))
+    photo = await photo_of(request, engine)
+    model, answer, activation_map = await engine.explain(photo, partial(has_left, request.scope), client_name(request))
+    explained = label or answer.label
+    if explained not in model.manifest.labels:
+        raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
+    strength = evidence(activation_map[model.manifest.labels.index(explained)])
+    if "image/png" not in request.headers.get("accept", ""):
+        rows = [[round(value, 4) for value in row] for row in strength.tolist()]
+        return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
+    job = partial(_draw, photo, strength, layer, settings_of(request).photo_limits)
+    picture = await engine.work(job, await engine.cost_of(photo), client_name(request))
     return Response(picture, media_type="image/png", headers={"x-label": answer.label, "x-explained": explained})
 
 
-def _draw(photo: bytes, strength: NDArray[np.float32], layer: Literal["blend", "heat"], max_pixels: int) -> bytes:
-    seen = Image.fromarray(preview(photo, LONGEST_SIDE, max_pixels=max_pixels))
+def _draw(photo: bytes, strength: NDArray[np.float32], layer: Literal["blend", "heat"], limits: PhotoLimits) -> bytes:
+    seen = Image.fromarray(preview(photo, LONGEST_SIDE, limits=limits))
     return png(heat_layer(strength, seen.size) if layer == "heat" else over(seen, strength))
 
 

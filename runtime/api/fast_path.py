@@ -1,9 +1,10 @@
-"""`POST /predict` with a photo as the body, without a framework: it is what this appliance is there for.
+"""ASGI fast path: a plain `POST /predict` is answered without the web framework.
 
-Litestar's routing, request and response, and the layers around it, cost such a request as much as half a small
-inference (`benchmarks/NOTES.md`). What is less plain goes their way: a form, a body of unknown length, a request
-without a key. So does what this path refuses: their route is told why, and says so as it says all else. Only who comes
-in vain, because there is too much to do, is told so here: by the thousand a second it must cost next to nothing.
+Litestar's routing, request and response, and the middleware, cost such a request as much as half a small inference
+(`benchmarks/NOTES.md`). A request is plain if its body is the photo, its length is known, its API key, if one is
+required, was valid before, and no browser sends it for a page. All others, multipart and chunked ones among them, fall
+through to the Litestar route. An error, load shedding (503) included, is answered here by the same `error_response`
+that Litestar's exception handler uses.
 """
 
 from __future__ import annotations
@@ -17,37 +18,48 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from runtime.admission import Overloaded
-from runtime.answers import Answer
-from runtime.api.connection import Met, has_left, pass_on
-from runtime.api.guard import OF_DATA, Patience, identity_header
+from runtime.api.body_limits import BodyLimits
+from runtime.api.client import client_of
 from runtime.api.json import json_headers
-from runtime.api.keys import is_among, predicting_keys
+from runtime.api.middleware import OF_DATA, Headers, identity_header
 from runtime.api.predict import PATH
-from runtime.api.problems import Problem, turn_away
+from runtime.api.problems import Problem, error_response
+from runtime.api.request_state import has_left
+from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
+from runtime.api.security.key_check import KeyCheck
+from runtime.api.security.keys import predicting_keys
 from runtime.api.upload import is_photo
-from runtime.appliance import Appliance
-from runtime.batcher import ClientGone
+from runtime.host.logs import request_id
+from runtime.inference.predictions import Answer
+from runtime.serving.appliance import Appliance
+from runtime.serving.scheduling.batcher import ClientGone
 
 LONE_AFTER_S = 0.05  # many times what several busy clients leave between two of their requests
 
 
 class FastPath:
-    """An ASGI layer around `app`, whose route for PATH begins with `connection.refuse_if_met`."""
+    """ASGI middleware that answers plain requests for PATH and passes all others on to `app`."""
 
-    def __init__(self, app: ASGIApp, appliance: Appliance, patience: Patience) -> None:
-        """Answer by the engine of `appliance`; uploads are waited for with `patience`."""
+    def __init__(
+        self, app: ASGIApp, appliance: Appliance, bodies: BodyLimits, key_check: KeyCheck | None = None
+    ) -> None:
+        """Classify with the engine of `appliance`; `bodies` limits the uploads.
+
+        Without `key_check` every request that needs a key is passed on.
+        """
         self._app = app
-        self._patience = patience
+        self._bodies = bodies
         self._engine = appliance.engine
         self._metrics = appliance.metrics
-        self._most_bytes = appliance.settings.max_upload_bytes
+        self._settings = appliance.settings
+        self._max_bytes = appliance.settings.max_upload_bytes
         self._keys = predicting_keys(appliance.settings)
+        self._key_check = key_check
         self._client: object = None
         self._client_since = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a plain request, and pass any other on."""
+        """ASGI: answer a plain request, pass any other on."""
         if scope["type"] != ScopeType.HTTP or scope["path"] != PATH or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
@@ -55,46 +67,61 @@ class FastPath:
         lone = self._is_lone(scope.get("client"), began)
         given = list(scope["headers"])
         headers = dict(given)
-        answer: Answer | Problem | None = None
-        status, more = 200, []
-        if len(headers) == len(given) and self._is_plain(headers):
-            try:
-                answer = await self._answer(scope, receive, int(headers[b"content-length"]), lone=lone)
-            except Overloaded as refusal:
-                answer, retry_after = turn_away(refusal, self._metrics)
-                status, more = answer.status_code, [(b"retry-after", retry_after.encode())]
-            except Exception as refusal:
-                pass_on(scope, Met(refusal, began))
-        if answer is None:
+        if len(headers) != len(given) or not self._is_plain(scope, headers):
             await self._app(scope, receive, send)
             return
+        identity = identity_header(headers)
+        answer: Answer | Problem
+        status = 200
+        more: Headers = []
+        try:
+            answer = await self._answer(scope, receive, lone=lone)
+        except Exception as error:
+            answer, more = self._problem(error, identity)
+            status = answer.status_code
         body = msgspec.json.encode(answer)
-        head = [*json_headers(body), *more, *OF_DATA, identity_header(headers)]
+        head = [*more, *json_headers(body), *OF_DATA, identity]
         seconds = time.perf_counter() - began
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body, "more_body": False})
         asyncio.get_running_loop().call_soon(self._metrics.count_request, PATH, "POST", status, seconds)
 
     def _is_lone(self, client: object, now: float) -> bool:
-        """Whether no connection but this one has lately sent a photo; `now` is in seconds."""
+        """Whether no other connection has sent a photo for a while; `now` is in seconds."""
         if client is None or client != self._client:
             self._client, self._client_since = client, now
         return now - self._client_since > LONE_AFTER_S
 
-    def _is_plain(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether these are the headers of a photo that will be accepted as far as they can tell."""
+    def _is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the body is a photo of a known and accepted length, from a client that may predict."""
+        if ORIGIN in headers or FETCH_SITE in headers:  # a browser, which the middleware judges
+            return False
         length = b"" if b"transfer-encoding" in headers else headers.get(b"content-length", b"")
-        fits = length.isdigit() and int(length) <= self._most_bytes and is_photo(_text(headers, b"content-type"))
-        return fits and (not self._keys or self._brings_a_key(headers))
+        fits = length.isdigit() and int(length) <= self._max_bytes and is_photo(_text(headers, b"content-type"))
+        return fits and (not self._keys or self._has_proven_key(scope, headers))
 
-    def _brings_a_key(self, headers: Mapping[bytes, bytes]) -> bool:
-        return is_among(self._keys, _text(headers, b"x-api-key"), _text(headers, b"authorization"))
+    def _has_proven_key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        if self._key_check is None:
+            return False
+        given = _text(headers, b"x-api-key"), _text(headers, b"authorization")
+        return self._key_check.is_proven(self._keys, scope, *given)
 
-    async def _answer(self, scope: Scope, receive: Receive, size_bytes: int, *, lone: bool) -> Answer:
-        with self._metrics.in_flight(), self._engine.line.holding(size_bytes):
-            photo = await self._read(self._patience.with_upload(scope, receive))
+    async def _answer(self, scope: Scope, receive: Receive, *, lone: bool) -> Answer:
+        with self._metrics.in_flight(), self._bodies.reading(scope, receive) as bounded:
+            self._engine.admission.check_wait()
+            photo = await self._read(bounded)
             here = self._engine.answer_here(photo) if lone else None
-            return here or await self._engine.answer(photo, partial(has_left, scope))
+            client = partial(client_of, scope, self._settings.trusted_proxies)
+            return here or await self._engine.answer(photo, partial(has_left, scope), client)
+
+    def _problem(self, error: Exception, identity: tuple[bytes, bytes]) -> tuple[Problem, Headers]:
+        """The body of an error response, and its additional headers."""
+        token = request_id.set(identity[1].decode())  # if it is logged, then with the ID of its request
+        try:
+            problem, headers = error_response(error, "POST", PATH, self._metrics, self._settings)
+        finally:
+            request_id.reset(token)
+        return problem, [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def _read(self, receive: Receive) -> bytes:
         began = time.perf_counter()

@@ -1,77 +1,101 @@
-"""POST /feedback: a photo with its right label, for the next training."""
+"""POST /feedback: a corrected photo for the next training; rate limits are answered with 429 or 503."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from litestar import Request, post
 from litestar.datastructures import UploadFile
 from litestar.exceptions import ClientException, HTTPException, NotFoundException
 
-from runtime.api.operations import FeedbackOperation
+from runtime.api.client import client_of
+from runtime.api.openapi.operations import FeedbackOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
-from runtime.api.upload import FIELD, promised_bytes, read_form
-from runtime.engine import Engine
-from runtime.feedback import Feedback, Receipt, SpoolFull
-from runtime.image import decode, open_image
-from runtime.settings import Settings
+from runtime.api.upload import FIELD, read_form
+from runtime.image import decode, inspect
+from runtime.serving.engine import Engine
+from runtime.serving.feedback import ClientLimit, Feedback, FeedbackFull, NotKept, Receipt, SpoolFailed
+from runtime.serving.settings import Settings
 
 _HOW = f"send the photo as the multipart field `{FIELD}` and its right label as the field `label`"
 MAX_TEXT = 100
+_STATUS: Mapping[type[NotKept], HTTPStatus] = {
+    FeedbackFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    ClientLimit: HTTPStatus.TOO_MANY_REQUESTS,
+    SpoolFailed: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+T = TypeVar("T")
+
+
+class _Sent(NamedTuple):
+    """What a form says."""
+
+    photo: bytes
+    label: str
+    predicted: str | None
+    version: str | None
 
 
 @post(
     "/feedback",
     status_code=HTTPStatus.ACCEPTED,
     operation_class=FeedbackOperation,
-    responses=REFUSALS | documented(HTTPStatus.NOT_FOUND),
+    responses=REFUSALS | documented(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS),
     tags=["Predict"],
     summary="Keep a photo with its right label for the next training",
 )
 async def feedback(
     request: Request[Any, Any, Any], engine: Engine, settings: Settings, feedback: Feedback | None
 ) -> Receipt:
-    """Keep a photo with its right label; it is never lost, but kept on this host while the store is away."""
+    """Keep a photo with its right label; it is spooled on this host while the store is unreachable."""
     if feedback is None:
         raise HTTPException(
             "this appliance keeps no photos; its operator can set DANDELION_DATA",
             status_code=HTTPStatus.SERVICE_UNAVAILABLE,
         )
-    with engine.line.holding(promised_bytes(request)):
-        form = await read_form(request, _HOW)
-        field, label = form.get(FIELD), form.get("label")
-        if not isinstance(field, UploadFile) or not isinstance(label, str):
-            raise ClientException(f"the form lacks the photo or the label; {_HOW}")
-        labels = engine.manifest.labels
-        if label not in labels:
-            detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(labels)}"
-            raise NotFoundException(detail)
-        photo = await field.read()
-        format_ = await engine.work(partial(_checked_format, photo, engine, settings))
-        keep = partial(
-            feedback.keep,
-            photo,
-            format_,
-            label,
-            predicted=_text(form.get("predicted")),
-            version=_text(form.get("version")),
-        )
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, keep)
-        except SpoolFull as error:
-            raise HTTPException(
-                str(error), status_code=HTTPStatus.SERVICE_UNAVAILABLE, headers={"retry-after": "60"}
-            ) from error
+    engine.admission.check_wait()
+    sent = await _read(request, engine.manifest.labels)
+    client = client_of(request.scope, settings.trusted_proxies) or ""
+    room = await _run_blocking(partial(feedback.reserve, *sent, client=client))
+    try:
+        job = partial(_checked_format, sent.photo, engine, settings)
+        format_ = await engine.work(job, await engine.cost_of(sent.photo), lambda: client)
+        return await _run_blocking(partial(feedback.keep, room, sent.photo, format_))
+    finally:
+        feedback.release(room)
+
+
+async def _read(request: Request[Any, Any, Any], labels: Sequence[str]) -> _Sent:
+    """All of the form, before any limit is asked: whether a photo is there already is seen by its content alone."""
+    form = await read_form(request, _HOW)
+    field, label = form.get(FIELD), form.get("label")
+    if not isinstance(field, UploadFile) or not isinstance(label, str):
+        raise ClientException(f"the form lacks the photo or the label; {_HOW}")
+    if label not in labels:
+        detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(labels)}"
+        raise NotFoundException(detail)
+    return _Sent(await field.read(), label, _text(form.get("predicted")), _text(form.get("version")))
+
+
+async def _run_blocking(job: Callable[[], T]) -> T:
+    """Run a blocking store call in a thread. Raises HTTPException 429 or 503 if the photo is not kept."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, job)
+    except NotKept as error:
+        headers = {"retry-after": str(error.retry_after_s)}
+        raise HTTPException(str(error), status_code=_STATUS[type(error)], headers=headers) from error
 
 
 def _checked_format(photo: bytes, engine: Engine, settings: Settings) -> str:
     """The format of a photo that decodes: a broken one would teach nothing."""
-    decode(photo, engine.manifest.input, max_pixels=settings.max_pixels)
-    return open_image(photo, max_pixels=settings.max_pixels).format or "photo"
+    decode(photo, engine.manifest.input, limits=settings.photo_limits)
+    return inspect(photo).image.format or "photo"
 
 
 def _text(value: Any) -> str | None:

@@ -1,31 +1,64 @@
-"""How the appliance is, and which model it serves."""
+"""Health checks (liveness, readiness), the active model, and Prometheus metrics."""
 
 from __future__ import annotations
 
 import time
-from typing import Literal
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Literal
 
 import msgspec
-from litestar import HttpMethod, Response, get, route
+from litestar import HttpMethod, Request, Response, get, route
 from litestar.exceptions import ServiceUnavailableException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.answers import ModelName
-from runtime.appliance import Appliance
-from runtime.bundle import Manifest
-from runtime.engine import Engine
-from runtime.metrics import Metrics
+from runtime.api.problems import documented
+from runtime.api.security.guards import may_predict, may_see_details
+from runtime.bundle.manifest import Manifest
+from runtime.image import accepted_megapixels
+from runtime.inference.predictions import ModelName
+from runtime.serving.appliance import Appliance
+from runtime.serving.engine import Engine
+from runtime.serving.metrics import Metrics
+from runtime.serving.reloader import Reloader
+
+HIDDEN = "send an API key to see why it is degraded"
 
 _READ: list[HttpMethod] = [HttpMethod.GET, HttpMethod.HEAD]
 
 
+class Following(msgspec.Struct, frozen=True):
+    """The store of models: whether it could be reached, and when it was last read as a whole, in UTC."""
+
+    reachable: bool
+    last_look: datetime | None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The largest photos in force, in megapixels by kind, and the memory for decoding that they follow from, in bytes.
+
+    `memory_bytes` is what the process may take, of which that is a share; null if a setting says it.
+    """
+
+    megapixels: dict[str, float]
+    decoding_bytes: int
+    memory_bytes: int | None
+
+
 class Health(msgspec.Struct, frozen=True):
-    """`GET /health`: for people and dashboards. `reasons` say why it is degraded: it answers all the same."""
+    """`GET /health`: for people and dashboards. `reasons` say why it is degraded: it answers all the same.
+
+    Where API keys are set, they are told only to clients that send one: they name paths and endpoints.
+
+    `following` is null if no store is followed.
+    """
 
     status: Literal["ok", "degraded", "stopping"]
     model: ModelName
     reasons: list[str]
     uptime_s: float
+    following: Following | None
+    limits: Limits
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -56,32 +89,61 @@ class Probe(msgspec.Struct, frozen=True):
     status: Literal["live", "ready"]
 
 
-@route("/health", http_method=_READ, summary="How the appliance is, and with which model", tags=["Health"])
-async def health(appliance: Appliance) -> Health:
-    """Say how the appliance is: it answers while it is degraded, too."""
+@route("/health", http_method=_READ, summary="Health status and active model", tags=["Health"])
+async def health(request: Request[Any, Any, Any], appliance: Appliance) -> Health:
+    """Health status; a degraded appliance answers with 200, too."""
     reasons = appliance.troubles()
+    if reasons and not may_see_details(request):
+        reasons = [HIDDEN]
     status: Literal["ok", "degraded", "stopping"] = "degraded" if reasons else "ok"
     uptime_s = round(time.monotonic() - appliance.began, 1)
-    return Health("stopping" if appliance.stopping else status, appliance.engine.model.name, reasons, uptime_s)
+    return Health(
+        "stopping" if appliance.stopping else status,
+        appliance.engine.model.name,
+        reasons,
+        uptime_s,
+        _following(appliance.reloader),
+        _limits(appliance),
+    )
+
+
+def _limits(appliance: Appliance) -> Limits:
+    limits = appliance.settings.photo_limits
+    megapixels = accepted_megapixels(limits, appliance.engine.manifest.input)
+    return Limits(megapixels, limits.decoding_bytes, limits.memory_bytes)
+
+
+def _following(reloader: Reloader | None) -> Following | None:
+    if reloader is None:
+        return None
+    status = reloader.status
+    looked_at = None if status.looked_at is None else datetime.fromtimestamp(int(status.looked_at), UTC)
+    return Following(status.reachable, looked_at)
 
 
 @route("/health/live", http_method=_READ, summary="Is the process alive?", tags=["Health"])
 async def live() -> Probe:
-    """Liveness: the process answers; restart it where it does not."""
+    """Liveness: the process answers; restart it if it does not."""
     return Probe("live")
 
 
 @route("/health/ready", http_method=_READ, summary="Is it ready for traffic?", tags=["Health"])
 async def ready(appliance: Appliance) -> Probe:
-    """Readiness: a model is loaded, proven and warm; send traffic. While it stops, 503."""
+    """Readiness: a model is loaded, validated and warmed up; send traffic. During graceful shutdown, 503."""
     if appliance.stopping:
         raise ServiceUnavailableException("the appliance is stopping; ask another one")
     return Probe("ready")
 
 
-@get("/model", summary="The model that serves", tags=["Model"])
+@get(
+    "/model",
+    guards=[may_predict],
+    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
+    summary="The active model",
+    tags=["Model"],
+)
 async def model(engine: Engine) -> ModelDescription:
-    """Describe the model that serves: how it is computed here, how it was made and how good it is."""
+    """Describe the active model: backend, provenance and validation metrics."""
     model = engine.model
     kernel = model.kernel
     serving = Serving(kernel.precision, kernel.kernel, round(kernel.deviation, 6), model.threshold, model.source)
@@ -91,5 +153,5 @@ async def model(engine: Engine) -> ModelDescription:
 @get("/metrics", summary="Prometheus metrics", tags=["Health"], media_type="text/plain")
 async def metrics(metrics: Metrics, engine: Engine) -> Response[bytes]:
     """Prometheus metrics in text format."""
-    metrics.refresh(waiting=engine.line.waiting)
+    metrics.refresh(waiting=engine.waiting)
     return Response(generate_latest(metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -1,72 +1,76 @@
-"""The versions that could serve, and an operator's word on which does."""
+"""Model registry API: list versions; admin actions: load, pin, roll back; side-by-side comparison."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
-from litestar import Request, Router, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.exceptions import HTTPException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.openapi.datastructures import ResponseSpec
 
-from runtime.answers import Answer
-from runtime.api.keys import may_administer, may_predict
-from runtime.api.operations import PhotoOperation
+from runtime.api.client import client_name
+from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.predict import REFUSALS as PHOTO_REFUSALS
-from runtime.api.problems import documented
+from runtime.api.problems import Problem, documented
+from runtime.api.security.guards import may_administer, may_predict
 from runtime.api.upload import photo_of
-from runtime.beside import Beside
-from runtime.bundle import MANIFEST, BundleError, Manifest, read_manifest
-from runtime.engine import Engine
-from runtime.follower import Follower, UnknownVersion
-from runtime.models.cache import Cache
-from runtime.models.catalogue import Catalogue
+from runtime.bundle.manifest import MANIFEST, BundleError, read_manifest
+from runtime.errors import Refusal
+from runtime.host.deadline import in_daemon_thread
+from runtime.inference.predictions import Answer
+from runtime.names import Version
+from runtime.registry.cache import Cache
+from runtime.registry.summary import NEWEST, Summary, summary_of
+from runtime.serving.comparison import ComparisonModel
+from runtime.serving.engine import Engine
+from runtime.serving.reloader import Reloader, UnknownVersion
 from runtime.store import StoreError
 
-T = TypeVar("T")
+MAX_PIN_BYTES = 4096  # of JSON that names a version
+ANSWER_S = 10.0  # a change that takes longer goes on, and is answered with 202
 
-NEWEST = 50  # versions that are described: each costs a look into the store, once
+Status = Literal["serving", "available", "trying", "refused"]
+
+log = logging.getLogger(__name__)
 
 REFUSALS = documented(
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 
 
 class StoreState(msgspec.Struct, frozen=True):
-    """Whether the store could be reached last time, and else why not."""
+    """Whether the last poll reached the store, and its error if not."""
 
     reachable: bool
     detail: str
 
 
-class VersionDescription(msgspec.Struct, frozen=True):
-    """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32."""
+class VersionDescription(Summary, frozen=True):
+    """One version and its status here; `trying` means that it is being validated in a child process."""
 
-    version: str
-    created: str
-    accuracy: float
-    f1: float
-    agreement: float
-    accuracy_loss: float
-    size_bytes: int
-    image_size: int
-    dataset_sha256: str
-    mlflow_run: str | None
     cached: bool
-    status: Literal["serving", "available", "refused"]
+    status: Status
     reason: str | None
 
 
 class Models(msgspec.Struct, frozen=True):
-    """All versions, oldest first. `latest` is what the store points at, `source` where it is."""
+    """All versions, oldest first. `latest` is what the store points at, `source` where it is.
+
+    Versions that are in the store alone are those of the last look at it, which this request waits for no other of.
+    """
 
     source: str | None
     serving: str
@@ -77,34 +81,61 @@ class Models(msgspec.Struct, frozen=True):
     versions: list[VersionDescription]
 
 
+CHANGES = REFUSALS | {
+    int(HTTPStatus.ACCEPTED): ResponseSpec(Models, description="Validation is running", generate_examples=False)
+}
+
+
 class Pin(msgspec.Struct, frozen=True):
     """The version to serve and no other, or null to follow the store again."""
 
-    version: str | None
+    version: Version | None
 
 
-@get("/", summary="The versions that could serve", tags=["Model"])
-async def list_models(engine: Engine, follower: Follower | None) -> Models:
+def _refuse_pin(_: Request[Any, Any, Any], __: RequestEntityTooLarge) -> Response[Problem]:
+    problem = Problem(
+        int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        f'the request is larger than the {MAX_PIN_BYTES} bytes accepted; send {{"version": "…"}}',
+    )
+    return Response(problem, status_code=problem.status_code, media_type="application/json")
+
+
+@get(
+    "/",
+    guards=[may_predict],
+    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
+    summary="Model versions",
+    tags=["Model"],
+)
+async def list_models(engine: Engine, reloader: Reloader | None) -> Models:
     """List the versions in the store and on this host, and say which one serves."""
-    return await _in_thread(partial(_describe, engine, follower))
+    return await in_daemon_thread(partial(_describe, engine, reloader))
 
 
-@post("/{version:str}/load", status_code=200, guards=[may_administer], responses=REFUSALS, tags=["Model"])
-async def load_model(version: str, engine: Engine, follower: Follower | None) -> Models:
+@post("/{version:str}/load", status_code=200, guards=[may_administer], responses=CHANGES, tags=["Model"])
+async def load_model(version: Version, engine: Engine, reloader: Reloader | None) -> Response[Models]:
     """Serve a version now, until the store points at another one."""
-    return await _change(engine, follower, lambda follower: follower.load(version))
+    return await _change(engine, reloader, lambda reloader: reloader.load(version))
 
 
-@post("/pin", status_code=200, guards=[may_administer], responses=REFUSALS, tags=["Model"])
-async def pin_model(data: Pin, engine: Engine, follower: Follower | None) -> Models:
+@post(
+    "/pin",
+    status_code=200,
+    guards=[may_administer],
+    responses=CHANGES,
+    tags=["Model"],
+    request_max_body_size=MAX_PIN_BYTES,
+    exception_handlers={RequestEntityTooLarge: _refuse_pin},
+)
+async def pin_model(data: Pin, engine: Engine, reloader: Reloader | None) -> Response[Models]:
     """Serve one version whatever the store points at, or follow the store again."""
-    return await _change(engine, follower, lambda follower: follower.pin(data.version))
+    return await _change(engine, reloader, lambda reloader: reloader.pin(data.version))
 
 
-@post("/rollback", status_code=200, guards=[may_administer], responses=REFUSALS, tags=["Model"])
-async def roll_back_model(engine: Engine, follower: Follower | None) -> Models:
-    """Serve the version that served before this one, and pin it."""
-    return await _change(engine, follower, Follower.roll_back)
+@post("/rollback", status_code=200, guards=[may_administer], responses=CHANGES, tags=["Model"])
+async def roll_back_model(engine: Engine, reloader: Reloader | None) -> Response[Models]:
+    """Roll back to the previous version, and pin it."""
+    return await _change(engine, reloader, Reloader.roll_back)
 
 
 @post(
@@ -114,27 +145,43 @@ async def roll_back_model(engine: Engine, follower: Follower | None) -> Models:
     operation_class=PhotoOperation,
     responses=PHOTO_REFUSALS | documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     tags=["Model"],
-    summary="Ask any version about one photo",
+    summary="Classify one photo by any version (side-by-side comparison)",
 )
-async def predict_by(version: str, request: Request[Any, Any, Any], engine: Engine, beside: Beside) -> Answer:
-    """Classify one photo by a version that need not serve: it is loaded beside the one that does, for a minute."""
-    async with photo_of(request, engine) as photo:
-        with _refusing():
-            return await beside.answer(version, photo)
+async def predict_by(
+    version: Version, request: Request[Any, Any, Any], engine: Engine, comparison: ComparisonModel
+) -> Answer:
+    """Classify one photo by any version, for side-by-side comparison; it stays loaded for a minute."""
+    photo = await photo_of(request, engine)
+    with _refusing():
+        return await comparison.answer(version, photo, client_name(request))
 
 
 router = Router("/models", route_handlers=[list_models, load_model, pin_model, roll_back_model, predict_by])
 
 
-async def _change(engine: Engine, follower: Follower | None, change: Callable[[Follower], None]) -> Models:
-    if follower is None:
+async def _change(engine: Engine, reloader: Reloader | None, change: Callable[[Reloader], None]) -> Response[Models]:
+    """Answer when the change is made, or with 202 after ANSWER_S: what is on trial then serves when it has passed."""
+    if reloader is None:
         raise HTTPException(
             "this appliance serves one bundle and follows no models; set DANDELION_MODELS",
             status_code=HTTPStatus.CONFLICT,
         )
+    making = asyncio.ensure_future(in_daemon_thread(partial(change, reloader)))
+    status = HTTPStatus.OK
     with _refusing():
-        await _in_thread(partial(change, follower))
-    return await _in_thread(partial(_describe, engine, follower))
+        done, _ = await asyncio.wait([making], timeout=ANSWER_S)
+        if done:
+            making.result()
+        else:
+            making.add_done_callback(_report)
+            status = HTTPStatus.ACCEPTED
+    return Response(await in_daemon_thread(partial(_describe, engine, reloader)), status_code=status)
+
+
+def _report(made: asyncio.Future[None]) -> None:
+    """Log the result of a change whose request was answered with 202."""
+    if not made.cancelled() and (error := made.exception()):
+        log.warning("%s", error, exc_info=None if isinstance(error, Refusal) else error)
 
 
 @contextmanager
@@ -150,21 +197,17 @@ def _refusing() -> Iterator[None]:
         raise HTTPException(str(error), status_code=HTTPStatus.SERVICE_UNAVAILABLE) from error
 
 
-async def _in_thread(job: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, job)
-
-
-def _describe(engine: Engine, follower: Follower | None) -> Models:
+def _describe(engine: Engine, reloader: Reloader | None) -> Models:
     serving = engine.manifest
-    if follower is None:
-        only = _description(serving, cached=True, serving=serving.version, reason=None)
+    if reloader is None:
+        only = _description(summary_of(serving), cached=True, status="serving", reason=None)
         nowhere = StoreState(reachable=False, detail="none is configured")
         return Models(None, serving.version, None, None, None, nowhere, [only])
-    state, status = follower.cache.state, follower.status
-    cached = set(follower.cache.versions())
-    manifests = {serving.version: serving} | _manifests(follower.catalogue, follower.cache, cached)
+    state, status, refused = reloader.cache.state, reloader.status, reloader.refused
+    cached = set(reloader.cache.versions())
+    found = reloader.known_versions() | _cached(reloader.cache, cached) | {serving.version: summary_of(serving)}
     return Models(
-        source=follower.catalogue.store.uri,
+        source=reloader.catalogue.store.uri,
         serving=serving.version,
         pinned=state.pinned,
         previous=state.previous,
@@ -172,50 +215,31 @@ def _describe(engine: Engine, follower: Follower | None) -> Models:
         store=StoreState(status.reachable, status.detail),
         versions=[
             _description(
-                manifests[version],
+                found[version],
                 cached=version in cached,
-                serving=serving.version,
-                reason=follower.refused.get(version),
+                status=_status(version, serving.version, reloader.validating, refused),
+                reason=refused.get(version),
             )
-            for version in sorted(manifests)[-NEWEST:]
+            for version in sorted(found)[-NEWEST:]
         ],
     )
 
 
-def _manifests(catalogue: Catalogue, cache: Cache, cached: set[str]) -> dict[str, Manifest]:
+def _cached(cache: Cache, versions: set[str]) -> dict[str, Summary]:
     found = {}
-    for version in cached:
+    for version in versions:
         with suppress(BundleError):  # what is here and broken is fetched again when it is asked for
-            found[version] = read_manifest(cache.folder_of(version) / MANIFEST)
-    with suppress(StoreError):  # the state of the store says why
-        for version in catalogue.versions()[-NEWEST:]:
-            if version not in found:
-                with suppress(BundleError):
-                    found[version] = _stored_manifest(catalogue, version)
+            found[version] = summary_of(read_manifest(cache.folder_of(version) / MANIFEST))
     return found
 
 
-@lru_cache(maxsize=4 * NEWEST)
-def _stored_manifest(catalogue: Catalogue, version: str) -> Manifest:
-    """A version never changes: one look is enough."""
-    return catalogue.manifest(version)[1]
+def _status(version: str, serving: str, trying: str | None, refused: Mapping[str, str]) -> Status:
+    if version == serving:
+        return "serving"
+    if version == trying:
+        return "trying"
+    return "refused" if version in refused else "available"
 
 
-def _description(manifest: Manifest, *, cached: bool, serving: str, reason: str | None) -> VersionDescription:
-    metrics = manifest.metrics
-    status: Literal["serving", "available", "refused"] = "refused" if reason else "available"
-    return VersionDescription(
-        version=manifest.version,
-        created=manifest.created,
-        accuracy=metrics.int8.accuracy,
-        f1=metrics.int8.f1,
-        agreement=metrics.agreement,
-        accuracy_loss=round(metrics.fp32.accuracy - metrics.int8.accuracy, 6),
-        size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
-        image_size=manifest.input.height,
-        dataset_sha256=manifest.dataset.sha256,
-        mlflow_run=manifest.mlflow_run,
-        cached=cached,
-        status="serving" if manifest.version == serving else status,
-        reason=reason,
-    )
+def _description(summary: Summary, *, cached: bool, status: Status, reason: str | None) -> VersionDescription:
+    return VersionDescription(**msgspec.structs.asdict(summary), cached=cached, status=status, reason=reason)

@@ -1,4 +1,4 @@
-"""POST /predict and /predict/batch."""
+"""POST /predict and /predict/batch: classify one photo or many."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import msgspec
 from litestar import Request, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from runtime.answers import Answer, ModelName, Prediction, Timings, milliseconds
-from runtime.api.connection import has_left, refuse_if_met
-from runtime.api.json import Json
-from runtime.api.operations import PhotoOperation, PhotosOperation
+from runtime.api.client import client_name
+from runtime.api.json import JsonResponse
+from runtime.api.openapi.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import IMAGE_STATUS, Problem, documented
+from runtime.api.request_state import has_left
 from runtime.api.upload import engine_of, photo_of, photos_of
-from runtime.engine import Engine
 from runtime.image import ImageError
+from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds
+from runtime.serving.engine import Engine
 
 PATH = "/predict"
 
@@ -64,12 +65,12 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     tags=["Predict"],
     summary="Classify one photo",
 )
-async def predict(request: Request[Any, Any, Any]) -> Json:
+async def predict(request: Request[Any, Any, Any]) -> JsonResponse:
     """Classify one photo."""
-    refuse_if_met(request.scope)
     engine = engine_of(request)
-    async with photo_of(request, engine) as photo:
-        return Json(await engine.answer(photo, partial(has_left, request.scope)))
+    photo = await photo_of(request, engine)
+    answer = await engine.answer(photo, partial(has_left, request.scope), client_name(request))
+    return JsonResponse(answer)
 
 
 @post(
@@ -83,9 +84,9 @@ async def predict(request: Request[Any, Any, Any]) -> Json:
 async def predict_batch(request: Request[Any, Any, Any], engine: Engine) -> BatchAnswer:
     """Classify many photos at once: each gets its own result or its own error."""
     began = time.perf_counter()
-    async with photos_of(request, engine) as photos:
-        batch = await engine.answer_many([photo.data for photo in photos])
-        results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
+    photos = await photos_of(request, engine)
+    batch = await engine.answer_many([photo.data for photo in photos], client_name(request))
+    results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
     total_ms = milliseconds(time.perf_counter() - began)
     return BatchAnswer(
         batch.model, results, Timings(milliseconds(batch.decode_s), milliseconds(batch.infer_s), total_ms)

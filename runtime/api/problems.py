@@ -1,33 +1,45 @@
-"""Every refusal has one shape, `{status_code, detail}`, and one sentence that says what to do."""
+"""Error responses: one JSON problem, `{status_code, detail}`, for each exception, counted and logged in one place."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
-from runtime.admission import Overloaded
-from runtime.batcher import ClientGone
+from runtime.errors import one_line
 from runtime.image import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
-from runtime.metrics import Metrics
+from runtime.names import plain
+from runtime.serving.metrics import Metrics
+from runtime.serving.scheduling.admission import Overloaded
+from runtime.serving.scheduling.batcher import ClientGone
+from runtime.serving.scheduling.scheduler import RequestTooCostly
+from runtime.serving.settings import Settings
 
+MAX_SHOWN = 100  # characters of a path in an answer
 CLIENT_CLOSED_REQUEST = 499  # nginx's, which has no name in HTTPStatus
 
 log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """The body of a refusal."""
+    """The body of an error response."""
 
     status_code: int
     detail: str
+
+
+class ErrorResponse(NamedTuple):
+    """An error response, for Litestar or the fast path to send; `headers` come on top of those of any JSON."""
+
+    problem: Problem
+    headers: Mapping[str, str]
 
 
 IMAGE_STATUS: Mapping[type[ImageError], int] = {
@@ -38,58 +50,62 @@ IMAGE_STATUS: Mapping[type[ImageError], int] = {
 
 
 def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
-    """The refusals of a route, for its OpenAPI description."""
+    """The error responses of a route, for its OpenAPI description."""
     return {
         int(status): ResponseSpec(Problem, description=status.phrase, generate_examples=False) for status in statuses
     }
 
 
-def refuse_image(_: Request[Any, Any, Any], error: ImageError) -> Response[Problem]:
-    """A photo that cannot be classified."""
-    return _respond(IMAGE_STATUS[type(error)], str(error))
+def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The exception handler of the Litestar app."""
+    state = request.app.state
+    problem, headers = error_response(error, request.method, request.url.path, state.metrics, state.settings)
+    return Response(problem, status_code=problem.status_code, media_type="application/json", headers=headers)
 
 
-def turn_away(error: Overloaded, metrics: Metrics) -> tuple[Problem, str]:
-    """What is said of a photo that would wait too long, and its Retry-After: nothing of it was computed."""
-    metrics.rejections.labels(error.reason).inc()
-    return Problem(int(HTTPStatus.SERVICE_UNAVAILABLE), str(error)), str(error.retry_after_s)
+def error_response(error: Exception, method: str, path: str, metrics: Metrics, settings: Settings) -> ErrorResponse:
+    """What a client is told of `error`, which `method` on `path` raised.
+
+    Load shedding and clients that went away are counted in `metrics`. A fault of ours is logged with its stack, of
+    which the client sees nothing.
+    """
+    match error:
+        case Overloaded():
+            metrics.rejections.labels(error.reason).inc()
+            retry_after = {"retry-after": str(error.retry_after_s)}
+            return _response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after)
+        case RequestTooCostly() | ImageTooLarge():
+            metrics.rejections.labels("pixels" if isinstance(error, ImageTooLarge) else "cost").inc()
+            return _response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+        case ImageError():
+            return _response(IMAGE_STATUS[type(error)], str(error))
+        case ClientGone():  # nobody reads this response, but the metrics have it
+            metrics.rejections.labels("client_gone").inc()
+            return _response(CLIENT_CLOSED_REQUEST, "the client went away")
+        case HTTPException():
+            return _http_response(error, path, settings.max_upload_bytes)
+    log.error("%s %r failed", method, path, exc_info=error)
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "the appliance failed; its log says why")
 
 
-def refuse_for_now(request: Request[Any, Any, Any], error: Overloaded) -> Response[Problem]:
-    """The same as an answer of the routes."""
-    problem, retry_after = turn_away(error, request.app.state.metrics)
-    response = _respond(problem.status_code, problem.detail)
-    response.headers["retry-after"] = retry_after
-    return response
-
-
-def forget(request: Request[Any, Any, Any], _: ClientGone) -> Response[Problem]:
-    """The client went away: nobody reads this answer, but the metrics have it."""
-    metrics: Metrics = request.app.state.metrics
-    metrics.rejections.labels("client_gone").inc()
-    return _respond(CLIENT_CLOSED_REQUEST, "the client went away")
-
-
-def refuse_request(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Anything else that the client can mend."""
-    detail = error.detail
+def _http_response(error: HTTPException, path: str, max_upload_bytes: int) -> ErrorResponse:
+    """What the client can mend: Litestar's own exceptions, and ours for the upload and the keys."""
+    detail, status = error.detail, error.status_code
+    if isinstance(error, ValidationException) and _is_of_path(error):
+        detail, status = f"there is no {path[:MAX_SHOWN]!r}", HTTPStatus.NOT_FOUND
+    elif isinstance(error.__cause__, msgspec.ValidationError):
+        detail = one_line(f"{detail}: {plain(error.__cause__)}")
     if isinstance(error, RequestEntityTooLarge):
-        limit = request.app.request_max_body_size
-        detail = f"the request is larger than the {_megabytes(limit)} accepted; send a smaller photo"
-    response = _respond(error.status_code, detail)
-    response.headers.update(error.headers or {})
-    return response
+        limit = f"{max_upload_bytes / 2**20:.0f} MiB"
+        detail = f"the request is larger than the {limit} accepted; send a smaller photo"
+    return _response(status, detail, error.headers)
 
 
-def apologise(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """A fault of ours: the stack goes to the log, not to the client."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, "the appliance failed; its log says why")
+def _is_of_path(error: ValidationException) -> bool:
+    """Whether a path parameter has no valid value: there is no such resource."""
+    faults = error.extra if isinstance(error.extra, list) else []
+    return any(isinstance(fault, dict) and fault.get("source") == "path" for fault in faults)
 
 
-def _megabytes(size: object) -> str:
-    return f"{size / 2**20:.0f} MiB" if isinstance(size, int) else "size"
-
-
-def _respond(status: int, detail: str) -> Response[Problem]:
-    return Response(Problem(int(status), detail), status_code=int(status), media_type="application/json")
+def _response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ErrorResponse:
+    return ErrorResponse(Problem(int(status), detail), headers or {})

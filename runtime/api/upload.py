@@ -1,10 +1,10 @@
-"""The photos in a request: multipart fields, or the raw body."""
+"""Uploads: read photos from multipart forms or raw bodies, after admission control."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from litestar import Request
@@ -12,10 +12,11 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.engine import Engine
+from runtime.api.form import read_parts
 from runtime.image import ACCEPTED
-from runtime.metrics import Metrics
-from runtime.settings import Settings
+from runtime.serving.engine import Engine
+from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
 
 FIELD = "file"
 FIELDS = ("files", FIELD)
@@ -32,35 +33,25 @@ class NamedPhoto(NamedTuple):
     data: bytes
 
 
-@asynccontextmanager
-async def photo_of(request: AnyRequest, engine: Engine) -> AsyncIterator[bytes]:
-    """The encoded photo of a request, for as long as it is held in memory.
+async def photo_of(request: AnyRequest, engine: Engine) -> bytes:
+    """The encoded photo of a request.
 
     Raises Overloaded before a byte of it is read, and HTTPException 400 or 415 with what to send instead.
     """
-    with engine.line.holding(promised_bytes(request)):
-        with _timed(request.app.state.metrics):
-            data = await _read_photo(request)
-        yield data
+    engine.admission.check_wait()
+    with _timed(request.app.state.metrics):
+        return await _read_photo(request)
 
 
-@asynccontextmanager
-async def photos_of(request: AnyRequest, engine: Engine) -> AsyncIterator[list[NamedPhoto]]:
-    """The photos of a form, for as long as they are held in memory; raises as `photo_of` does.
+async def photos_of(request: AnyRequest, engine: Engine) -> list[NamedPhoto]:
+    """The photos of a form; raises as `photo_of` does.
 
     More than the settings' `max_photos` are refused with 413.
     """
     most = settings_of(request).max_photos
-    with engine.line.holding(promised_bytes(request)):
-        with _timed(request.app.state.metrics):
-            photos = await _read_photos(request, most)
-        yield photos
-
-
-def promised_bytes(request: AnyRequest) -> int:
-    """What the request says of its size; one that does not say may be as large as any."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else settings_of(request).max_upload_bytes
+    engine.admission.check_wait()
+    with _timed(request.app.state.metrics):
+        return await _read_photos(request, most)
 
 
 def settings_of(request: AnyRequest) -> Settings:
@@ -118,9 +109,8 @@ async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
 async def read_form(request: AnyRequest, how: str) -> FormMultiDict:
     """The multipart form of a request; raises ClientException that ends with `how` to send one."""
     try:
-        return await request.form()
+        return await read_parts(request)
     except RequestEntityTooLarge:
         raise
-    except (ClientException, UnicodeDecodeError, LookupError) as error:
-        # Litestar leaks the last two: a text field that does not decode, or names a charset that does not exist.
+    except (ClientException, UnicodeDecodeError) as error:
         raise ClientException(f"the form cannot be read; {how}") from error

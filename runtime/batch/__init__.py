@@ -1,1 +1,1 @@
-"""Classify many stored photos: plan once, classify part by part on as many machines as there are, merge."""
+"""Batch inference: plan once, classify the parts in parallel on any number of machines, merge into one table."""

@@ -1,4 +1,4 @@
-"""One part of a batch, on this machine."""
+"""Batch inference on one part of the photos, in thread pools with backpressure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import numpy as np
 
-from runtime.answers import predict
 from runtime.batch.model import open_model
-from runtime.batch.plan import Plan, read_part, read_plan
+from runtime.batch.plan import MAX_PART_BYTES, BatchPlan, read_part, read_plan
 from runtime.batch.rows import Row
-from runtime.bundle import Bundle
-from runtime.cpu import available_cpus
-from runtime.image import DEFAULT_MAX_PIXELS, ImageError, decode, warm_up
-from runtime.kernels import open_proven
-from runtime.store import Entry, Missing, Store, open_store
+from runtime.bundle.manifest import Bundle
+from runtime.host.cpu import available_cpus
+from runtime.host.photo_limits import limits_of_host
+from runtime.image import ImageError, decode, warm_up
+from runtime.inference.backends import open_validated
+from runtime.inference.predictions import predict
+from runtime.store import Entry, InvalidKey, Missing, Store, TooLarge, open_store
 
 MAX_BYTES = 20 * 2**20  # of one file, as the appliance takes by default
 READERS = 8  # photos on their way from the store at once
@@ -53,8 +54,8 @@ def classify(
     """Classify the part `number` of the batch planned in the store `work`, and keep its rows there.
 
     `threads` photos at once, one a core if None; each gets the answer that `POST /predict` gives, or a row that says
-    why there is none. A part whose rows are there is not computed again. `advance` is called after each photo.
-    Raises StoreError, also where a photo could not be asked for: nothing is kept then, and one may try again.
+    why there is none. Idempotent: a part whose rows exist is not computed again. `advance` is called after each photo.
+    Raises StoreError, also if a photo could not be read: then nothing is written, and a retry is safe.
     """
     store = open_store(work)
     try:
@@ -69,18 +70,18 @@ def classify(
 
 
 def read_rows(store: Store, number: int) -> list[Row]:
-    """The rows of a part that was classified; raises Missing where it was not."""
-    return msgspec.json.decode(store.read(_rows_key(number))[0], type=list[Row])
+    """The rows of a classified part; raises Missing if it is not classified yet."""
+    return msgspec.json.decode(store.read(_rows_key(number), max_bytes=MAX_PART_BYTES)[0], type=list[Row])
 
 
-def _rows(made: Plan, entries: list[Entry], cache: Path, threads: int, advance: Callable[[], None]) -> list[Row]:
-    see = _seer(open_model(made.models, made.version, cache))
+def _rows(made: BatchPlan, entries: list[Entry], cache: Path, threads: int, advance: Callable[[], None]) -> list[Row]:
+    classify_photo = _classifier(open_model(made.models, made.version, cache))
     read = partial(_read, open_store(made.source))
     rows = []
     with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(threads) as workers:
         try:
             photos = in_order(readers, read, entries, ahead=2 * READERS)
-            for row in in_order(workers, see, photos, ahead=2 * threads):
+            for row in in_order(workers, classify_photo, photos, ahead=2 * threads):
                 rows.append(row)
                 advance()
         finally:
@@ -94,33 +95,35 @@ def _read(store: Store, entry: Entry) -> _Read:
         size = f"{entry.size_bytes / 2**20:.0f} MiB"
         return _Read(entry.key, None, f"the file is {size}, the limit is {MAX_BYTES // 2**20} MiB; make it smaller")
     try:
-        return _Read(entry.key, store.read(entry.key)[0], None)
+        return _Read(entry.key, store.read(entry.key, max_bytes=MAX_BYTES)[0], None)
+    except (InvalidKey, TooLarge) as error:
+        return _Read(entry.key, None, str(error))
     except Missing:
         return _Read(entry.key, None, "it was there when the batch was planned, and is there no more")
 
 
-def _seer(bundle: Bundle) -> Callable[[_Read], Row]:
-    """What makes a photo's bytes a row, from several threads at once."""
+def _classifier(bundle: Bundle) -> Callable[[_Read], Row]:
+    """A thread-safe function that classifies the bytes of a photo."""
     warm_up()
-    manifest = bundle.manifest
-    session = open_proven(bundle, threads=1).session
+    manifest, limits = bundle.manifest, limits_of_host()
+    session = open_validated(bundle, threads=1).session
 
-    def see(read: _Read) -> Row:
+    def classify_photo(read: _Read) -> Row:
         if read.data is None:
             return Row(read.key, error=read.error)
         try:
-            pixels = decode(read.data, manifest.input, max_pixels=DEFAULT_MAX_PIXELS)
+            pixels = decode(read.data, manifest.input, limits=limits)
         except ImageError as error:
             return Row(read.key, error=str(error))
         probabilities = session.infer(pixels[np.newaxis]).probabilities[0]
         prediction = predict(probabilities, manifest.labels, manifest.abstain_threshold)
         return Row(read.key, **msgspec.structs.asdict(prediction))
 
-    return see
+    return classify_photo
 
 
 def in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
-    """`map`, in the pool, which never holds more than `ahead` items that nobody has asked for yet."""
+    """A parallel `map` in order, with backpressure: at most `ahead` items are in flight or not yet consumed."""
     waiting: deque[Future[R]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))

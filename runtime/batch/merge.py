@@ -1,4 +1,4 @@
-"""One table of all parts."""
+"""Merge the parts of a batch into one table, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from runtime.batch.classify import read_rows
 from runtime.batch.plan import BatchError, read_plan
 from runtime.batch.rows import Row, TableError, writer_for
-from runtime.default import default_bundle
+from runtime.bundle.default import default_bundle
 from runtime.store import Missing, open_store
 
 ERROR = ""  # in the place of a label, which is never empty
 
 
-class Summary(NamedTuple):
-    """What a batch came to: photos, how many have no answer, how many each label got, and where the table is."""
+class BatchSummary(NamedTuple):
+    """The summary of a batch: number of photos, of errors, and of photos per label; URI of the table."""
 
     photos: int
     errors: int
@@ -26,10 +26,10 @@ class Summary(NamedTuple):
     table: str
 
 
-def merge(work: str, out: str) -> Summary:
+def merge(work: str, out: str) -> BatchSummary:
     """Write the rows of all parts, in the order of the photos' keys, to the URI `out`: a .csv or a .parquet.
 
-    The same rows give the same bytes. Raises BatchError where a part is missing, TableError, StoreError.
+    The same rows give the same bytes. Raises BatchError if a part is missing, TableError, StoreError.
     """
     made, store = read_plan(work), open_store(work)
     target, name = split(out)
@@ -50,7 +50,7 @@ def merge(work: str, out: str) -> Summary:
             raise BatchError(f"{error}; classify that part first") from error
         open_store(target).upload(name, file)
     labels = {label: counted[label] for label in made.labels}
-    return Summary(counted.total(), counted[ERROR], labels, out)
+    return BatchSummary(counted.total(), counted[ERROR], labels, out)
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -1,14 +1,14 @@
-"""The model of a batch: settled once, opened on every machine that takes part."""
+"""Resolve the model version of a batch once; open it on every worker machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-from runtime.bundle import Bundle, BundleError
-from runtime.default import default_bundle
-from runtime.models.cache import Cache
-from runtime.models.catalogue import Catalogue
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import Bundle, BundleError
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import Catalogue
 from runtime.store import open_store
 
 
@@ -38,7 +38,7 @@ def choose(models: str | None, version: str | None) -> Choice:
 
 
 def open_model(models: str | None, version: str | None, cache: Path) -> Bundle:
-    """The bundle that was chosen, verified; brought into the folder `cache` where it is not there yet."""
+    """The chosen bundle, verified; downloaded into the folder `cache` if needed."""
     if models is None or version is None:
         return Bundle.open(default_bundle())
     return Cache(cache).pull(Catalogue(open_store(models)), version)

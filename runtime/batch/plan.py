@@ -1,4 +1,4 @@
-"""What a batch consists of, decided once: which photos, in which parts, by which version of the model."""
+"""Plan a batch: list the photos, partition them, and pin the model version. Idempotent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pathlib import PurePosixPath
 import msgspec
 
 from runtime.batch.model import choose
-from runtime.commands import Refusal
+from runtime.errors import Refusal
+from runtime.names import NOT_JSON, plain
 from runtime.store import Entry, Missing, Store, open_store
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"})
 PHOTOS_PER_PART = 2000  # some seconds of work: loading the model, and the scheduler around it, should not count
+MAX_PLAN_BYTES = 2**20
+MAX_PART_BYTES = 2**30  # the rows of ten million photos in a thousand parts are half of it
 MAX_PARTS = 1000  # what Airflow maps one task to by default is 1024
 PLAN = "plan.json"
-BATCHES = "batch"  # where a data store keeps those of a scheduler
+BATCHES = "batch"  # the folder of scheduled batches in a data store
 KEPT = 5  # of these, the newest
 
 
@@ -24,10 +27,10 @@ class BatchError(Refusal):
     """A batch that cannot be done; the message names the reason and the remedy."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class BatchPlan(msgspec.Struct, frozen=True):
     """A batch: `source` and `models` are URIs of stores, `version` None for the bundle in this package.
 
-    `photos` are in `parts` lists beside the plan; `passed_over` files have no photo's suffix.
+    `photos` are listed in `parts` files next to the plan; `passed_over` counts files without a photo's suffix.
     """
 
     source: str
@@ -40,18 +43,18 @@ class Plan(msgspec.Struct, frozen=True):
     created: str
 
 
-def plan(
+def plan_batch(
     source: str,
     work: str,
     *,
     models: str | None = None,
     version: str | None = None,
     photos_per_part: int = PHOTOS_PER_PART,
-) -> Plan:
-    """List the photos below the URI `source` into parts in the store `work`, and settle on a model.
+) -> BatchPlan:
+    """Partition the photos below the URI `source`, and pin a model version; the plan is kept in the store `work`.
 
     That is the `version` in the store `models`, else the one that it says to serve, else the bundle in this package.
-    A plan that is there already is returned as it is. Raises BatchError, StoreError, BundleError.
+    Idempotent: an existing plan is returned. Raises BatchError, StoreError, BundleError.
     """
     store = open_store(work)
     try:
@@ -67,7 +70,7 @@ def plan(
     parts = [photos[start : start + size] for start in range(0, len(photos), size)]
     for number, part in enumerate(parts):
         store.write(_list_key(number), msgspec.json.encode(part))
-    made = Plan(
+    made = BatchPlan(
         source=source,
         models=models if chosen.version else None,
         version=chosen.version,
@@ -81,18 +84,18 @@ def plan(
     return made
 
 
-def read_plan(work: str) -> Plan:
-    """The plan in the store `work`; raises Missing where there is none, BatchError for one that cannot be read."""
-    data, _ = open_store(work).read(PLAN)
+def read_plan(work: str) -> BatchPlan:
+    """The plan in the store `work`; raises Missing if there is none, BatchError if it is invalid."""
+    data, _ = open_store(work).read(PLAN, max_bytes=MAX_PLAN_BYTES)
     try:
-        return msgspec.json.decode(data, type=Plan)
-    except msgspec.DecodeError as error:
-        raise BatchError(f"{work}/{PLAN}: {error}; delete {work} and begin again") from error
+        return msgspec.json.decode(data, type=BatchPlan)
+    except NOT_JSON as error:
+        raise BatchError(f"{work}/{PLAN}: {plain(error)}; delete {work} and begin again") from error
 
 
 def read_part(store: Store, number: int) -> list[Entry]:
     """The photos of one part."""
-    return msgspec.json.decode(store.read(_list_key(number))[0], type=list[Entry])
+    return msgspec.json.decode(store.read(_list_key(number), max_bytes=MAX_PART_BYTES)[0], type=list[Entry])
 
 
 def prune(data: str, *, keep: int = KEPT) -> list[str]:
@@ -109,7 +112,7 @@ def prune(data: str, *, keep: int = KEPT) -> list[str]:
 
 
 def is_photo(key: str) -> bool:
-    """Whether a key has a photo's suffix; hidden files are nobody's photos."""
+    """Whether a key has a photo's suffix; hidden files are ignored."""
     path = PurePosixPath(key)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 

@@ -1,4 +1,4 @@
-"""The results of a batch, a row a photo, and the files that they are written to."""
+"""Result rows of a batch, one per photo, and their CSV and Parquet writers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""From whatever colours a photo was taken in to sRGB, which the model was trained on."""
+"""Colour management: ICC profiles applied, so that the model gets sRGB, which it was trained on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageCms
 
-# A profile is a few kB, of a press up to 3 MB; what is larger than this was not made to be used.
+# A profile is a few kB, that of a printing press up to 3 MB; a larger one was not made to be used.
 MAX_PROFILE_BYTES = 4 * 2**20
 _SPACES = {"RGB": b"RGB ", "CMYK": b"CMYK"}
 # A profile whose colours are all within so many steps of sRGB is sRGB, of which there are dozens of spellings.
 _SAME = 4
 _GRID = (0, 51, 102, 153, 204, 255)
-# Making a transform takes milliseconds, and most photos come with one of a few profiles.
+# Transforms are cached: making one takes milliseconds, and most photos come with one of a few profiles.
 _KEPT = 16
 _transforms: dict[bytes, ImageCms.ImageCmsTransform | None] = {}
 
@@ -23,9 +23,9 @@ _transforms: dict[bytes, ImageCms.ImageCmsTransform | None] = {}
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """An RGB, L or CMYK image as RGB in sRGB.
 
-    By its ICC profile, where it has one that fits and can be used; without, RGB is taken for sRGB and CMYK is
-    converted naively (each of red, green and blue is what cyan, magenta or yellow, and black leave of it). A profile
-    for grey changes only the tone curve, and is left out.
+    The ICC profile is applied if there is one that fits and can be used. Without it RGB is taken for sRGB, and CMYK
+    is converted naively (each of red, green and blue is what cyan, magenta or yellow, and black leave of it). A grey
+    profile changes only the tone curve, and is ignored.
     """
     if profile and profile[16:20] == _SPACES.get(image.mode) and len(profile) <= MAX_PROFILE_BYTES:
         transform = _transform(profile, image.mode)
@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB; None where there is nothing to do, or nothing to be done."""
+    """The transform from a profile to sRGB; None if it changes nothing, or the profile cannot be used."""
     key = hashlib.sha256(profile).digest()
     if key not in _transforms:
         made = _make(profile, mode)

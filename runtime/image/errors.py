@@ -1,4 +1,4 @@
-"""Why a photo is refused; each message is one sentence for whoever sent it."""
+"""Image errors: why a photo is refused, in one sentence for its sender."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ImageError(ValueError):
 
 
 class UnsupportedImage(ImageError):
-    """The bytes are of no accepted format."""
+    """The format is not accepted."""
 
 
 class ImageTooLarge(ImageError):
@@ -22,7 +22,7 @@ class CorruptImage(ImageError):
 
     @classmethod
     def because(cls, reason: Exception | str) -> CorruptImage:
-        """The refusal for whatever a decoder raised, which is not always meant for people."""
+        """The error for whatever a decoder raised, whose text is not always meant for people."""
         if isinstance(reason, UnidentifiedImageError):
             reason = "its header cannot be read"  # Pillow's own message is the address of our buffer
         text = str(reason).splitlines()[0][:80] if str(reason) else type(reason).__name__

@@ -1,4 +1,4 @@
-"""A decoded photo of any kind, shrunk to the model's size as opaque RGB, without a second copy in full size."""
+"""Resize to the model's input as opaque RGB: alpha flattened on white, without a second copy in full size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runtime.image.colour import to_srgb
 from runtime.native.library import library
 from runtime.native.resize import resize
 
-# Reduce by whole factors first, as long as twice the wanted size is left: then the filter has little to do.
+# Box-reduce by whole factors first, while twice the wanted size is left: the bilinear filter has little to do then.
 REDUCING_GAP = 2.0
 STRIP_PIXELS = 1 << 18
 
-# Their channels can be averaged as they are; anything else becomes RGB first.
+# Modes whose channels can be averaged as they are; any other is converted to RGB first.
 _AVERAGED = frozenset({"RGB", "L", "CMYK"})
 
 
@@ -40,9 +40,9 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _shrink_by_strips(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:
-    """Flatten a strip, reduce it, take the next: in full size there is never more than one strip.
+    """Flatten and reduce strip by strip: never more than one strip is held in full size.
 
-    Each pixel meets the white before it meets its neighbours, so that no hidden colour bleeds into the edges.
+    Pixels are flattened before they are averaged, so that no hidden colour bleeds into the edges.
     """
     across, down = (max(1, int(side / wanted / REDUCING_GAP)) for side, wanted in zip(image.size, size, strict=True))
     rows = down * max(1, STRIP_PIXELS // (image.width * down))
@@ -68,7 +68,7 @@ def _on_white(image: Image.Image, bits: int) -> Image.Image:
 
 
 def _grey16_on_white(image: Image.Image) -> Image.Image:
-    """Pillow would clip 16-bit grey at 255; a photo means its upper byte."""
+    """Keep the upper byte of 16-bit grey; Pillow would clip it at 255."""
     samples = np.asarray(image).astype(np.uint16)
     grey = (samples >> 8).astype(np.uint8)
     transparent = image.info.get("transparency")

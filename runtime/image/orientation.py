@@ -1,4 +1,4 @@
-"""Which way up a photo is."""
+"""EXIF orientation."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ UPRIGHT = {
 SWAPS_SIDES = frozenset({5, 6, 7, 8})
 
 _TAG = 0x0112
-# Where Pillow keeps what it reads the orientation from; a photo without any of them is upright.
+# The keys of `Image.info` that Pillow reads the orientation from; a photo without any of them is upright.
 _SOURCES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of a decoded photo, 1..8; 1 where it has none, or none that can be read.
+    """The EXIF orientation of a decoded photo, 1..8; 1 if it has none, or none that can be parsed.
 
-    Ask after decoding: Pillow decodes a PNG to find it, and a second try after a failed one yields half a photo.
+    Call it after decoding: Pillow decodes a PNG to find it, and a second try after a failed one yields half a photo.
     """
     if not any(source in image.info for source in _SOURCES):
-        return 1  # as the parser would say, twenty times slower
+        return 1  # as Pillow's parser would, twenty times slower
     try:
         orientation = int(image.getexif().get(_TAG, 1))
-    except Exception:  # an unreadable EXIF block says nothing about the pixels, which are judged by themselves
+    except Exception:  # a broken EXIF block says nothing about the pixels
         return 1
     return orientation if orientation in UPRIGHT else 1

@@ -1,21 +1,28 @@
-"""A photo to look at, rather than to classify."""
+"""Preview: a photo decoded in its own aspect ratio, to be looked at."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.image.decode import ImageSpec, decode
-from runtime.image.header import DEFAULT_MAX_PIXELS, open_image
+from runtime.bundle.input import ImageSpec
+from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
+from runtime.image.decode import decode, turn_of
+from runtime.image.inspect import inspect
+from runtime.image.limits import check_limits
 from runtime.image.orientation import SWAPS_SIDES, orientation_of
 
 
-def preview(data: bytes, longest: int, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a photo in its own proportions, at most `longest` px a side; returns and raises as `decode` does."""
-    image = open_image(data, max_pixels=max_pixels)
-    width, height = image.size
-    if orientation_of(image) in SWAPS_SIDES:
-        width, height = height, width
+def preview(data: bytes, longest: int, *, limits: PhotoLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+    """Decode a photo in its own aspect ratio, at most `longest` px a side; returns and raises as `decode` does."""
+    width, height = _upright_size(data, ImageSpec(height=longest, width=longest), limits)
     scale = min(1.0, longest / max(width, height))
     spec = ImageSpec(height=max(1, round(height * scale)), width=max(1, round(width * scale)))
-    return decode(data, spec, max_pixels=max_pixels)
+    return decode(data, spec, limits=limits)
+
+
+def _upright_size(data: bytes, most: ImageSpec, limits: PhotoLimits) -> tuple[int, int]:
+    header = check_limits(inspect(data), limits)
+    with turn_of(header, most, limits):  # to find the orientation, Pillow decodes a PNG
+        swapped = orientation_of(header.image) in SWAPS_SIDES
+    return (header.height, header.width) if swapped else (header.width, header.height)

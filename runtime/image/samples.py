@@ -1,4 +1,4 @@
-"""The smallest photo of each format: 8 x 8 px, black. Decoding one loads its decoder, and only that."""
+"""A tiny photo of each format (8 x 8 px, black), to load its decoder at the start."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ _BASE64: Mapping[str, str] = {
 
 
 def sample(format_: str) -> bytes:
-    """The sample of a format, by Pillow's name for it."""
+    """The encoded sample of a format of FORMATS."""
     return base64.b64decode(_BASE64[format_])

@@ -1,5 +1,5 @@
-"""INT8 inference without onnxruntime, on x86-64 processors with AVX-512 VNNI or AMX (`kernel.c`).
+"""Native INT8 inference kernel for x86-64 processors with AVX-512 VNNI or AMX (`kernel/`, docs/kernel.md).
 
-onnxruntime stays what every other processor computes with, and FP32, and whatever graph is not a residual network of
-ours. What this room answers is what onnxruntime's exact INT8 arithmetic answers, byte for byte in every layer.
+onnxruntime computes on every other processor, FP32, and any graph that is not a residual network of ours. The kernel's
+bytes are those of onnxruntime's exact INT8 arithmetic in every layer.
 """

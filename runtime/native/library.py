@@ -1,78 +1,119 @@
-"""The compiled kernel: whether this host can run it, and how to call it."""
+"""Foreign-function interface (ctypes) to the compiled kernel: whether this host can run it, and how to call it."""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal
 
-COMPILED = Path(__file__).parent / "kernel-x86_64.elf"  # as *.so it would pass for a Python module
+PREBUILT = Path(__file__).parent / "prebuilt"
+COMPILED = PREBUILT / "libdandelion_kernel-x86_64.so"
+SUMS = PREBUILT / "SHA256SUMS"
 VARIABLE = "DANDELION_NATIVE"
 
-Instructions = Literal["amx", "vnni"]
+# `reference` is scalar code for every processor, which the tests compare the others with; it never serves.
+Instructions = Literal["amx", "vnni", "reference"]
+Layout = Literal["amx", "vnni"]
+ISA: dict[Instructions, int] = {"vnni": 0, "amx": 1, "reference": 2}  # as in kernel/api.h
 
 log = logging.getLogger(__name__)
 
 _int, _pointer = ctypes.c_int32, ctypes.c_void_p
+LARGEST = 2**31 - 1  # of the kernel's integers
 
 
-class Step(ctypes.Structure):
-    """One layer; the fields are those of `Step` in kernel.c."""
+class _Record(ctypes.Structure):
+    """A struct of C whose fields hold what they are given: one that does not fit raises OverflowError.
+
+    ctypes alone would cut off the upper bits.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, int) and (getattr(self, name) or 0) != value:  # an address of 0 is read as None
+            raise OverflowError(f"`{name}` is {value}, which the kernel's field cannot hold")
+
+
+class _Argument(ctypes.c_int32):
+    """An integer for a function of the kernel; one that does not fit raises OverflowError."""
+
+    @classmethod
+    def from_param(cls, value: int) -> ctypes.c_int32:
+        if not -LARGEST <= value <= LARGEST:
+            raise OverflowError(f"{value} is beyond {LARGEST}, the largest of the kernel's integers")
+        return cls(value)
+
+
+class Step(_Record):
+    """One operation of a network; the fields are those of `Step` in kernel/api.h."""
 
     _fields_ = [
         *((name, _int) for name in ("kind", "input", "output", "residual")),
-        *((name, _int) for name in ("channels", "outputs", "steps", "distance")),
-        *((name, _int) for name in ("tiles", "rows", "group_bytes", "list", "list_room")),
-        *((name, _int) for name in ("zero_point", "photo_floats")),
+        *((name, _int) for name in ("channels", "outputs", "k_steps", "row_stride")),
+        *((name, _int) for name in ("tiles", "rows", "group_bytes", "nonzero_list", "list_capacity")),
+        *((name, _int) for name in ("zero_point", "scores_per_photo")),
         *((name, ctypes.c_float) for name in ("scale_own", "scale_residual", "shift")),
-        *((name, _pointer) for name in ("offsets", "every", "from_", "to", "weights", "bias", "scale")),
+        *((name, _pointer) for name in ("k_offsets", "full_list", "input_offsets", "output_offsets")),
+        *((name, _pointer) for name in ("weights", "bias", "scale")),
     ]
 
 
-class Job(ctypes.Structure):
-    """One inference; the fields are those of `Job` in kernel.c."""
+class Job(_Record):
+    """One inference; the fields are those of `Job` in kernel/api.h."""
 
     _fields_ = [
         ("steps", _pointer),
-        *((name, _int) for name in ("count", "photos", "amx", "threads")),
+        *((name, _int) for name in ("count", "photos", "isa", "threads")),
         ("pixels", _pointer),
         ("photo_bytes", ctypes.c_size_t),
-        *((name, _pointer) for name in ("buffers", "sizes", "evidence")),
+        *((name, _pointer) for name in ("buffers", "sizes", "scores")),
     ]
 
 
-class Taps(ctypes.Structure):
-    """One side of a resizing; the fields are those of `Taps` in resize.c."""
+class Taps(_Record):
+    """Filter taps of a resize along one side; the fields are those of `Taps` in kernel/api.h."""
 
     _fields_ = [
-        *((name, _int) for name in ("outputs", "most")),
+        *((name, _int) for name in ("outputs", "max_taps")),
         *((name, _pointer) for name in ("first", "count", "weights")),
     ]
 
 
+class _Field(ctypes.Structure):
+    """What the library says of a structure, or of one of its fields: `Field` in kernel/api.h."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("offset", _int), ("size", _int)]
+
+
 class Library(NamedTuple):
-    """The kernel's functions, which let other Python threads run meanwhile."""
+    """The kernel's functions, which let other Python threads run meanwhile, and the instructions to call them with."""
 
     instructions: Instructions
     run: Callable[..., int]
-    hire: Callable[[int], int | None]
-    dismiss: Callable[[int], None]
+    pool_create: Callable[[int], int | None]
+    pool_destroy: Callable[[int], None]
     resize: Callable[..., None]
+
+    @property
+    def layout(self) -> Layout:
+        """How weights and tiles are laid out for these instructions; the reference reads either layout."""
+        return "amx" if self.instructions == "amx" else "vnni"
 
 
 @cache
 def library() -> Library | None:
-    """The kernel with the best instructions of this processor; None where it has none, or it cannot be loaded.
+    """The kernel with this processor's fastest instructions; None if it has neither VNNI nor AMX, or does not load.
 
-    None also where the environment says DANDELION_NATIVE=off, for a host on which it fails. Raises Refusal for another
+    None also if the environment says DANDELION_NATIVE=off, for a host on which it fails. Raises Refusal for another
     word than `off` or `auto`.
     """
     wanted = os.environ.get(VARIABLE, "auto")
@@ -81,28 +122,62 @@ def library() -> Library | None:
     if wanted == "off" or sys.platform != "linux" or platform.machine() != "x86_64":
         return None
     try:
-        return load(COMPILED)
-    except OSError as error:  # a C library that is too old, or another one
+        check_sum(COMPILED, SUMS)
+        found = load(COMPILED)
+    except OSError as error:  # damaged, of another release, or the C library is too old
         log.warning("the native kernel does not load (%s); onnxruntime computes", error)
         return None
+    return None if found.instructions == "reference" else found
 
 
-def load(file: Path) -> Library | None:
-    """A compiled kernel, for this processor's best instructions; None where it has none of them.
+def check_sum(file: Path, sums: Path) -> None:
+    """Raise OSError unless `file` has the SHA-256 that `sums` gives it: a damaged library may end the process."""
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if f"{found}  {file.name}" not in sums.read_text().splitlines():
+        raise OSError(f"{file.name}: its SHA-256 is {found[:8]}…, which {sums.name} does not say; run `make kernel`")
 
-    Raises OSError where it cannot be loaded, or is of another release.
+
+def load(file: Path) -> Library:
+    """A compiled kernel, for this processor's fastest instructions: `reference` if it has neither VNNI nor AMX.
+
+    Raises OSError if it cannot be loaded, or lays out its structures in another way than this module.
     """
     compiled = ctypes.CDLL(str(file))
-    sizes = [compiled.dandelion_layout(0), compiled.dandelion_layout(1)]
-    if sizes != [ctypes.sizeof(Step), ctypes.sizeof(Job)]:
-        raise OSError(f"{file.name} was not compiled from this release's kernel.c")
-    run, hire, dismiss = compiled.dandelion_run, compiled.dandelion_hire, compiled.dandelion_dismiss
+    _check_layout(compiled, file.name, (Step, Job, Taps))
+    run, create, destroy = compiled.dandelion_run, compiled.dandelion_pool_create, compiled.dandelion_pool_destroy
     run.argtypes = [ctypes.POINTER(Job), _pointer]
-    hire.restype = _pointer
-    dismiss.argtypes, dismiss.restype = [_pointer], None
+    create.argtypes, create.restype = [_Argument], _pointer
+    destroy.argtypes, destroy.restype = [_pointer], None
     resize = compiled.dandelion_resize
-    resize.argtypes = [ctypes.c_char_p, _int, _int, *(ctypes.POINTER(Taps),) * 2, _int, _pointer, _pointer]
+    resize.argtypes = [_int, ctypes.c_char_p, *(_Argument,) * 2, *(ctypes.POINTER(Taps),) * 2, _int, *(_pointer,) * 2]
     resize.restype = None
-    instructions: list[Instructions | None] = [None, "vnni", "amx"]  # as kernel.c numbers them
-    best = instructions[compiled.dandelion_instructions()]
-    return Library(best, run, hire, dismiss, resize) if best else None
+    best = compiled.dandelion_best_isa()
+    (instructions,) = (name for name, number in ISA.items() if number == best)
+    return Library(instructions, run, create, destroy, resize)
+
+
+def _check_layout(compiled: ctypes.CDLL, name: str, structures: Iterable[type[ctypes.Structure]]) -> None:
+    """Raise OSError unless the library has these structures, each field at the same offset and of the same size."""
+    try:
+        compiled.dandelion_fields.restype = ctypes.POINTER(_Field)
+    except AttributeError:
+        raise OSError(f"{name} is of another release: it does not describe its structures") from None
+    theirs = _described(compiled.dandelion_fields())
+    ours = {key: value for structure in structures for key, value in _layout_of(structure).items()}
+    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    if different:
+        raise OSError(f"{name} is of another release: `{different[0]}` is laid out otherwise")
+
+
+def _described(fields: ctypes._Pointer[_Field]) -> dict[str, tuple[int, int]]:
+    described: dict[str, tuple[int, int]] = {}
+    while (field := fields[len(described)]).name:
+        described[field.name.decode()] = field.offset, field.size
+    return described
+
+
+def _layout_of(structure: type[ctypes.Structure]) -> dict[str, tuple[int, int]]:
+    fields = {name: getattr(structure, name) for name, *_ in structure._fields_}
+    name = structure.__name__
+    layout = {f"{name}.{field}": (found.offset, found.size) for field, found in fields.items()}
+    return {name: (0, ctypes.sizeof(structure)), **layout}

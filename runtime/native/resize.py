@@ -1,4 +1,4 @@
-"""Bilinear resizing by the native kernel, bit for bit what Pillow gives (`resize.c`)."""
+"""Bilinear resize by the native kernel, bit for bit what Pillow gives (`kernel/resize.c`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.native.library import Library, Taps
+from runtime.native.library import ISA, Library, Taps
 
-PLACES = 22  # of the weights, binary
+PRECISION_BITS = 22  # of the weights, as in kernel/internal.h
+LONGEST = 2**29 - 1  # pixels of a side: their bytes are counted in the kernel's integers
 SIDES = 256  # whose weights are kept: photos of one camera have few
 
 
@@ -20,22 +21,27 @@ class _Side:
     """Where the outputs along one side take their inputs; the arrays stay where `taps` points."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the triangle filter, in its order of sums."""
+        """Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the triangle filter, in its order of sums.
+
+        Raises ValueError for a side that is longer than LONGEST.
+        """
+        if max(inputs, outputs) > LONGEST:
+            raise ValueError(f"a side of {max(inputs, outputs)} px is more than {LONGEST}; resize it with Pillow")
         scale = inputs / outputs
         support = max(scale, 1.0)
-        most = math.ceil(support) * 2 + 1
+        max_taps = math.ceil(support) * 2 + 1
         centre = (np.arange(outputs) + 0.5) * scale
         first = np.maximum((centre - support + 0.5).astype(np.int32), 0)
         count = np.minimum((centre + support + 0.5).astype(np.int32), inputs) - first
-        places = np.arange(most)
+        places = np.arange(max_taps)
         distance = np.abs((places + first[:, np.newaxis] - centre[:, np.newaxis] + 0.5) * (1.0 / support))
         weights = np.where((distance < 1.0) & (places < count[:, np.newaxis]), 1.0 - distance, 0.0)
         total = np.zeros(outputs)
-        for place in range(most):
+        for place in range(max_taps):
             total += weights[:, place]
         self._first, self._count = first, count.astype(np.int32)
-        self._weights = (weights / total[:, np.newaxis] * (1 << PLACES) + 0.5).astype(np.int32)
-        self.taps = Taps(outputs, most, *(each.ctypes.data for each in (self._first, self._count, self._weights)))
+        self._weights = (weights / total[:, np.newaxis] * (1 << PRECISION_BITS) + 0.5).astype(np.int32)
+        self.taps = Taps(outputs, max_taps, *(each.ctypes.data for each in (self._first, self._count, self._weights)))
 
 
 _side = lru_cache(SIDES)(_Side)
@@ -51,6 +57,7 @@ def resize(image: Image.Image, size: tuple[int, int], library: Library) -> Image
     between: NDArray[np.uint8] = np.empty((size[1], width, 4) if vertical_first else (height, size[0], 4), np.uint8)
     out = np.empty((size[1], size[0], 4), np.uint8)
     library.resize(
+        ISA[library.instructions],
         pixels,
         width,
         height,

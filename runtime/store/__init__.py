@@ -1,6 +1,29 @@
-"""Where photos and models are kept: a folder, or S3; the same few verbs for both, chosen by URI."""
+"""Object storage for photos and models: a local folder or S3 behind one interface, chosen by URI."""
 
-from runtime.store.interface import ANY, Conflict, Entry, Missing, S3Settings, Store, StoreError
+from runtime.store.interface import (
+    ANY,
+    Conflict,
+    Denied,
+    Entry,
+    InvalidKey,
+    Missing,
+    S3Settings,
+    Store,
+    StoreError,
+    TooLarge,
+)
 from runtime.store.opening import open_store
 
-__all__ = ["ANY", "Conflict", "Entry", "Missing", "S3Settings", "Store", "StoreError", "open_store"]
+__all__ = [
+    "ANY",
+    "Conflict",
+    "Denied",
+    "Entry",
+    "InvalidKey",
+    "Missing",
+    "S3Settings",
+    "Store",
+    "StoreError",
+    "TooLarge",
+    "open_store",
+]

@@ -1,31 +1,57 @@
-"""What a store can do."""
+"""The object store interface: read, conditional write (compare-and-swap), list, delete."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, Self
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+MAX_SHOWN = 100  # characters of a key in an error
 
 
 class StoreError(Refusal):
-    """A store that cannot be used: unreachable, refused or missing; the message names it and the remedy."""
+    """A store that is unreachable, denies access or does not exist; the message names it and the remedy."""
 
-    may_pass = True
+    retryable = True
 
 
 class Missing(StoreError):
-    """There is nothing under this key."""
+    """No object has this key."""
+
+
+class Denied(StoreError):
+    """The store forbids this to whoever asks (HTTP 403); it may allow other things."""
 
 
 class Conflict(StoreError):
-    """A conditional write came too late: somebody else has written."""
+    """A conditional write failed: another writer was first (HTTP 412)."""
 
-    may_pass = False
+    retryable = False
+
+
+class TooLarge(StoreError):
+    """The object is larger than the limit; it was not read to its end."""
+
+    retryable = False
+
+    @classmethod
+    def than(cls, max_bytes: int, name: str) -> Self:
+        """The refusal of `name`, which goes on after `max_bytes`."""
+        return cls(f"{name}: is larger than the {max_bytes:,} bytes that it may be; it was not read to its end")
+
+
+class InvalidKey(Missing):
+    """No object can have this key; nothing was asked of the store."""
+
+    retryable = False
 
 
 class _Any(Enum):
@@ -37,46 +63,94 @@ Replaces = str | None | _Any
 
 
 class Entry(NamedTuple):
-    """One object."""
+    """One object; `modified` is when it was last written, in Unix seconds, 0 if unknown."""
 
     key: str
     size_bytes: int
+    modified: float = 0.0
+
+
+class Digest(NamedTuple):
+    """A content hash: SHA-256 in hexadecimal digits, and the size."""
+
+    sha256: str
+    size_bytes: int
+
+    @classmethod
+    def of(cls, chunks: Iterable[bytes]) -> Self:
+        """Of what `chunks` are together."""
+        digest, size_bytes = hashlib.sha256(), 0
+        for chunk in chunks:
+            digest.update(chunk)
+            size_bytes += len(chunk)
+        return cls(digest.hexdigest(), size_bytes)
+
+
+def checked_key(uri: str, key: str) -> str:
+    """`key`; raises InvalidKey where it could lead out of the store, or cannot be a path.
+
+    Servers differ in what they make of `..` in a key: some take it literally, some resolve it.
+    """
+    if not is_key(key):
+        raise InvalidKey(f"{uri}: {key[:MAX_SHOWN]!r} is no key inside this store")
+    return key
+
+
+def is_key(key: str) -> bool:
+    """Whether `key` stays in the store, and can be a path."""
+    leads_out = key.startswith("/") or {".", ".."} & set(key.split("/"))
+    return bool(key) and not leads_out and not _CONTROL.search(key)
 
 
 class Store(Protocol):
-    """A flat space of keys with slashes. Every write is whole or not at all. Safe to use from several threads."""
+    """A flat space of keys with slashes. Writes are atomic. Thread-safe."""
 
     uri: str
 
-    def read(self, key: str) -> tuple[bytes, str]:
-        """The content under `key` and its tag; raises Missing, StoreError."""
+    def read(self, key: str, *, max_bytes: int) -> tuple[bytes, str]:
+        """The content of `key`, at most `max_bytes`, and its tag (ETag); raises Missing, TooLarge, StoreError."""
 
-    def download(self, key: str, file: Path) -> None:
-        """Write the content under `key` to `file`, which appears only when it is whole; raises Missing, StoreError."""
+    def tag(self, key: str) -> str | None:
+        """The tag (ETag) of `key`; None if there is no object. Raises StoreError."""
+
+    def digest(self, key: str, *, max_bytes: int) -> Digest:
+        """Hash and size of the content under `key`, of at most `max_bytes`; raises Missing, TooLarge, StoreError."""
+
+    def download(self, key: str, file: Path, *, max_bytes: int) -> None:
+        """Write the content under `key`, of at most `max_bytes`, to `file`, by an atomic rename.
+
+        Raises Missing, TooLarge, StoreError.
+        """
 
     def write(self, key: str, data: bytes, *, replaces: Replaces = ANY) -> str:
         """Write `data` under `key` and return its tag.
 
-        `replaces` is the tag that must still be there, None where nothing may be there yet, ANY where it does not
-        matter. Raises Conflict where it is otherwise, StoreError.
+        `replaces` makes it a conditional write: the tag that must still be there (If-Match), None if the key must be
+        new (If-None-Match), ANY for no condition. Raises Conflict if the condition fails, StoreError.
         """
 
     def upload(self, key: str, file: Path) -> None:
         """Write the content of `file`, of any size, under `key`; raises StoreError."""
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        """All objects whose key begins with `prefix`, in the order of their keys; raises StoreError."""
+        """All objects whose key begins with `prefix`, in the order of their keys; raises StoreError.
+
+        Objects of other programs, whose names are not valid keys here, are left out.
+        """
 
     def delete(self, key: str) -> None:
-        """Remove `key`; nothing happens where it is not there. Raises StoreError."""
+        """Remove `key`. Idempotent. Raises StoreError."""
 
     def create(self) -> bool:
-        """Make the bucket or folder; returns whether it was not there before. Raises StoreError."""
+        """Create the bucket or folder; returns whether it is new. Idempotent. Raises StoreError."""
+
+    def remove_abandoned(self, prefix: str = "") -> int:
+        """Remove temporary files and uploads of killed writers below `prefix`; returns how many. Raises StoreError."""
 
 
 @dataclass(frozen=True)
 class S3Settings:
-    """How to reach an S3 server; where a value is None, boto3 looks in its own places (AWS_… variables, profiles)."""
+    """How to reach an S3 server; if a value is None, boto3 uses its own sources (AWS_… variables, profiles)."""
 
     endpoint: str | None = None
     access_key: str | None = None

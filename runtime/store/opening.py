@@ -1,4 +1,4 @@
-"""A URI's store."""
+"""Open the object store of a URI: a folder or s3://."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""A store in an S3 bucket, of any server that speaks the protocol."""
+"""Object store in an S3 bucket, on AWS or any compatible server (MinIO, SeaweedFS); conditional writes by ETag."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,32 @@ import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
-from runtime.store.interface import ANY, Conflict, Entry, Missing, Replaces, S3Settings, StoreError
+from runtime.host.atomic import whole_file
+from runtime.store.interface import (
+    ANY,
+    Conflict,
+    Denied,
+    Digest,
+    Entry,
+    Missing,
+    Replaces,
+    S3Settings,
+    StoreError,
+    TooLarge,
+    checked_key,
+    is_key,
+)
 
 CONNECT_S, READ_S, ATTEMPTS = 3, 20, 2  # an appliance says soon that the store is away, and looks again later
 
+CHUNK_BYTES = 2**16
+ABANDONED_S = 3600  # an upload that lives does not take so long
+
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_DENIED = {"403", "AccessDenied"}
 _REMEDIES = {
     "NoSuchBucket": "create it (python -m runtime store init)",
     "InvalidAccessKeyId": "check MINIO_ACCESS_KEY",
@@ -59,28 +79,43 @@ class S3Store:
             remedy = "check MINIO_ENDPOINT, MINIO_ACCESS_KEY and MINIO_SECRET_KEY"
             raise StoreError(f"{self._where}: {error}; {remedy}") from error
 
-    def read(self, key: str) -> tuple[bytes, str]:
+    def read(self, key: str, *, max_bytes: int) -> tuple[bytes, str]:
         """See Store."""
         with self._refusals(key):
             answer = self._client.get_object(**self._at(key))
-            return answer["Body"].read(), answer["ETag"]
+            return b"".join(_chunks(answer, max_bytes, f"{self.uri}/{key}")), _tag(answer)
 
-    def download(self, key: str, file: Path) -> None:
+    def tag(self, key: str) -> str | None:
+        """See Store."""
+        try:
+            with self._refusals(key):
+                return _tag(self._client.head_object(**self._at(key)))
+        except Missing:
+            return None
+
+    def digest(self, key: str, *, max_bytes: int) -> Digest:
         """See Store."""
         with self._refusals(key):
-            self._client.download_file(self._bucket, self._prefix + key, str(file))  # boto3 renames at the end
+            return Digest.of(_chunks(self._client.get_object(**self._at(key)), max_bytes, f"{self.uri}/{key}"))
+
+    def download(self, key: str, file: Path, *, max_bytes: int) -> None:
+        """See Store."""
+        with self._refusals(key):
+            answer = self._client.get_object(**self._at(key))
+            # One stream, not boto3's transfer in parts: it ends at the limit, whatever the server says of the size.
+            with whole_file(file) as part, part.open("wb") as target:
+                target.writelines(_chunks(answer, max_bytes, f"{self.uri}/{key}"))
 
     def write(self, key: str, data: bytes, *, replaces: Replaces = ANY) -> str:
         """See Store."""
         condition = {} if replaces is ANY else {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         with self._refusals(key):
-            tag: str = self._client.put_object(**self._at(key), Body=data, **condition)["ETag"]
-        return tag
+            return _tag(self._client.put_object(**self._at(key), Body=data, **condition))
 
     def upload(self, key: str, file: Path) -> None:
         """See Store."""
         with self._refusals(key):
-            self._client.upload_file(str(file), self._bucket, self._prefix + key)
+            self._client.upload_file(str(file), self._bucket, self._at(key)["Key"])
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See Store."""
@@ -90,7 +125,9 @@ class S3Store:
         with self._refusals(prefix):
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield Entry(item["Key"].removeprefix(self._prefix), item["Size"])
+                    key = item["Key"].removeprefix(self._prefix)
+                    if is_key(key):
+                        yield Entry(key, item["Size"], item["LastModified"].timestamp())
 
     def delete(self, key: str) -> None:
         """See Store."""
@@ -109,22 +146,60 @@ class S3Store:
                 return True
         return False
 
+    def remove_abandoned(self, prefix: str = "") -> int:
+        """End multipart uploads that began more than ABANDONED_S ago: a server keeps their parts for ever."""
+        before = datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
+        removed = 0
+        with self._refusals(prefix):
+            answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix)
+            for upload in answer.get("Uploads", ()):
+                if upload["Initiated"] < before:
+                    self._client.abort_multipart_upload(
+                        Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    removed += 1
+        return removed
+
     def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+        return {"Bucket": self._bucket, "Key": self._prefix + checked_key(self.uri, key)}
 
     @contextmanager
     def _refusals(self, key: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _MISSING:
-                raise Missing(f"{self.uri}/{key}: is not there") from error
-            if code in _LOST:
-                raise Conflict(
-                    f"{self.uri}/{key}: somebody else has written it meanwhile; look at it and try again"
-                ) from error
-            remedy = _REMEDIES.get(code, "look at the server's log")
-            raise StoreError(f"{self._where}: the server refused ({code}); {remedy}") from error
-        except (BotoCoreError, S3UploadFailedError) as error:
+            raise self._refusal(error, key) from error
+        except KeyError as error:
+            raise StoreError(f"{self._where}: its answer lacks {error}; is it an S3 server?") from error
+        except (BotoCoreError, S3UploadFailedError, HTTPError, ValueError) as error:  # botocore leaks the last
+            if isinstance(error.__context__, ClientError):  # boto3 has put its own around it
+                raise self._refusal(error.__context__, key) from error
             raise StoreError(f"{self._where}: {error}; check MINIO_ENDPOINT and the network") from error
+
+    def _refusal(self, error: ClientError, key: str) -> StoreError:
+        """What the server's error means here."""
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            return Missing(f"{self.uri}/{key}: is not there")
+        if code in _LOST:
+            return Conflict(f"{self.uri}/{key}: another writer has changed it meanwhile; look at it and try again")
+        remedy = _REMEDIES.get(code, "look at the server's log")
+        kind = Denied if code in _DENIED else StoreError
+        return kind(f"{self._where}: the server refused ({code}); {remedy}")
+
+
+def _tag(answer: Mapping[str, Any]) -> str:
+    return str(answer["ETag"])
+
+
+def _chunks(answer: Mapping[str, Any], max_bytes: int, name: str) -> Iterator[bytes]:
+    """The body of an answer; raises TooLarge as soon as it is known to be larger than `max_bytes`."""
+    with closing(answer["Body"]) as body:
+        if answer.get("ContentLength", 0) > max_bytes:
+            raise TooLarge.than(max_bytes, name)
+        left = max_bytes
+        while chunk := body.read(min(CHUNK_BYTES, left + 1)):  # one more tells that there is more
+            left -= len(chunk)
+            if left < 0:
+                raise TooLarge.than(max_bytes, name)
+            yield chunk

@@ -1,9 +1,11 @@
-"""The routes of the Open Inference Protocol."""
+"""Routes of the Open Inference Protocol (KServe V2)."""
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,27 +13,35 @@ from litestar import Request, Response, Router, get, post
 from litestar.exceptions import NotFoundException
 from numpy.typing import NDArray
 
-from runtime.api.keys import may_predict
-from runtime.api.upload import promised_bytes
+from runtime.api.client import client_name
+from runtime.api.problems import MAX_SHOWN, error_response
+from runtime.api.security.guards import may_predict
 from runtime.api.v2.tensors import (
     HEADER,
+    SHORT_BYTES,
     InferenceRequest,
     ProtocolError,
+    TooMuchJson,
     encode,
+    json_length,
     photos_of,
     pixels_of,
-    raw_parts,
-    split,
+    raw_part,
+    read_json,
 )
-from runtime.appliance import Appliance
-from runtime.engine import Engine
+from runtime.bundle.input import ImageSpec, max_batch_size
+from runtime.errors import one_line
 from runtime.image import ImageError
-from runtime.inference import Inference
-from runtime.model import Model
-from runtime.settings import Settings
+from runtime.inference.interface import Inference
+from runtime.serving.appliance import Appliance
+from runtime.serving.engine import Engine
+from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.scheduling.scheduler import ClientName, RequestTooCostly
+from runtime.serving.settings import Settings
 
 PIXELS, PHOTOS = "pixels", "photos"
-PROBABILITIES, ACTIVATION_MAP, LABEL = "probabilities", "activation_map", "label"
+OUTPUTS = PROBABILITIES, ACTIVATION_MAP, LABEL = "probabilities", "activation_map", "label"
+COST_OF_JSON_BYTE = 1.0  # it takes about as long as a pixel of a WebP (`runtime/serving/scheduling/decoding_work.py`)
 EXTENSIONS = ["binary_tensor_data"]
 
 
@@ -70,13 +80,20 @@ class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str | None = None
 
 
+class _Sent(NamedTuple):
+    """A request, and what it sent: pixels [N, height, width, 3] or encoded photos."""
+
+    asked: InferenceRequest
+    values: NDArray[np.uint8] | list[bytes]
+
+
 class Fault(msgspec.Struct, frozen=True):
     """The protocol's refusal."""
 
     error: str
 
 
-@get("/")
+@get("/", guards=[may_predict])
 async def server_metadata(appliance: Appliance) -> ServerMetadata:
     """Describe the server."""
     return ServerMetadata("dandelion", appliance.release, EXTENSIONS)
@@ -99,7 +116,7 @@ async def model_ready(engine: Engine, name: str, version: str | None = None) -> 
     _named(engine, name, version)
 
 
-@get(["/models/{name:str}", "/models/{name:str}/versions/{version:str}"])
+@get(["/models/{name:str}", "/models/{name:str}/versions/{version:str}"], guards=[may_predict])
 async def model_metadata(engine: Engine, name: str, version: str | None = None) -> ModelMetadata:
     """Describe the model that serves."""
     manifest = _named(engine, name, version).manifest
@@ -129,53 +146,72 @@ async def infer(
     request: Request[Any, Any, Any], engine: Engine, settings: Settings, name: str, version: str | None = None
 ) -> Response[bytes]:
     """Classify decoded pixels or encoded photos."""
-    model = _named(engine, name, version)
-    with engine.line.holding(promised_bytes(request)):
-        asked, raw = split(await request.body(), request.headers.get(HEADER))
-        pixels = await _pixels(engine, model, settings, asked, raw)
-        inference = await engine.infer(pixels, model)
-    return _answer(model, asked, inference)
+    model, client = _named(engine, name, version), client_name(request)
+    engine.admission.check_wait()
+    body = await request.body()
+    length = json_length(body, request.headers.get(HEADER))
+    read = partial(_read, body, length, model.manifest.input, settings)
+    sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
+    inference = await engine.infer(await _pixels(engine, model, sent, client), model)
+    reply = partial(_answer, model, sent.asked, inference)
+    if inference.activation_map.size <= SHORT_BYTES:
+        return reply()
+    return await asyncio.get_running_loop().run_in_executor(None, reply)
 
 
-def _named(engine: Engine, name: str, version: str | None) -> Model:
+def _read(body: bytes, length: int, spec: ImageSpec, settings: Settings) -> _Sent:
+    """Everything that a request says, of which `length` bytes are JSON; raises ProtocolError."""
+    pixels_of_one = spec.height * spec.width * 3
+    asked = read_json(body[:length], (settings.max_json_photos or max_batch_size(spec)) * pixels_of_one)
+    _outputs(asked)
+    tensor = asked.inputs[0]
+    part = raw_part(tensor, memoryview(body)[length:])
+    if tensor.name not in {PIXELS, PHOTOS}:
+        raise ProtocolError(f"send one input: {PIXELS!r} (UINT8 [N, height, width, 3]) or {PHOTOS!r} (BYTES [N])")
+    if not tensor.shape or tensor.shape[0] > settings.max_photos:
+        raise ProtocolError(f"send at most {settings.max_photos} photos at once, in a batch dimension")
+    if tensor.name == PHOTOS:
+        return _Sent(asked, photos_of(tensor, part))
+    if tensor.shape[1:] != [spec.height, spec.width, 3]:
+        raise ProtocolError(f"the pixels are of shape {tensor.shape[:8]}, not [N, {spec.height}, {spec.width}, 3]")
+    return _Sent(asked, pixels_of(tensor, part))
+
+
+def _named(engine: Engine, name: str, version: str | None) -> LoadedModel:
     model = engine.model
     if name != model.name.name or version not in {None, model.name.version}:
         asked = name if version is None else f"{name} {version}"
         serving = f"{model.name.name} {model.name.version}"
-        raise NotFoundException(f"{asked} does not serve here; {serving} does")
+        raise NotFoundException(one_line(f"{asked[:MAX_SHOWN]} does not serve here; {serving} does"))
     return model
 
 
-async def _pixels(
-    engine: Engine, model: Model, settings: Settings, asked: InferenceRequest, raw: memoryview
-) -> NDArray[np.uint8]:
-    if len(asked.inputs) != 1 or asked.inputs[0].name not in {PIXELS, PHOTOS}:
-        raise ProtocolError(f"send one input: {PIXELS!r} (UINT8 [N, height, width, 3]) or {PHOTOS!r} (BYTES [N])")
-    tensor, part = asked.inputs[0], raw_parts(asked.inputs, raw)[0]
-    if not tensor.shape or tensor.shape[0] > settings.max_photos:
-        raise ProtocolError(f"send at most {settings.max_photos} photos at once, in a batch dimension")
-    if tensor.name == PIXELS:
-        spec = model.manifest.input
-        if tensor.shape[1:] != [spec.height, spec.width, 3]:
-            raise ProtocolError(f"the pixels are of shape {tensor.shape[:8]}, not [N, {spec.height}, {spec.width}, 3]")
-        return pixels_of(tensor, part)
-    decoded = await engine.decode_many(photos_of(tensor, part), model)
+async def _pixels(engine: Engine, model: LoadedModel, sent: _Sent, client: ClientName) -> NDArray[np.uint8]:
+    if isinstance(sent.values, np.ndarray):
+        return sent.values
+    decoded = await engine.decode_many(sent.values, model, client)
     for number, photo in enumerate(decoded):
         if isinstance(photo, ImageError):
             raise ProtocolError(f"photo {number}: {photo}")
     return np.stack([photo for photo in decoded if not isinstance(photo, ImageError)])
 
 
-def _answer(model: Model, asked: InferenceRequest, inference: Inference) -> Response[bytes]:
+def _outputs(asked: InferenceRequest) -> dict[str, bool | None]:
+    """The outputs that are asked for, and which of them in binary; raises ProtocolError."""
+    wanted = {output.name: output.parameters.binary_data for output in asked.outputs or ()} or {PROBABILITIES: None}
+    unknown = wanted.keys() - set(OUTPUTS)
+    if unknown:
+        raise ProtocolError(f"there is no output {min(unknown)[:60]!r}; ask for {', '.join(OUTPUTS)}")
+    return wanted
+
+
+def _answer(model: LoadedModel, asked: InferenceRequest, inference: Inference) -> Response[bytes]:
     labels = np.array(model.manifest.labels)[inference.probabilities.argmax(axis=1)]
     values = {PROBABILITIES: inference.probabilities, ACTIVATION_MAP: inference.activation_map, LABEL: labels}
     everything = bool(asked.parameters.binary_data_output)
-    wanted = {output.name: output.parameters.binary_data for output in asked.outputs or ()} or {PROBABILITIES: None}
-    unknown = wanted.keys() - values.keys()
-    if unknown:
-        raise ProtocolError(f"there is no output {min(unknown)[:60]!r}; ask for {', '.join(values)}")
     encoded = [
-        encode(name, values[name], binary=everything if binary is None else binary) for name, binary in wanted.items()
+        encode(name, values[name], binary=everything if binary is None else binary)
+        for name, binary in _outputs(asked).items()
     ]
     answer = InferenceAnswer(model.name.name, model.name.version, [tensor for tensor, _ in encoded], asked.id)
     head, raw = msgspec.json.encode(answer), b"".join(part for _, part in encoded)
@@ -184,8 +220,16 @@ def _answer(model: Model, asked: InferenceRequest, inference: Inference) -> Resp
     return Response(head + raw, media_type="application/octet-stream", headers={HEADER: str(len(head))})
 
 
-def _refuse(_: Request[Any, Any, Any], error: ProtocolError) -> Response[Fault]:
-    return Response(Fault(str(error)), status_code=HTTPStatus.BAD_REQUEST)
+def _refuse(request: Request[Any, Any, Any], error: ProtocolError) -> Response[Fault]:
+    if isinstance(error, TooMuchJson):
+        request.app.state.metrics.rejections.labels("json").inc()
+    return Response(Fault(str(error)), status_code=error.status)
+
+
+def _too_costly(request: Request[Any, Any, Any], error: RequestTooCostly) -> Response[Fault]:
+    state = request.app.state
+    problem, _ = error_response(error, request.method, request.url.path, state.metrics, state.settings)
+    return Response(Fault(problem.detail), status_code=problem.status_code)
 
 
 def _not_found(_: Request[Any, Any, Any], error: NotFoundException) -> Response[Fault]:
@@ -196,6 +240,6 @@ def _not_found(_: Request[Any, Any, Any], error: NotFoundException) -> Response[
 router = Router(
     "/v2",
     route_handlers=[server_metadata, live, ready, model_ready, model_metadata, infer],
-    exception_handlers={ProtocolError: _refuse, NotFoundException: _not_found},
+    exception_handlers={ProtocolError: _refuse, RequestTooCostly: _too_costly, NotFoundException: _not_found},
     include_in_schema=False,
 )

@@ -1,21 +1,41 @@
-"""Tensors on the wire: as JSON, or as raw little-endian bytes behind the JSON."""
+"""Tensor encoding of the Open Inference Protocol: JSON, or raw little-endian bytes after the JSON.
+
+JSON takes ten times the memory and the time of the tensor that it stands for. It is bounded before it is decoded, and
+no Python object is made of anything that a tensor of the right shape would not hold.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import math
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.names import NOT_JSON
+
 HEADER = "inference-header-content-length"
 _LENGTH_BYTES = 4  # before each element of a BYTES tensor
+SHORT_BYTES = 1 << 16  # of JSON: what stands beside the data of the tensor fits into it
+_SLICE_BYTES = 1 << 18  # is read at once, in a millisecond: the interpreter's lock is free in between
+_LITERAL = b"0123456789 \t\r\n"  # what JSON's lists of natural numbers have beside brackets and commas
 
 
 class ProtocolError(ValueError):
     """A request that the protocol does not allow; the message is one sentence for whoever sent it."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class TooMuchJson(ProtocolError):
+    """More JSON than a tensor of the largest shape takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -33,7 +53,7 @@ class InputTensor(msgspec.Struct, frozen=True):
     datatype: str
     shape: list[int]
     parameters: Parameters = Parameters()
-    data: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")  # decoded once its shape is known to be right
 
 
 class WantedOutput(msgspec.Struct, frozen=True):
@@ -46,10 +66,22 @@ class WantedOutput(msgspec.Struct, frozen=True):
 class InferenceRequest(msgspec.Struct, frozen=True):
     """The JSON of a request."""
 
-    inputs: list[InputTensor]
+    inputs: tuple[InputTensor]
     outputs: list[WantedOutput] | None = None
     id: str | None = None
     parameters: Parameters = Parameters()
+
+
+class _Data(msgspec.Struct):
+    """An input of which no more than the extent of its data is of interest."""
+
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Extent(msgspec.Struct):
+    """A request of which no more than the extent of its data is of interest."""
+
+    inputs: tuple[_Data]
 
 
 class OutputTensor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,54 +94,54 @@ class OutputTensor(msgspec.Struct, frozen=True, omit_defaults=True):
     data: list[Any] | None = None
 
 
-def split(body: bytes, header: str | None) -> tuple[InferenceRequest, memoryview]:
-    """The JSON of a request and the raw bytes behind it; raises ProtocolError."""
-    length = len(body)
-    if header is not None:
-        if not header.isdecimal() or int(header) > length:
-            raise ProtocolError("Inference-Header-Content-Length is not the length of the JSON at the head of the body")
-        length = int(header)
+def json_length(body: bytes, header: str | None) -> int:
+    """The bytes of JSON at the head of the body; raises ProtocolError."""
+    if header is None:
+        return len(body)
+    if not header.isdecimal() or len(header) > len(str(len(body))) or int(header) > len(body):
+        raise ProtocolError("Inference-Header-Content-Length is not the length of the JSON at the head of the body")
+    return int(header)
+
+
+def read_json(text: bytes, max_numbers: int) -> InferenceRequest:
+    """The JSON of a request, which may hold `max_numbers` at most; raises ProtocolError."""
     try:
-        return msgspec.json.decode(body[:length], type=InferenceRequest), memoryview(body)[length:]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"the request is not JSON of an inference request: {error}") from error
+        if len(text) > SHORT_BYTES:
+            _check_extent(text, max_numbers)
+        return msgspec.json.decode(text, type=InferenceRequest)
+    except NOT_JSON as error:
+        hint = "; send one input" if "$.inputs`" in str(error) else ""
+        raise ProtocolError(f"the request is not JSON of an inference request: {error}{hint}") from error
 
 
-def raw_parts(inputs: list[InputTensor], raw: memoryview) -> list[memoryview | None]:
-    """The raw bytes of each input, None for those whose data are in the JSON; raises ProtocolError."""
-    parts: list[memoryview | None] = []
-    for tensor in inputs:
-        size = tensor.parameters.binary_data_size
-        if size is None:
-            parts.append(None)
-            continue
-        if not 0 <= size <= len(raw):
-            raise ProtocolError(f"input {tensor.name!r}: binary_data_size is {size}, {len(raw)} bytes are there")
-        parts.append(raw[:size])
-        raw = raw[size:]
-    if len(raw):
-        raise ProtocolError(f"{len(raw)} bytes at the end of the body belong to no input")
-    return parts
+def raw_part(tensor: InputTensor, raw: memoryview) -> memoryview | None:
+    """The raw bytes of the only input, None if its data are in the JSON; raises ProtocolError."""
+    size = tensor.parameters.binary_data_size
+    if size is not None and not 0 <= size <= len(raw):
+        raise ProtocolError(f"input {tensor.name!r}: binary_data_size is {size}, {len(raw)} bytes are there")
+    if len(raw) > (size or 0):
+        raise ProtocolError(f"{len(raw) - (size or 0)} bytes at the end of the body belong to no input")
+    return None if size is None else raw
 
 
 def pixels_of(tensor: InputTensor, raw: memoryview | None) -> NDArray[np.uint8]:
-    """A UINT8 tensor [N, H, W, 3]; raises ProtocolError."""
+    """A UINT8 tensor [N, H, W, 3], in JSON flat or nested; raises ProtocolError."""
     _check(tensor, "UINT8", dimensions=4)
-    count = int(np.prod(tensor.shape))
-    if raw is not None:
-        if len(raw) != count:
-            raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape} has {count} values, {len(raw)} came")
-        return np.frombuffer(raw, np.uint8).reshape(tensor.shape)
-    values = _array(tensor.data)
-    if values.dtype.kind not in "iu" or values.size != count or values.min() < 0 or values.max() > 255:
-        raise ProtocolError(f"input {tensor.name!r}: `data` is not {count} integers of 0..255")
-    return values.astype(np.uint8).reshape(tensor.shape)
+    count = math.prod(tensor.shape)
+    if raw is None:
+        values = _numbers(bytes(tensor.data), tensor.shape)
+        if values is None:
+            raise ProtocolError(f"input {tensor.name!r}: `data` is not {count} integers of 0..255")
+        return values.reshape(tensor.shape)
+    if len(raw) != count:
+        raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape} has {count} values, {len(raw)} came")
+    return np.frombuffer(raw, np.uint8).reshape(tensor.shape)
 
 
 def photos_of(tensor: InputTensor, raw: memoryview | None) -> list[bytes]:
     """A BYTES tensor [N] of encoded photos, in the JSON as base64; raises ProtocolError."""
     _check(tensor, "BYTES", dimensions=1)
-    photos = _unpack(tensor.name, raw) if raw is not None else _from_base64(tensor)
+    photos = _unpack(tensor, raw) if raw is not None else _from_base64(tensor)
     if len(photos) != tensor.shape[0]:
         raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape}, but {len(photos)} photos came")
     return photos
@@ -134,29 +166,72 @@ def _check(tensor: InputTensor, datatype: str, *, dimensions: int) -> None:
         raise ProtocolError(f"input {tensor.name!r}: its shape {tensor.shape[:8]} has not {dimensions} dimensions >= 1")
 
 
-def _array(data: Any) -> NDArray[Any]:
-    """JSON's lists, flat or nested, as an array; what is uneven becomes an array of objects."""
-    try:
-        return np.asarray(data)
-    except ValueError:
-        return np.empty(0, object)
+def _check_extent(text: bytes, max_numbers: int) -> None:
+    """Raise TooMuchJson for more elements than the largest tensor has, and for much beside the data."""
+    elements = 0
+    for start in range(0, len(text), _SLICE_BYTES):
+        elements += text.count(b",", start, start + _SLICE_BYTES)
+        if elements > max_numbers + SHORT_BYTES:
+            raise TooMuchJson(f"the JSON has more than the {max_numbers} numbers accepted; send a binary tensor")
+    beside = len(text) - len(bytes(msgspec.json.decode(text, type=_Extent).inputs[0].data))
+    if beside > SHORT_BYTES:
+        raise TooMuchJson(f"beside the data there are {beside} bytes of JSON, more than the {SHORT_BYTES} accepted")
 
 
-def _unpack(name: str, raw: memoryview) -> list[bytes]:
-    photos = []
+def _numbers(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8] | None:
+    """JSON's lists of 0..255 in one dimension or more of `shape`, as a flat array; None if it is anything else."""
+    outline = text.translate(None, _LITERAL)
+    if not any(outline == _outline(shape, nested) for nested in range(len(shape))):
+        return None
+    digits = text.translate(None, b"[] \t\r\n")
+    values, start = np.empty(math.prod(shape), np.uint8), 0
+    for part in _slices(digits):
+        numbers = np.fromstring(part, np.int64, sep=",")
+        if numbers.max() > 255:
+            return None
+        values[start : start + len(numbers)] = numbers
+        start += len(numbers)
+    return values
+
+
+def _outline(shape: Sequence[int], nested: int) -> bytes:
+    """Brackets and commas of a tensor whose first `nested` dimensions are lists of lists; the others are flat."""
+    outline = b"[" + b"," * (math.prod(shape[nested:]) - 1) + b"]"
+    for size in reversed(shape[:nested]):
+        outline = b"[" + b",".join([outline] * size) + b"]"
+    return outline
+
+
+def _slices(digits: bytes) -> Iterator[str]:
+    """The text of a flat list, in parts that end at a comma."""
+    start = 0
+    while start < len(digits):
+        end = digits.find(b",", start + _SLICE_BYTES)
+        end = len(digits) if end < 0 else end
+        yield digits[start:end].decode()
+        start = end + 1
+
+
+def _unpack(tensor: InputTensor, raw: memoryview) -> list[bytes]:
+    photos: list[bytes] = []
     while raw:
         size = int.from_bytes(raw[:_LENGTH_BYTES], "little")
         if len(raw) < _LENGTH_BYTES + size:
-            raise ProtocolError(f"input {name!r}: an element is longer than what is left of its bytes")
+            raise ProtocolError(f"input {tensor.name!r}: an element is longer than what is left of its bytes")
+        if len(photos) == tensor.shape[0]:
+            raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape}, but more photos came")
         photos.append(bytes(raw[_LENGTH_BYTES : _LENGTH_BYTES + size]))
         raw = raw[_LENGTH_BYTES + size :]
     return photos
 
 
 def _from_base64(tensor: InputTensor) -> list[bytes]:
+    text = bytes(tensor.data)
+    if text.count(b'"') > 2 * tensor.shape[0]:  # there are none within base64
+        raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape}, but more photos came")
     try:
-        return [base64.b64decode(text, validate=True) for text in tensor.data]
-    except (TypeError, ValueError, binascii.Error) as error:
+        return [base64.b64decode(photo, validate=True) for photo in msgspec.json.decode(text, type=list[str])]
+    except (*NOT_JSON, ValueError, binascii.Error) as error:
         raise ProtocolError(f"input {tensor.name!r}: `data` is not a list of photos in base64") from error
 
 

@@ -1,0 +1,80 @@
+"""Request-body limits: time-outs against stalled and slow uploads (slowloris), and memory as the body arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from litestar.exceptions import HTTPException
+from litestar.types import HTTPReceiveMessage, Receive, Scope
+
+from runtime.api.client import client_of
+from runtime.api.request_state import has_no_body, is_here
+from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
+from runtime.serving.uploads import Upload, Uploads
+
+MIN_UPLOAD_BYTES_S = 8 * 1024  # bytes/s, after the patience of the settings is used up
+
+
+class BodyLimits:
+    """Bounds each request body in time, and all of them in memory."""
+
+    def __init__(self, metrics: Metrics, uploads: Uploads, settings: Settings) -> None:
+        """An upload may pause for `settings.upload_patience_s`, and after as long must keep the minimum rate."""
+        self._metrics = metrics
+        self._uploads = uploads
+        self._seconds = settings.upload_patience_s
+        self._proxies = settings.trusted_proxies
+
+    @contextmanager
+    def reading(self, scope: Scope, receive: Receive) -> Iterator[Receive]:
+        """`receive` with limits; what it has received is accounted for until the end of the block.
+
+        It raises HTTPException 408 if the rest of the body does not come in time, and Overloaded if memory is short.
+        """
+        if has_no_body(scope):
+            yield receive
+            return
+        with self._uploads.upload(partial(client_of, scope, self._proxies)) as upload:
+            yield self._bounded(scope, receive, upload)
+
+    def _bounded(self, scope: Scope, receive: Receive, upload: Upload) -> Receive:
+        began, received, more = time.monotonic(), 0, True
+
+        async def receive_bounded() -> HTTPReceiveMessage:
+            nonlocal received, more
+            if not more:
+                return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
+            if is_here(scope):
+                message = await receive()
+            else:
+                allowed_s = self._seconds + received / MIN_UPLOAD_BYTES_S - (time.monotonic() - began)
+                message = await self._receive_in_time(receive, upload, min(self._seconds, allowed_s))
+            if message["type"] == "http.request":
+                upload.add(len(message["body"]))
+                received += len(message["body"])
+                more = message["more_body"]
+            return message  # type: ignore[return-value]
+
+        return receive_bounded
+
+    async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:
+        upload.check()
+        try:
+            async with asyncio.timeout(max(0.0, seconds)) as deadline:
+                upload.on_given_up = partial(deadline.reschedule, 0)
+                return await receive()  # type: ignore[return-value]
+        except TimeoutError as error:
+            upload.check()
+            self._metrics.rejections.labels("upload_timeout").inc()
+            raise HTTPException(
+                f"the upload stopped for {self._seconds:g} s or was too slow; send it again",
+                status_code=408,
+                headers={"connection": "close"},
+            ) from error
+        finally:
+            upload.on_given_up = None

@@ -1,0 +1,78 @@
+"""Middleware: request ID, security headers, limits of the request body.
+
+The fast path (`runtime/api/fast_path.py`) applies the same parts.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Mapping
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from runtime.api.body_limits import BodyLimits
+from runtime.host.logs import request_id
+
+_SANE_ID = re.compile(rb"[\w.:-]{1,64}")
+_ID = b"x-request-id"
+
+Headers = list[tuple[bytes, bytes]]
+
+_OF_ALL: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+OF_DATA: Headers = [*_OF_ALL, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+_OF_PAGES: Headers = [
+    *_OF_ALL,
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    # Nothing from elsewhere; inline scripts and styles are the page's own.
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; form-action 'self'",
+    ),
+]
+
+
+class RequestMiddleware:
+    """ASGI middleware around all routes: Litestar's own middleware does not see requests that match no route."""
+
+    def __init__(self, app: ASGIApp, bodies: BodyLimits) -> None:
+        """`bodies` limits request bodies."""
+        self._app = app
+        self._bodies = bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        identity = identity_header(dict(scope["headers"]))
+        token = request_id.set(identity[1].decode())
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*_with_ours(message["headers"]), identity]
+            await send(message)
+
+        try:
+            with self._bodies.reading(scope, receive) as bounded:
+                await self._app(scope, bounded, send_with_headers)
+        finally:
+            request_id.reset(token)
+
+
+def identity_header(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The header of an answer that names its request: by the id that the request's own headers give, or a fresh one."""
+    given = headers.get(_ID)
+    return (_ID, given if given and _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128))
+
+
+def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of an answer and those that it lacks; data needs fewer of them than a page."""
+    theirs = list(headers)
+    if any(name == b"content-type" and value == b"application/json" for name, value in theirs):
+        return theirs + OF_DATA
+    there = {name.lower() for name, _ in theirs}
+    return theirs + [(name, value) for name, value in _OF_PAGES if name not in there]

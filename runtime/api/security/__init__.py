@@ -1,0 +1,1 @@
+"""API security: keys, origins and host names of browsers, guards of routes."""

@@ -1,0 +1,62 @@
+"""Litestar guards: routes that require an API key, or an administrator's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException, NotAuthorizedException, TooManyRequestsException
+from litestar.handlers import BaseRouteHandler
+
+from runtime.api.security.key_check import KeyCheck
+from runtime.api.security.keys import predicting_keys
+from runtime.serving.settings import Settings
+
+_HOW = "send it as the header `X-API-Key`, or as `Authorization: Bearer …`"
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
+    """Require an API key, or an administrator's, if API keys are configured. 429 after too many wrong ones.
+
+    A coroutine, because Litestar runs plain functions in a thread, which costs more than the check itself.
+    """
+    keys = predicting_keys(connection.app.state.settings)
+    if keys and not _knows(keys, connection):
+        _refuse(connection, f"this appliance asks for an API key; {_HOW}")
+
+
+async def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
+    """Require an administrator's key; if none is configured, nobody may."""
+    settings: Settings = connection.app.state.settings
+    if not settings.admin_keys:
+        raise HTTPException(
+            "nobody may do this here; set DANDELION_ADMIN_KEYS (`python -m runtime key` makes a key)",
+            status_code=HTTPStatus.FORBIDDEN,
+        )
+    if not _knows(settings.admin_keys, connection):
+        _refuse(connection, f"this asks for an administrator's key; {_HOW}")
+
+
+def may_see_details(connection: Connection) -> bool:
+    """Whether the client of an open route may see what only clients with a key should; never refuses."""
+    keys = predicting_keys(connection.app.state.settings)
+    if not keys:
+        return True
+    try:
+        return _knows(keys, connection)
+    except TooManyRequestsException:
+        return False
+
+
+def _knows(digests: frozenset[str], connection: Connection) -> bool:
+    check: KeyCheck = connection.app.state.key_check
+    headers = connection.headers
+    return check.is_right(digests, connection.scope, headers.get("x-api-key", ""), headers.get("authorization", ""))
+
+
+def _refuse(connection: Connection, detail: str) -> None:
+    connection.app.state.metrics.rejections.labels("key").inc()
+    raise NotAuthorizedException(detail, headers={"www-authenticate": "Bearer"})

@@ -1,0 +1,1 @@
+"""The model bundle: a folder with a model, its manifest, and everything needed to verify it."""

@@ -1,0 +1,36 @@
+"""Click command group of all programs: user errors are printed as one line, without a stack trace."""
+
+from __future__ import annotations
+
+import errno
+
+import click
+
+from runtime.errors import Refusal
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+
+
+class _BadValue(click.ClickException):
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2.
+
+    A full or read-only disk is an error of one line, too.
+    """
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except Refusal as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            place = error.filename2 or error.filename or "the disk"
+            raise click.ClickException(f"{place}: {error.strerror}; make room, or make it writable") from error
+        except click.BadParameter as error:
+            raise _BadValue(error.format_message()) from error  # one line: click would put the usage before it

@@ -1,0 +1,23 @@
+"""Listening sockets: bind the port before anything slow is loaded."""
+
+from __future__ import annotations
+
+import socket
+
+from runtime.errors import Refusal
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen. Raises Refusal if the port is taken, the commonest mistake at start."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise Refusal(
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with PORT= or DANDELION_HOST="
+        ) from error
+    return listener

@@ -1,0 +1,75 @@
+"""Photo inspection: parse the header of an encoded photo, once, before any pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+from typing import cast
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+
+from runtime.image.avif import Coded, coded_pictures
+from runtime.image.errors import CorruptImage, UnsupportedImage
+from runtime.image.formats import ACCEPTED, FORMATS, detect_format
+from runtime.image.header import NOTHING_CODED, PhotoHeader
+from runtime.image.jpeg import count_scans
+from runtime.image.limits import MAX_SCANS, check_parts
+from runtime.image.png import metadata_bytes
+
+
+def inspect(data: bytes) -> PhotoHeader:
+    """Parse the header of an encoded photo.
+
+    Raises UnsupportedImage for a format outside the allow-list, CorruptImage for a header that cannot be parsed or
+    consists of too many parts. No other limit is checked here: `check_limits` does that.
+    """
+    format_ = detect_format(data)
+    if format_ not in FORMATS:
+        raise UnsupportedImage(_why_unsupported(data, format_))
+    check_parts(data, format_)
+    try:
+        # What `Image.open` does once it knows the format; it would not say what is wrong with the header.
+        read_header, _ = Image.OPEN[format_]
+        image = read_header(io.BytesIO(data), "")
+        frames = int(getattr(image, "n_frames", 1))
+    except Exception as error:
+        raise CorruptImage.because(error) from error
+    width, height = image.size
+    is_jpeg = format_ == "JPEG"
+    return PhotoHeader(
+        format=format_,
+        width=width,
+        height=height,
+        frames=frames,
+        scans=count_scans(cast("JpegImageFile", image), data, MAX_SCANS) if is_jpeg else 1,
+        progressive=is_jpeg and "progressive" in image.info,
+        coded=_coded_pictures(data) if format_ == "AVIF" else NOTHING_CODED,
+        size_bytes=len(data),
+        metadata_bytes=_metadata_bytes(format_, image, data),
+        image=image,
+    )
+
+
+def _metadata_bytes(format_: str, image: Image.Image, data: bytes) -> int:
+    fp = cast("ImageFile", image).fp
+    if format_ == "JPEG" and fp is not None:
+        return int(fp.tell())
+    if format_ == "PNG":
+        return metadata_bytes(data)
+    return sum(len(image.info.get(kind) or b"") for kind in ("icc_profile", "exif", "xmp"))
+
+
+def _coded_pictures(data: bytes) -> Coded:
+    try:
+        return coded_pictures(data)
+    except (IndexError, ValueError) as error:
+        raise CorruptImage.because(error) from error
+
+
+def _why_unsupported(data: bytes, format_: str | None) -> str:
+    if not data:
+        return f"the file is empty; send {ACCEPTED}"
+    if format_ == "HEIF":
+        return f"the photo is a HEIC, which this appliance takes only with the extra `heic` installed; send {ACCEPTED}"
+    return f"the file is not a photo in an accepted format; send {ACCEPTED}"

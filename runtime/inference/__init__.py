@@ -1,0 +1,1 @@
+"""Inference sessions, and the selection of the fastest backend that is right on this CPU."""

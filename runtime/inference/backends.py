@@ -1,0 +1,195 @@
+"""Select the fastest inference backend whose outputs match the golden cases of the bundle.
+
+The native kernel (`runtime.native`) comes first if the CPU supports it, then onnxruntime. The fast INT8 kernels of
+onnxruntime add pairs of products in 16 bits on x86 CPUs without VNNI (AVX2). These sums saturate, and the outputs are
+silently wrong. The golden cases detect this in any backend, and the next one is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle.golden_patterns import draw
+from runtime.bundle.input import ImageSpec, max_batch_size
+from runtime.bundle.manifest import Bundle, BundleError, GoldenCase
+from runtime.inference.interface import InferenceSession
+from runtime.inference.native_session import NativeSession, open_native
+from runtime.native.library import library
+from runtime.native.onnx_importer import UnknownGraphError
+
+DEVIATION_LIMIT = 0.02  # probabilities of a golden case: right kernels differ by a millionth, saturation by a tenth
+
+Precision = Literal["int8", "fp32"]
+Name = Literal["amx", "vnni", "fast", "exact", "fp32"]
+NATIVE = {"amx", "vnni"}
+
+log = logging.getLogger(__name__)
+
+
+class Kernel(NamedTuple):
+    """A backend and its precision, and the largest deviation from the golden cases' probabilities, 0..1.
+
+    `amx` and `vnni` are the native kernel's; `fast`, `exact` and `fp32` are onnxruntime's.
+    """
+
+    precision: Precision
+    kernel: Name
+    deviation: float = 0.0
+
+
+class ValidatedSession(NamedTuple):
+    """A session whose outputs match the golden cases on this CPU."""
+
+    session: InferenceSession
+    kernel: Kernel
+
+
+def open_validated(bundle: Bundle, *, threads: int, preferred: str | None = None) -> ValidatedSession:
+    """Open a verified bundle on the fastest backend that passes: INT8, exact INT8, then FP32 if the bundle has it.
+
+    `preferred` names the backend to begin with, if those before are known to fail on this CPU. Raises BundleError if
+    none passes.
+    """
+    manifest = bundle.manifest
+    deviations: list[str] = []
+    for kernel, session in _candidates(bundle, threads, preferred):
+        deviation = _deviation_of(bundle, session, kernel)
+        if deviation <= DEVIATION_LIMIT:
+            if deviations:
+                log.warning("%s: %s; falling back to %s", manifest.version, "; ".join(deviations), kernel.kernel)
+            return ValidatedSession(session, kernel._replace(deviation=deviation))
+        deviations.append(f"{kernel.precision} ({kernel.kernel}) is off by {deviation:.3f} on this CPU")
+    remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
+    raise BundleError(f"{bundle.path}: wrong answers to its golden cases: {', '.join(deviations)}; {remedy}")
+
+
+def open_pair(
+    bundle: Bundle, *, threads: int, preferred: str | None = None
+) -> tuple[ValidatedSession, InferenceSession]:
+    """A validated session on one thread, and one on `threads`; raises as `open_validated` does.
+
+    If the preferred kernel is onnxruntime's, both open at the same time, since each prepares its own weights.
+    """
+    if threads == 1:
+        validated = open_validated(bundle, threads=1, preferred=preferred)
+        return validated, validated.session
+    known = [kernel for kernel in available_kernels(bundle) if kernel.kernel == preferred and preferred not in NATIVE]
+    with ThreadPoolExecutor(1) as pool:
+        wide = pool.submit(open_backend, bundle, known[0], threads=threads) if known else None
+        validated = open_validated(bundle, threads=1, preferred=preferred)
+    if wide and validated.kernel.kernel == preferred:
+        return validated, wide.result()
+    return validated, open_multi_threaded(bundle, validated, threads=threads)
+
+
+def open_multi_threaded(bundle: Bundle, validated: ValidatedSession, *, threads: int) -> InferenceSession:
+    """Another session of the validated backend, on more threads; native sessions share their weights."""
+    session, kernel = validated
+    if isinstance(session, NativeSession):
+        return session.with_threads(threads)
+    return open_backend(bundle, kernel, threads=threads)
+
+
+def open_backend(bundle: Bundle, kernel: Kernel, *, threads: int) -> InferenceSession:
+    """Open a bundle on one backend, without validation.
+
+    Raises BundleError if the bundle lacks the model, UnknownGraphError if the native kernel does not support its graph.
+    """
+    manifest = bundle.manifest
+    if kernel.kernel in NATIVE:
+        return _native(bundle, kernel.kernel, threads)
+    # Lazy: onnxruntime is large, and the native kernel does without it.
+    from runtime.inference.onnxruntime_session import OnnxruntimeSession  # noqa: PLC0415
+
+    model = bundle.fp32_model if kernel.precision == "fp32" else bundle.model
+    if model is None:
+        raise BundleError(f"{bundle.path}: has no FP32 model; export it again")
+    exact = kernel.kernel == "exact"
+    return OnnxruntimeSession(model, manifest.input, len(manifest.labels), threads=threads, exact=exact)
+
+
+def available_kernels(bundle: Bundle) -> list[Kernel]:
+    """The backends that this CPU can run for a bundle, the fastest first."""
+    native = library()
+    names: dict[str, list[Name]] = {"amx": ["amx", "vnni"], "vnni": ["vnni"]}
+    kernels = [Kernel("int8", name) for name in (names.get(native.instructions, []) if native else [])]
+    kernels += [Kernel("int8", "fast"), Kernel("int8", "exact")]
+    return [*kernels, Kernel("fp32", "fp32")] if bundle.fp32_model else kernels
+
+
+def golden_deviation(
+    session: InferenceSession,
+    cases: Sequence[GoldenCase],
+    spec: ImageSpec,
+    precision: Precision = "int8",
+    *,
+    limit: float = 1.0,
+) -> float:
+    """The largest difference between this session's probabilities and the golden cases' of its precision, 0..1.
+
+    Stops at the first one above `limit`. NaN if an output is not a number. Raises BundleError for a golden case that
+    this version cannot draw.
+    """
+    size = max_batch_size(spec)
+    worst = 0.0
+    # A batch of one first, as most photos come, which soon shows a wrong kernel; then full batches, which are faster.
+    for batch in (cases[:1], *(cases[start : start + size] for start in range(1, len(cases), size))):
+        worst = float(np.max([worst, *_deviations(session, batch, spec, precision)]))
+        if not worst <= limit:
+            break
+    return worst
+
+
+def _deviation_of(bundle: Bundle, session: InferenceSession, kernel: Kernel) -> float:
+    manifest = bundle.manifest
+    try:
+        return golden_deviation(session, manifest.golden, manifest.input, kernel.precision, limit=DEVIATION_LIMIT)
+    except BundleError as error:
+        raise BundleError(f"{bundle.path}: {error}") from error
+
+
+def _candidates(bundle: Bundle, threads: int, preferred: str | None) -> Iterator[tuple[Kernel, InferenceSession]]:
+    supported = True
+    kernels = available_kernels(bundle)
+    names = [kernel.kernel for kernel in kernels]
+    for kernel in kernels[names.index(preferred) if preferred in names else 0 :]:
+        if kernel.kernel in NATIVE and not supported:
+            continue
+        try:
+            yield kernel, open_backend(bundle, kernel, threads=threads)
+        except UnknownGraphError as reason:
+            supported = False
+            log.info("%s: falling back to onnxruntime, since %s", bundle.manifest.version, reason)
+
+
+def _native(bundle: Bundle, name: Name, threads: int) -> InferenceSession:
+    native = library()
+    if native is None:
+        raise UnknownGraphError(f"this CPU has no {name}")
+    manifest = bundle.manifest
+    instructions: Literal["amx", "vnni"] = "amx" if name == "amx" else "vnni"
+    chosen = native._replace(instructions=instructions)
+    return open_native(bundle.model, manifest.input, len(manifest.labels), chosen, threads=threads)
+
+
+def _deviations(
+    session: InferenceSession, cases: Sequence[GoldenCase], spec: ImageSpec, precision: Precision
+) -> NDArray[np.float32]:
+    """The largest difference of each case, [N] float32."""
+    answers = session.infer(np.stack([_picture(case, spec) for case in cases])).probabilities  # [N, C]
+    recorded = [case.int8 if precision == "int8" else case.probabilities for case in cases]
+    differences: NDArray[np.float32] = np.abs(answers - np.array(recorded, np.float32)).max(1)
+    return differences
+
+
+def _picture(case: GoldenCase, spec: ImageSpec) -> NDArray[np.uint8]:
+    try:
+        return draw(case.pattern, case.seed, spec)
+    except KeyError as error:
+        raise BundleError(f"the golden pattern {error} is unknown to this release; update it") from error

@@ -1,0 +1,58 @@
+"""Input validation: allow-lists for untrusted names that become part of a path, a key or a label (path traversal).
+
+A name is validated when it is parsed, because its type is one of these; nothing unchecked reaches a path.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+
+MAX_NAME = 100  # characters; file systems end at 255 bytes
+MAX_PART_BYTES = 255  # of one part of a path, on every usual file system
+MAX_PATH_BYTES = 900  # S3 ends at 1,024 with the prefix, Linux at 4,096 with the folder
+
+# What msgspec raises for bytes that are no JSON of a type; it leaks the last two.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+# `$` alone would allow a line break at the end.
+_NAME = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$(?!\n)"
+# Any language, but no separator, nothing hidden (which `..` is, too), no control character, no line break, nothing that
+# turns the direction of writing.
+_NEVER = r"/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_VISIBLE = rf"[^.{_NEVER}][^{_NEVER}]*"
+
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Version = Annotated[str, msgspec.Meta(pattern=_NAME)]
+ModelName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+FileName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+Label = Annotated[str, msgspec.Meta(pattern=rf"^{_VISIBLE}$(?!\n)", max_length=MAX_NAME)]
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be a version, the name of a model or of one of its files."""
+    return re.search(_NAME, text) is not None
+
+
+def is_path_below(path: str) -> bool:
+    """Whether `path` names a file below a folder: parts with slashes between them, none hidden, none that leads out."""
+    parts = path.split("/")
+    fit = all(re.fullmatch(_VISIBLE, part) and len(part.encode()) <= MAX_PART_BYTES for part in parts)
+    return fit and len(path.encode()) <= MAX_PATH_BYTES
+
+
+def plain(error: Exception) -> str:
+    """What msgspec says of a value, without the regular expression that it shows to people in place of a rule."""
+    text = re.sub(
+        r"Expected `str` matching regex '\^\[0-9a-f\].*' - at", "not a SHA-256 in hexadecimal, at", str(error)
+    )
+    return re.sub(
+        r"Expected `str` matching regex '.*' - at", "not a plain name (it could lead out of its folder), at", text
+    )
+
+
+def entries(text: str | None) -> list[str]:
+    """The entries of a comma-separated setting, without blanks around them and without empty ones."""
+    return [entry for entry in (part.strip() for part in (text or "").split(",")) if entry]

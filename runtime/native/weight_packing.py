@@ -1,0 +1,165 @@
+"""Weight packing and tiling: NHWC tensors with borders, tiles of output places, weights in steps of the reduction."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.native.library import LARGEST, Layout
+
+# As in kernel/internal.h.
+LANES, DEPTH, QUAD = 16, 64, 4
+ROWS = {"amx": 16, "vnni": 12}
+STEP = {"amx": DEPTH, "vnni": QUAD}  # products of a step of the reduction
+RUN = {"amx": 16, "vnni": 2}  # rows of a tile that lie at one distance
+NONE = -1
+
+GROUP = 2 * LANES  # channels are padded to multiples of what a block computes at least
+CACHE_LINE = 64
+
+Index = TypeVar("Index", int, NDArray[np.int64])
+
+
+class Tensor(NamedTuple):
+    """One photo's activations as NHWC bytes: lines of `pitch` places, the picture behind a border on top and left.
+
+    The border on the right is the next line's left one; below the picture there is another.
+    """
+
+    size: int  # of the picture, a side
+    channels: int
+    border: int
+    fill: int  # the byte of all that is not the picture: the zero point
+
+    @property
+    def pitch(self) -> int:
+        """Places from one line to the next."""
+        return self.size + self.border
+
+    @property
+    def bytes(self) -> int:
+        """Of one photo, with what the last tile and the last step of a line read behind the end."""
+        places = (self.size + 2 * self.border) * self.pitch + 2 * ROWS["amx"]
+        return -(-(places * self.channels + DEPTH) // CACHE_LINE) * CACHE_LINE
+
+    def place(self, y: Index, x: Index) -> Index:
+        """The offset of a place of the picture, or of the border where y or x is -1 or `size`."""
+        return ((self.border + y) * self.pitch + self.border + x) * self.channels
+
+
+class Tiling(NamedTuple):
+    """Which output each row of each tile is, [tiles, rows]; one beyond the picture is computed for nobody."""
+
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+
+
+class Tiles(NamedTuple):
+    """Where each run of a tile's rows reads, [tiles, runs], and where each row writes, [tiles, rows], or NONE."""
+
+    input_offsets: NDArray[np.int32]
+    output_offsets: NDArray[np.int32]
+
+
+class Packed(NamedTuple):
+    """Weights in the kernel's order, and the offset of each step of them from a row's first byte."""
+
+    weights: NDArray[np.int8]
+    offsets: NDArray[np.int32]
+
+
+def pack(weights: NDArray[np.int8], tensor: Tensor, layout: Layout) -> Packed:
+    """Pack weights [O, C, k, k] as [O / 16, products / 4, 16, 4], the order of VPDPBUSD and TDPBUSD.
+
+    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. With AMX
+    it is filled up to steps of 64; with VNNI a step is 4 products, and one that is 0 for all outputs is left out.
+    Raises OverflowError, before it takes memory, where 16 outputs have more weights than the kernel can count.
+    """
+    outputs, channels, kernel, _ = weights.shape
+    run, step = kernel * tensor.channels, STEP[layout]
+    width = -(-run // step) * step
+    if LANES * kernel * width > LARGEST:
+        raise OverflowError(f"the weights of {LANES} outputs take {LANES * kernel * width} bytes")
+    lines = np.zeros((padded(outputs), kernel, width), np.int8)
+    places = np.zeros((outputs, kernel, kernel, tensor.channels), np.int8)
+    places[..., :channels] = weights.transpose(0, 2, 3, 1)
+    lines[:outputs, :, :run] = places.reshape(outputs, kernel, run)
+    steps = lines.reshape(-1, LANES, kernel, width // step, step // QUAD, QUAD)
+    needed = steps.any((0, 1, 4, 5)) if layout == "vnni" else np.ones(steps.shape[2:4], np.bool_)
+    y, x = np.nonzero(needed)
+    offsets = y * tensor.pitch * tensor.channels + x * step
+    return Packed(steps[:, :, y, x].transpose(0, 2, 3, 1, 4), int32(offsets, "steps"))
+
+
+def full_list(count: int) -> NDArray[np.int32]:
+    """The list, as the kernel reads one, of all `count` steps of a reduction: none is skipped."""
+    return np.array([count, *range(count)], np.int32)
+
+
+def tile_offsets(tiling: Tiling, stride: int, source: Tensor, start: int, target: Tensor, run: int) -> Tiles:
+    """Offsets of a tiling's rows; the output (0, 0) reads from place (start, start) of `source` on.
+
+    Raises OverflowError where one is larger than the kernel's integers.
+    """
+    y, x = tiling
+    first = source.place(start + stride * y[:, ::run], start + stride * x[:, ::run])
+    needed = (x < target.size) & (y < target.size)
+    return Tiles(int32(first, "inputs"), int32(np.where(needed, target.place(y, x), NONE), "outputs"))
+
+
+def int32(values: NDArray[np.int64], what: str) -> NDArray[np.int32]:
+    """`values` as the kernel's integers; raises OverflowError where one does not fit. `what` they belong to."""
+    lowest, highest = values.min(initial=0), values.max(initial=0)
+    if lowest < -LARGEST - 1 or highest > LARGEST:
+        raise OverflowError(f"the numbers of its {what} go from {lowest} to {highest}, beyond {LARGEST}")
+    return values.astype(np.int32)
+
+
+def choose_tiling(size: int, stride: int, pitch: int, layout: Layout) -> Tiling:
+    """The tiling of `size` x `size` outputs that computes least.
+
+    With AMX a tile is one run of rows, and the fewest are taken, since each reads all weights. With stride 1 it may run
+    on into the next line, over places that nobody needs.
+    """
+    most = ROWS[layout]
+    if layout == "vnni":
+        return min(tiles_in_lines(size, most), _tiles_of_pairs(size, most), key=lambda tiling: tiling.x.size)
+    tilings = [tiles_in_lines(size, most)]
+    if stride == 1:
+        tilings.append(_tiles_across_lines(size, pitch, most))
+    return min(tilings, key=lambda tiling: (len(tiling.x), tiling.x.size))
+
+
+def tiles_in_lines(size: int, most: int) -> Tiling:
+    """Tiles of at most `most` rows that each stay in a line."""
+    in_line = -(-size // most)
+    rows = -(-size // in_line)
+    y, x = np.divmod(np.arange(size * in_line * rows), in_line * rows)
+    return Tiling(y.reshape(-1, rows), x.reshape(-1, rows))
+
+
+def _tiles_of_pairs(size: int, most: int) -> Tiling:
+    """Tiles of pairs of neighbours in a line, wherever the next pair is."""
+    in_line = -(-size // 2)
+    pairs = in_line * size
+    tiles = -(-2 * pairs // most)
+    y, x = np.divmod(np.arange(tiles * -(-pairs // tiles)), in_line)
+    beyond = np.maximum(y - size + 1, 0)  # the last tile's, which go on behind the last line
+    y, x = y - beyond, 2 * (x + beyond * in_line)
+    return Tiling(np.repeat(y, 2).reshape(tiles, -1), np.stack([x, x + 1], 1).reshape(tiles, -1))
+
+
+def _tiles_across_lines(size: int, pitch: int, most: int) -> Tiling:
+    """Tiles one after the other, whatever lies between two lines included."""
+    places = (size - 1) * pitch + size
+    tiles = -(-places // most)
+    rows = -(-places // tiles)
+    y, x = np.divmod(np.arange(tiles * rows), pitch)
+    return Tiling(y.reshape(tiles, rows), x.reshape(tiles, rows))
+
+
+def padded(channels: int) -> int:
+    """How many channels lie there for so many."""
+    return -(-channels // GROUP) * GROUP

@@ -1,0 +1,1 @@
+"""Serving: admission control, dynamic batching, hot reload, drift, metrics."""

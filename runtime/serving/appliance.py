@@ -1,0 +1,157 @@
+"""Composition root: build the engine, the model reloader and the feedback store from the settings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import Bundle, BundleError
+from runtime.errors import Refusal
+from runtime.host.memory import HeapTrimmer
+from runtime.image import accepted_megapixels
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.signature import public_key
+from runtime.serving.engine import Engine
+from runtime.serving.feedback import Feedback, Limits
+from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.metrics import Metrics
+from runtime.serving.reloader import PollTiming, Reloader
+from runtime.serving.settings import Settings
+from runtime.serving.trial.runner import TrialRunner
+from runtime.store import open_store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Appliance:
+    """One serving process. `reloader` and `feedback` are None if the settings name no store for them."""
+
+    settings: Settings
+    metrics: Metrics
+    engine: Engine
+    reloader: Reloader | None
+    feedback: Feedback | None
+    began: float = field(default_factory=time.monotonic)
+    stopping: bool = False
+    tidying: HeapTrimmer = field(default_factory=HeapTrimmer)
+    release: str = field(default_factory=partial(version, "dandelion"))
+
+    def start(self) -> None:
+        """Start the background threads: model reloader, feedback upload, heap trimmer."""
+        self.tidying.start()
+        if self.reloader:
+            self.reloader.start(self.engine.swap)
+        if self.feedback:
+            self.feedback.start()
+
+    def stop(self) -> None:
+        """Graceful shutdown: stop the threads and finish the photos in progress."""
+        self.begin_to_stop()
+        self.tidying.stop()
+        if self.feedback:
+            self.feedback.stop()
+        self.engine.close()
+
+    def begin_to_stop(self) -> None:
+        """Say that it is stopping, and end what nobody should wait for."""
+        self.stopping = True
+        if self.reloader:
+            self.reloader.stop()
+
+    def troubles(self) -> list[str]:
+        """What an operator should know, a sentence each; empty where all is well."""
+        found = []
+        if self.reloader and self.reloader.status.trouble:
+            found.append(self.reloader.status.trouble)
+        if self.reloader:
+            found += [f"{version} was refused: {reason}" for version, reason in self.reloader.refused.items()]
+        kernel = self.engine.model.kernel
+        if kernel.kernel in {"exact", "fp32"}:
+            found.append(f"INT8 saturates on this CPU; falling back to the {kernel.kernel} kernel (slower)")
+        if self.feedback and self.feedback.spooled:
+            found.append(f"{self.feedback.spooled} corrected photos wait for their store")
+        return found
+
+
+def assemble(settings: Settings) -> Appliance:
+    """Load the model that the settings name, and build the appliance around it.
+
+    Raises BundleError if no model can be served, and Refusal for a key or a store's name that cannot be read.
+    """
+    metrics = Metrics()
+    reloader = _open_reloader(settings, metrics)
+    model = reloader.initial_model() if reloader else _only_model(settings)
+    feedback = None
+    if settings.data:
+        spool = settings.cache / "spool"
+        limits = Limits(settings.feedback_photos, settings.feedback_bytes, settings.feedback_share)
+        feedback = Feedback(open_store(settings.data), spool, metrics, retry_s=settings.poll_s, limits=limits)
+    _log_limits(settings, model)
+    return Appliance(settings, metrics, Engine(model, settings, metrics), reloader, feedback)
+
+
+def _log_limits(settings: Settings, model: LoadedModel) -> None:
+    limits = settings.photo_limits
+    kinds = accepted_megapixels(limits, model.manifest.input)
+    memory = limits.memory_bytes
+    log.info(
+        "photos: at most %s megapixels; decoding may take %d MiB%s",
+        ", ".join(f"{most:g} ({kind})" for kind, most in kinds.items()),
+        limits.decoding_bytes >> 20,
+        "" if memory is None else f" of the {memory >> 20} MiB that the process may take",
+    )
+
+
+def _open_reloader(settings: Settings, metrics: Metrics) -> Reloader | None:
+    if settings.bundle or not settings.models:
+        return None
+    cache = _cache(settings)
+    return Reloader(
+        Catalogue(open_store(settings.models)),
+        cache,
+        _trial_runner(settings, cache),
+        partial(_load, settings),
+        metrics,
+        timing=PollTiming(settings.poll_s, settings.look_s),
+        names=settings.model_names,
+    )
+
+
+def _only_model(settings: Settings) -> LoadedModel:
+    """Where no store is followed: the bundle that is named, else the one imported and pinned here, else the default."""
+    if settings.bundle:
+        return _load(settings, Bundle.open(settings.bundle), str(settings.bundle))
+    cache = _cache(settings)
+    pinned = cache.state.pinned
+    if not pinned:
+        return _load(settings, Bundle.open(default_bundle()), "the default bundle")
+    bundle, trials = cache.open(pinned), _trial_runner(settings, cache)
+    trials.validate(bundle)
+    with trials.loading(pinned):
+        return _load(settings, bundle, f"imported to {settings.cache}", trials.kernel_of(bundle))
+
+
+def _cache(settings: Settings) -> Cache:
+    cache = Cache(settings.cache, public_key(settings.public_key) if settings.public_key else None)
+    cache.remove_abandoned()
+    return cache
+
+
+def _trial_runner(settings: Settings, cache: Cache) -> TrialRunner:
+    return TrialRunner(cache.state_file, seconds=settings.trial_s, memory_bytes=settings.trial_memory_bytes)
+
+
+def _load(settings: Settings, bundle: Bundle, source: str, kernel: str | None = None) -> LoadedModel:
+    try:
+        return LoadedModel(bundle, threads=settings.threads, source=source, abstain=settings.abstain, preferred=kernel)
+    except Refusal:
+        raise
+    except Exception as error:  # onnxruntime's own exceptions share no base class but this; memory may be short, too
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BundleError(f"{bundle.path}: cannot be loaded ({reason})") from error

@@ -1,0 +1,72 @@
+"""Data drift, out-of-distribution monitoring: the population stability index (PSI) of recent photos."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle.manifest import DriftReference
+
+BINS = 10
+WINDOW = 1000  # photos: enough for ten bins, few enough to notice
+FEWEST = 100  # with fewer photos an index is noise
+FLOOR = 1e-3  # an empty bin counts as this fraction, since a logarithm cannot take nothing
+
+SIGNALS = ("labels", "confidence", "brightness")
+
+
+class Drift:
+    """A sliding window of the last WINDOW photos, compared with the validation photos."""
+
+    def __init__(self, reference: DriftReference) -> None:
+        """Start with an empty window; `reference` holds the distributions of the validation photos."""
+        self._reference = reference
+        self._window: deque[tuple[str, float, float]] = deque(maxlen=WINDOW)
+        self._lock = threading.Lock()
+
+    def see(self, label: str, confidence: float, brightness: float) -> None:
+        """Add one photo to the window; `confidence` and `brightness` are in 0..1."""
+        with self._lock:
+            self._window.append((label, confidence, brightness))
+
+    def indices(self) -> dict[str, float]:
+        """The population stability index of each of SIGNALS; NaN while the window holds fewer than FEWEST photos.
+
+        By convention, below 0.1 is no shift and above 0.25 a large one.
+        """
+        with self._lock:
+            seen = list(self._window)
+        if len(seen) < FEWEST:
+            return dict.fromkeys(SIGNALS, math.nan)
+        labels, confidences, brightnesses = zip(*seen, strict=True)
+        names = list(self._reference.labels)
+        found = [labels.count(name) / len(labels) for name in names]
+        return {
+            "labels": stability_index(list(self._reference.labels.values()), found),
+            "confidence": stability_index(self._reference.confidence, histogram(confidences)),
+            "brightness": stability_index(self._reference.brightness, histogram(brightnesses)),
+        }
+
+
+def brightness_of(pixels: NDArray[np.uint8]) -> list[float]:
+    """The mean brightness (0..1) of each photo of a batch [N, H, W, 3], from one pixel in 64."""
+    sample = pixels[:, ::8, ::8]
+    means: list[float] = (sample.sum((1, 2, 3)) / (255 * sample[0].size)).tolist()
+    return means
+
+
+def histogram(values: Sequence[float] | NDArray[np.float32]) -> list[float]:
+    """The fractions of `values` (0..1) in BINS equal bins."""
+    counts, _ = np.histogram(values, bins=BINS, range=(0.0, 1.0))
+    return [round(float(count) / max(1, len(values)), 6) for count in counts]
+
+
+def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
+    """The population stability index of two distributions over the same bins: sum of (f - e) ln(f / e)."""
+    e, f = (np.maximum(np.asarray(part, np.float64), FLOOR) for part in (expected, found))
+    return float(((f - e) * np.log(f / e)).sum())

@@ -1,0 +1,344 @@
+"""The inference engine: admission control, dynamic batching, thread pool, model; from encoded photo to answer.
+
+The work is done in a bounded thread pool, off the event loop. The exception is the small photo of a single client, for
+which a thread switch would cost too much (`Engine.answer_here`). Heavy photos, and requests of many, have threads of
+their own (`runtime/serving/scheduling/scheduler.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle.input import max_batch_size
+from runtime.bundle.manifest import Manifest
+from runtime.image import ImageError, ImageSpec, decode, decode_brief, warm_up
+from runtime.inference.interface import Inference
+from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds, predict
+from runtime.serving.drift import brightness_of
+from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.metrics import Metrics
+from runtime.serving.scheduling.admission import AdmissionController
+from runtime.serving.scheduling.batcher import Batcher, IsDisconnected
+from runtime.serving.scheduling.decoding_work import HEAVY_COST, is_light
+from runtime.serving.scheduling.heavy_lane import HeavyLane
+from runtime.serving.scheduling.scheduler import Charged, ClientName, Run, Scheduler, nobody
+from runtime.serving.scheduling.workers import WorkerPool
+from runtime.serving.settings import Settings
+from runtime.serving.uploads import Uploads, default_capacity
+
+NICENESS, HEAVY_NICENESS = 2, 10  # of workers and of heavy threads: of one core, the latter get a seventh
+SHORT_S = 0.005  # the longest that one photo may usually keep the event loop: a health probe does not feel it
+REQUEST_BATCH_SIZE = 16  # photos of one request in one inference: more would take memory and gain nothing
+
+T = TypeVar("T")
+
+
+class Explained(NamedTuple):
+    """An answer, the model that gave it, and its class-activation maps [C, h, w] float32, in logits."""
+
+    model: LoadedModel
+    answer: Answer
+    activation_map: NDArray[np.float32]
+
+
+class BatchResult(NamedTuple):
+    """The predictions of one model for the photos of one request, and the seconds of each stage."""
+
+    model: ModelName
+    answers: list[Prediction | ImageError]
+    decode_s: float
+    infer_s: float
+
+
+class _Decoded(NamedTuple):
+    """The pixels of one photo, and the seconds that decoding took."""
+
+    pixels: NDArray[np.uint8]
+    seconds: float
+
+
+class _Inferred(NamedTuple):
+    """The inference of one photo, the seconds of its stages, and the time (s) when it was done."""
+
+    model: LoadedModel
+    inference: Inference
+    pixels: NDArray[np.uint8]
+    decode_s: float
+    infer_s: float
+    done: float
+
+
+class Engine:
+    """Serves one model: admits photos, batches them, and runs them in the thread pool."""
+
+    def __init__(self, model: LoadedModel, settings: Settings, metrics: Metrics) -> None:
+        """Serve `model`. Warms up the decoders, so that the first request pays for no cold start."""
+        self._model = model
+        self._metrics = metrics
+        self._limits = settings.photo_limits
+        self.admission = AdmissionController(settings.workers, budget_s=settings.budget_s)
+        self.uploads = Uploads(
+            settings.upload_memory_bytes or default_capacity(),
+            share=settings.upload_share,
+            retry_after_s=self.admission.retry_after_s,
+        )
+        self._workers = WorkerPool(settings.workers, name="classify", on_thread_start=lower_thread_priority)
+        self._heavy = HeavyLane(
+            settings.workers, budget_s=settings.budget_s, on_thread_start=partial(lower_thread_priority, HEAVY_NICENESS)
+        )
+        self._scheduler = Scheduler(
+            self.admission,
+            self._workers,
+            self._heavy,
+            limits=settings.photo_limits,
+            max_request_cost=settings.max_request_pixels,
+        )
+        self._batcher = Batcher(self._workers, self._classify_batch, lambda: max_batch_size(self.manifest.input))
+        warm_up()
+        metrics.serve(model)
+
+    @property
+    def model(self) -> LoadedModel:
+        """The active model."""
+        return self._model
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the active model."""
+        return self._model.manifest
+
+    def swap(self, model: LoadedModel) -> None:
+        """Hot-swap the model: the next photo is answered by `model`, photos in flight by the model that began them."""
+        self._model = model
+        self._metrics.serve(model)
+
+    @property
+    def waiting(self) -> int:
+        """The queue depth: admitted photos that have not begun, light and heavy."""
+        return self.admission.waiting + self._heavy.waiting
+
+    async def answer(
+        self, data: bytes, is_disconnected: IsDisconnected | None = None, client: ClientName = nobody
+    ) -> Answer:
+        """Classify one encoded photo. If it is heavy, `client` is asked whose it is.
+
+        Raises ImageError, Overloaded, and ClientGone if `is_disconnected` was true before a thread was free.
+        """
+        return (await self.explain(data, is_disconnected, client)).answer
+
+    def answer_here(self, data: bytes) -> Answer | None:
+        """Classify one encoded photo on the event loop; None if other requests might wait for it.
+
+        Two thread switches take as long as a third of a small inference (`benchmarks/NOTES.md`). Raises ImageError.
+        """
+        if not self.admission.is_idle or self.uploads.count > 1 or self.admission.service_s > SHORT_S:
+            return None
+        arrived = time.perf_counter()
+        try:
+            inferred = self._classify_on_loop(data)
+        except ImageError:
+            self.admission.record_service_time(time.perf_counter() - arrived)  # broken ones can take long, too
+            raise
+        if inferred is None:
+            return None
+        self.admission.record_service_time(inferred.done - arrived)
+        return self._answer(inferred, arrived)
+
+    async def explain(
+        self, data: bytes, is_disconnected: IsDisconnected | None = None, client: ClientName = nobody
+    ) -> Explained:
+        """Classify one encoded photo and return its class-activation maps; raises as `answer` does."""
+        arrived = time.perf_counter()
+        if is_light(data, self._model.side) or (cost := await self.cost_of(data)) <= HEAVY_COST:
+            with self.admission.enqueue():
+                inferred = await self._batcher.submit(data, is_disconnected)
+        else:
+            job = partial(self._classify_heavy, data)
+            inferred = await self._scheduler.run(job, cost, client, is_disconnected)
+        answer = self._answer(inferred, arrived)
+        return Explained(inferred.model, answer, inferred.inference.activation_map)
+
+    async def answer_many(self, photos: Sequence[bytes], client: ClientName = nobody) -> BatchResult:
+        """Classify several photos as one batch: each gets its own answer or its own error.
+
+        Raises RequestTooCostly before any is decoded, and Overloaded.
+        """
+        model = self._model  # one request, one model
+        answers: list[Prediction | ImageError] = []
+        decode_s = infer_s = 0.0
+        charged = await self._scheduler.charge_all(photos, model.side)
+        with self._scheduler.admit([photo.cost for photo in charged], client) as run:
+            for start in range(0, len(charged), REQUEST_BATCH_SIZE):
+                part = await self._answer_batch(model, charged[start : start + REQUEST_BATCH_SIZE], run)
+                answers += part.answers
+                decode_s += part.decode_s
+                infer_s += part.infer_s
+        return BatchResult(model.name, answers, decode_s, infer_s)
+
+    async def decode_many(
+        self, photos: Sequence[bytes], model: LoadedModel, client: ClientName = nobody
+    ) -> list[NDArray[np.uint8] | ImageError]:
+        """Decode photos for `model`: pixels [height, width, 3] or an error for each; raises as `answer_many` does."""
+        charged = await self._scheduler.charge_all(photos, model.side)
+        with self._scheduler.admit([photo.cost for photo in charged], client) as run:
+            return await self._decode_all(model, charged, run)
+
+    async def infer(self, pixels: NDArray[np.uint8], model: LoadedModel) -> Inference:
+        """Classify `pixels` [N, height, width, 3] that were decoded for `model`, by it. Raises Overloaded."""
+        arrived = time.perf_counter()
+        with self.admission.enqueue(len(pixels)):
+            batches = (
+                pixels[start : start + REQUEST_BATCH_SIZE] for start in range(0, len(pixels), REQUEST_BATCH_SIZE)
+            )
+            parts = [await self._workers.run(partial(self._infer, model, batch)) for batch in batches]
+        inference = Inference(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        self._predictions(model, pixels, inference, time.perf_counter() - arrived)
+        return inference
+
+    async def cost_of(self, photo: bytes) -> float:
+        """What decoding a photo costs (`runtime/serving/scheduling/decoding_work.py`). Raises Overloaded."""
+        return await self._scheduler.charge(photo, self._model.side)
+
+    async def work(self, job: Callable[[], T], cost: float = 0.0, client: ClientName = nobody) -> T:
+        """Run another job of `cost` in a thread. Raises Overloaded."""
+        return await self._scheduler.run(job, cost, client)
+
+    def close(self) -> None:
+        """Graceful shutdown: finish the photos in flight, then end the threads."""
+        self._heavy.close()
+        self._workers.close()
+
+    def _classify_on_loop(self, photo: bytes) -> _Inferred | None:
+        model = self._model
+        began = time.perf_counter()
+        pixels = decode_brief(photo, model.manifest.input, limits=self._limits)
+        if pixels is None:
+            return None
+        decoded = time.perf_counter()
+        inference = model.infer(pixels[np.newaxis], alone=True)
+        done = time.perf_counter()
+        return _Inferred(model, inference.of(0), pixels, decoded - began, done - decoded, done)
+
+    def _classify_batch(self, photos: Iterator[bytes]) -> list[_Inferred | Exception]:
+        """Classify a dynamic batch by one model in one inference; for each photo a result or its exception."""
+        model = self._model
+        with self.admission.in_service() as mark_in_service:
+            decoded: list[_Decoded | Exception] = []
+            for photo in photos:
+                mark_in_service()
+                began = time.perf_counter()
+                try:
+                    pixels = decode(photo, model.manifest.input, limits=self._limits)
+                except ImageError as error:
+                    decoded.append(_without_frames(error))
+                except Exception as error:
+                    decoded.append(error)
+                else:
+                    decoded.append(_Decoded(pixels, time.perf_counter() - began))
+            good = [each for each in decoded if isinstance(each, _Decoded)]
+            inferred = iter(self._infer_decoded(model, good) if good else ())
+            return [next(inferred) if isinstance(each, _Decoded) else each for each in decoded]
+
+    def _classify_heavy(self, photo: bytes) -> _Inferred:
+        model = self._model
+        began = time.perf_counter()
+        pixels = decode(photo, model.manifest.input, limits=self._limits)
+        return self._infer_decoded(model, [_Decoded(pixels, time.perf_counter() - began)])[0]
+
+    def _infer_decoded(self, model: LoadedModel, photos: Sequence[_Decoded]) -> list[_Inferred]:
+        pixels = np.stack([photo.pixels for photo in photos])
+        began = time.perf_counter()
+        inference = model.infer(pixels, alone=self.admission.is_single)
+        done = time.perf_counter()
+        return [
+            _Inferred(model, inference.of(i), photo.pixels, photo.seconds, done - began, done)
+            for i, photo in enumerate(photos)
+        ]
+
+    def _infer(self, model: LoadedModel, pixels: NDArray[np.uint8]) -> Inference:
+        with self.admission.in_service(len(pixels)):
+            return model.infer(pixels, alone=self.admission.is_single)
+
+    async def _answer_batch(self, model: LoadedModel, photos: Sequence[Charged], run: Run) -> BatchResult:
+        arrived = time.perf_counter()
+        decoded = await self._decode_all(model, photos, run)
+        done = time.perf_counter()
+        pictures = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
+        predictions: Iterator[Prediction] = iter(())
+        if pictures:
+            batch = np.stack(pictures)
+            inference = await self._workers.run(partial(self._infer, model, batch))
+            predictions = iter(self._predictions(model, batch, inference, time.perf_counter() - arrived))
+        answers = [pixels if isinstance(pixels, ImageError) else next(predictions) for pixels in decoded]
+        return BatchResult(model.name, answers, done - arrived, time.perf_counter() - done)
+
+    def _predictions(
+        self, model: LoadedModel, pixels: NDArray[np.uint8], inference: Inference, total_s: float
+    ) -> list[Prediction]:
+        """Predict and count each photo of a batch that took `total_s`."""
+        predictions = [predict(row, model.manifest.labels, model.threshold) for row in inference.probabilities]
+        for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
+            self._metrics.count(prediction, brightness, {"total": total_s})
+        return predictions
+
+    async def _decode_all(
+        self, model: LoadedModel, photos: Sequence[Charged], run: Run
+    ) -> list[NDArray[np.uint8] | ImageError]:
+        jobs = (run(partial(self._decode, model.manifest.input, photo.data), photo.cost) for photo in photos)
+        return await asyncio.gather(*jobs)
+
+    def _decode(self, spec: ImageSpec, data: bytes) -> NDArray[np.uint8] | ImageError:
+        try:
+            return decode(data, spec, limits=self._limits)
+        except ImageError as error:
+            return _without_frames(error)
+
+    def _count(self, prediction: Prediction, pixels: NDArray[np.uint8], stages: Mapping[str, float]) -> None:
+        self._metrics.count(prediction, brightness_of(pixels[np.newaxis])[0], stages)
+
+    def _answer(self, inferred: _Inferred, arrived: float) -> Answer:
+        model = inferred.model
+        prediction = predict(inferred.inference.probabilities, model.manifest.labels, model.threshold)
+        now = time.perf_counter()
+        stages = {
+            # For a worker, and for the rest of the batch.
+            "queue": inferred.done - arrived - inferred.decode_s - inferred.infer_s,
+            "decode": inferred.decode_s,
+            "infer": inferred.infer_s,
+            "total": now - arrived,
+        }
+        asyncio.get_running_loop().call_soon(
+            self._count, prediction, inferred.pixels, stages
+        )  # after the answer has left
+        return Answer(
+            label=prediction.label,
+            confidence=prediction.confidence,
+            probabilities=prediction.probabilities,
+            uncertain=prediction.uncertain,
+            model=model.name,
+            timings_ms=Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total"))),
+        )
+
+
+def _without_frames(error: ImageError) -> ImageError:
+    """The same error alone: the frames of its causes would keep the photo, and these the error."""
+    return type(error)(*error.args)
+
+
+def lower_thread_priority(niceness: int = NICENESS) -> None:
+    """Run worker threads at a lower priority than the event loop: shedding load must not wait for inference.
+
+    Only Linux has a niceness for each thread; elsewhere nothing is changed.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + niceness)

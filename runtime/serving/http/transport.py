@@ -1,0 +1,86 @@
+"""Write coalescing: send the head and the body of a response in one system call; lingering close.
+
+uvicorn writes them one after the other, which wakes a waiting client twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+MOST_BYTES = 1 << 16  # more is written at once, so that the backpressure of the transport works
+_TCP_CLOSE = 7  # the first byte of Linux's TCP_INFO: the state of a connection that was reset
+
+
+class CoalescingTransport:
+    """A transport that buffers writes until the next iteration of the event loop; else it is the wrapped transport."""
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, linger: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wrap `transport`; `linger` says whether its next `close` should be a lingering one."""
+        self._transport = transport
+        self._loop = loop
+        self._linger = linger
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.lingering = False
+        self.half_closed = False
+
+    def write(self, data: bytes) -> None:
+        """asyncio: send the bytes, soon."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MOST_BYTES:
+            self.flush()
+
+    def writelines(self, parts: Any) -> None:
+        """asyncio: send all of them, soon."""
+        self.write(b"".join(parts))
+
+    def flush(self) -> None:
+        """Write the buffer.
+
+        A large answer goes in pieces: a transport keeps each for as long as one byte of it is not sent.
+        """
+        parts, self._parts, self._size = self._parts, [], 0
+        if not parts or self._transport.is_closing():
+            return
+        data = b"".join(parts)
+        for at in range(0, len(data), MOST_BYTES):
+            self._transport.write(data[at : at + MOST_BYTES])
+
+    def close(self) -> None:
+        """asyncio: flush, then close.
+
+        A connection whose request has not been read to its end is closed in stages (RFC 9112, 9.6): to close it at once
+        would reset it, and the client would lose the answer.
+        """
+        self.flush()
+        if self.lingering or self._transport.is_closing() or not self._linger():
+            self._transport.close()
+            return
+        self.lingering = True
+        self._transport.write_eof()
+
+    def is_closing(self) -> bool:
+        """asyncio: whether it is closed, or about to be."""
+        return self.lingering or self._transport.is_closing()
+
+    def was_reset(self) -> bool:
+        """Whether a client that had closed its sending side has gone since: asyncio reads no more, and says nothing."""
+        if not self.half_closed:
+            return False
+        connection = self._transport.get_extra_info("socket")
+        try:
+            return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE)
+        except (AttributeError, OSError):  # another system, or no socket any more
+            return False
+
+    def __getattr__(self, name: str) -> Any:
+        """Delegate to the wrapped transport."""
+        return getattr(self._transport, name)

@@ -1,0 +1,44 @@
+"""A loaded model: inference sessions of one bundle, validated on this CPU and warmed up (no cold start)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle.manifest import Bundle
+from runtime.host.memory import return_free_memory
+from runtime.inference.backends import open_pair
+from runtime.inference.interface import Inference
+from runtime.inference.predictions import ModelName
+
+
+class LoadedModel:
+    """Two sessions of one bundle: multi-threaded for the lowest latency, single-threaded for the highest throughput.
+
+    A single photo is fastest on all cores. Many photos are when each core takes one of its own.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, threads: int, source: str, abstain: float | None = None, preferred: str | None = None
+    ) -> None:
+        """Load and validate a verified bundle; raises BundleError. `threads` are those of the multi-threaded session.
+
+        `source` tells people where the bundle came from. `abstain` replaces the manifest's abstention threshold.
+        `preferred` is the kernel that was validated before, if any.
+        """
+        self.folder = bundle.path
+        self.manifest = bundle.manifest
+        self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
+        self.source = source
+        self.threshold = bundle.manifest.abstain_threshold if abstain is None else abstain
+        (self._single_threaded, self.kernel), self._multi_threaded = open_pair(
+            bundle, threads=threads, preferred=preferred
+        )
+        spec = bundle.manifest.input
+        self.side = max(spec.height, spec.width)  # px
+        self._multi_threaded.infer(np.zeros((1, spec.height, spec.width, 3), np.uint8))  # its first inference is slow
+        return_free_memory()
+
+    def infer(self, pixels: NDArray[np.uint8], *, alone: bool) -> Inference:
+        """Classify `pixels` [N, height, width, 3]; `alone` takes all cores, since no other request needs them."""
+        return (self._multi_threaded if alone else self._single_threaded).infer(pixels)

@@ -1,0 +1,173 @@
+"""Prometheus metrics of the serving process; labels have few values: routes, statuses, stages, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+from runtime.image import decoding_memory
+from runtime.inference.predictions import Prediction
+from runtime.serving.drift import Drift
+from runtime.serving.loaded_model import LoadedModel
+
+# Seconds, from a thumbnail on a fast core to a request that should have been refused.
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+CONFIDENCE_BUCKETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+STAGES = ("read", "queue", "decode", "infer", "total")
+REJECTIONS = (
+    "queue",
+    "memory",
+    "client_memory",
+    "slow_upload",
+    "cost",
+    "json",
+    "client_gone",
+    "upload_timeout",
+    "key",
+    "pixels",
+    "wrong_keys",
+    "origin",
+    "host",
+    "page",
+    "page_session",
+)
+CONNECTION_LIMITS = ("connections", "head_timeout", "head_size", "pipelining", "unread_answers")
+RELOADS = ("loaded", "refused", "unreachable")
+FEEDBACK = ("stored", "spooled", "refused", "full", "client_limit")
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
+
+
+class Metrics:
+    """The metrics of one serving process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        """Register everything, so that a scrape before the first request shows the names."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = self._counter("requests", "HTTP requests answered", "route", "method", "status")
+        self.request_seconds = self._histogram(
+            "request_seconds",
+            "Latency from the first byte of a request to the head of its response",
+            LATENCY_BUCKETS,
+            "route",
+        )
+        self._in_flight = 0
+        self._gauge("in_flight", "HTTP requests in flight").set_function(lambda: self._in_flight)
+        self.stage_seconds = self._histogram(
+            "stage_seconds", "Latency of one stage of a prediction", LATENCY_BUCKETS, "stage", stage=STAGES
+        )
+        self._stages = {stage: self.stage_seconds.labels(stage) for stage in STAGES}  # to look one up takes a while
+        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self.queue_depth = self._gauge("queue_depth", "Queue depth: admitted photos that wait for a worker")
+        self.rejections = self._counter(
+            "rejections",
+            "Requests rejected (load shedding, limits, time-outs, keys, origins), by reason",
+            "reason",
+            reason=REJECTIONS,
+        )
+        self.connections_refused = self._counter(
+            "connections_refused",
+            "Connections closed at a limit, by limit",
+            "limit",
+            limit=CONNECTION_LIMITS,
+        )
+        self.decoding_bytes = self._gauge(
+            "decoding_bytes", "Memory that the photos being decoded may take, as their headers promise"
+        )
+        self.decoding_bytes.set_function(lambda: decoding_memory.taken_bytes)
+        self.model = self._gauge("model_info", "1 for the active model", "name", "version", "precision", "kernel")
+        self.golden_deviation = self._gauge(
+            "golden_deviation", "Largest difference of the active model from its golden cases on this CPU, 0 to 1"
+        )
+        self.reloads = self._counter("reloads", "Model reload attempts by outcome", "outcome", outcome=RELOADS)
+        self.last_look = self._gauge(
+            "last_look_timestamp_seconds", "Unix time of the last complete poll of the model store"
+        )
+        self.predictions = self._counter("predictions", "Photos classified", "label", "uncertain")
+        self.confidence = self._histogram("confidence", "Probability of the predicted label", CONFIDENCE_BUCKETS)
+        self.drift = self._gauge(
+            "drift",
+            "Data drift: population stability index of recent photos against validation; above 0.25 is a large shift",
+            "signal",
+        )
+        self.feedback = self._counter("feedback", "Corrected photos received, by outcome", "outcome", outcome=FEEDBACK)
+        self.feedback_spooled = self._gauge(
+            "feedback_spooled", "Corrected photos spooled on disk until the store is reachable"
+        )
+        self.feedback_waiting_photos = self._gauge("feedback_waiting_photos", "Corrected photos that wait for review")
+        self.feedback_waiting_bytes = self._gauge(
+            "feedback_waiting_bytes", "Bytes of the corrected photos that wait for review"
+        )
+        self._drift: Drift | None = None
+
+    def serve(self, model: LoadedModel) -> None:
+        """Set the active model, with a prediction counter of zero for each label."""
+        self.model.clear()
+        self.model.labels(model.name.name, model.name.version, model.kernel.precision, model.kernel.kernel).set(1)
+        self.golden_deviation.set(model.kernel.deviation)
+        for label in model.manifest.labels:
+            for uncertain in ("true", "false"):
+                self.predictions.labels(label, uncertain)
+        self._drift = Drift(model.manifest.reference)
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Count a request as in flight; for the event loop only."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+    def refresh(self, *, waiting: int) -> None:
+        """Update the gauges before a scrape; `waiting` is the queue depth."""
+        self.queue_depth.set(waiting)
+        if self._drift:
+            for signal, index in self._drift.indices().items():
+                self.drift.labels(signal).set(index)
+
+    def count(self, prediction: Prediction, brightness: float, stages: Mapping[str, float]) -> None:
+        """Record one prediction; `brightness` is 0..1, `stages` seconds."""
+        self.predictions.labels(prediction.label, str(prediction.uncertain).lower()).inc()
+        self.confidence.observe(prediction.confidence)
+        if self._drift:
+            self._drift.see(prediction.label, prediction.confidence, brightness)
+        for stage, seconds in stages.items():
+            self.observe(stage, seconds)
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """Record the time of one of STAGES."""
+        self._stages[stage].observe(seconds)
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Record an answered request; `route` is its template, `seconds` the time until the head of its answer."""
+        key = (route, method, status)
+        if key not in self._routes:
+            self._routes[key] = (self.requests.labels(*key), self.request_seconds.labels(route))
+        counter, histogram = self._routes[key]
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _counter(self, name: str, text: str, *labels: str, **known: tuple[str, ...]) -> Counter:
+        return _zero(Counter(f"dandelion_{name}", text, labels, registry=self.registry), known)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"dandelion_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str, **known: tuple[str, ...]
+    ) -> Histogram:
+        return _zero(Histogram(f"dandelion_{name}", text, labels, buckets=buckets, registry=self.registry), known)
+
+
+def _zero(metric: Labelled, known: Mapping[str, tuple[str, ...]]) -> Labelled:
+    """Show the label values that are known beforehand from the start: a rate needs its first zero."""
+    for label, values in known.items():
+        for value in values:
+            metric.labels(**{label: value})
+    return metric

@@ -1,0 +1,397 @@
+"""Model hot reload: poll the model registry, fetch and validate a new version, swap it in; on failure keep the old.
+
+A new version is validated in a child process first. Refused versions are retried with exponential backoff.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
+from runtime.errors import Refusal
+from runtime.host.deadline import DeadlineExceeded, within
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import POINTER, Catalogue
+from runtime.registry.pointer import Pointer
+from runtime.registry.summary import Summaries, Summary
+from runtime.serving.backoff import Backoff
+from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.metrics import Metrics
+from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, StoreStatus
+from runtime.serving.trial.process import TrialStopped
+from runtime.serving.trial.runner import TrialRunner, manifest_hash
+from runtime.store import Missing, StoreError
+
+UNREACHABLE = "the store cannot be reached"
+MIN_DOWNLOAD_BYTES_S = 32 * 1024  # the slowest download of a bundle; its time is added to that of a poll
+REFRESH_AFTER_S = 2.0  # throttle: a request for the list of versions starts another poll after this time
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Load = Callable[[Bundle, str, str | None], LoadedModel]
+
+
+class UnknownVersion(Refusal):
+    """No such version, neither on this host nor in the store."""
+
+
+class _PointerRead(NamedTuple):
+    """The pointer that the store holds, if any, and a warning for operators."""
+
+    pointer: Pointer | None
+    detail: str = ""
+
+    @property
+    def version(self) -> str | None:
+        return self.pointer.version if self.pointer else None
+
+
+@dataclass
+class _TimeLeft:
+    """Seconds that the store may still take in one poll; validating and loading do not count."""
+
+    seconds: float
+
+
+class PollTiming(NamedTuple):
+    """Seconds between two polls of the store, and the time-out of one poll without the download of a bundle."""
+
+    poll_s: float
+    look_s: float
+
+
+class Reloader:
+    """Keeps the engine serving the version that the store points at, or the one that this host is pinned to.
+
+    Whatever goes wrong, the active model keeps serving. Thread-safe: a lock is held only while a validated version is
+    loaded, never while the store is polled or a version is validated.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        cache: Cache,
+        trials: TrialRunner,
+        load: Load,
+        metrics: Metrics,
+        *,
+        timing: PollTiming,
+        names: Collection[str] | None = None,
+    ) -> None:
+        """`load` loads and warms up a validated bundle with the kernel that passed; it raises BundleError.
+
+        `names` are the names of models that may serve. None is the name of the active model if models must be signed,
+        and any name if not.
+        """
+        self.catalogue = catalogue
+        self.cache = cache
+        self._trials = trials
+        self._load = load
+        self._metrics = metrics
+        self._timing = timing
+        self._names = names
+        self._summaries = Summaries(catalogue)
+        self._swap: Callable[[LoadedModel], None] = lambda _: None
+        self._serving: LoadedModel | None = None
+        self._operator_changes = 0  # counts them: a poll that began before one must not undo it
+        self._refused: Backoff[tuple[str, str]] = Backoff(timing.poll_s)
+        self._status = StoreStatus(reachable=False, detail=NOT_ASKED, latest=None, looked_at=None)
+        self._last_poll = 0.0
+        self._swap_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="model-reloader", daemon=True)
+
+    @property
+    def status(self) -> StoreStatus:
+        """The result of the last poll."""
+        return self._status
+
+    @property
+    def validating(self) -> str | None:
+        """The version that is being validated now."""
+        return self._trials.validating
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Refused versions, each with its reason."""
+        return {version: reason for (version, _), reason in self._refused.items()}
+
+    def known_versions(self) -> dict[str, Summary]:
+        """The versions in the store at the last poll; starts another poll soon, and waits for nothing."""
+        if time.monotonic() - self._last_poll > REFRESH_AFTER_S:
+            self._wake.set()
+        return self._summaries.known
+
+    def initial_model(self) -> LoadedModel:
+        """The model of a cold start: the last good version of the cache, else the store's, else the default bundle."""
+        state = self.cache.state
+        for version in dict.fromkeys(filter(None, (state.pinned, state.last_good))):
+            try:
+                bundle = self.cache.open(version)
+                self._trials.validate(bundle)
+                return self._set_serving(self._load_version(bundle, f"the cache ({self.catalogue.store.uri})"))
+            except BundleError as error:
+                log.warning("%s", error)
+        newest = self._fetch_initial()
+        if newest is None:
+            self._log_default()
+            return self._set_serving(self._load(Bundle.open(default_bundle()), "the default bundle", None))
+        model = self._set_serving(self._load_version(newest, self.catalogue.store.uri))
+        self._remember(model)
+        return model
+
+    def start(self, swap: Callable[[LoadedModel], None]) -> None:
+        """Start polling the store; `swap` replaces the active model."""
+        self._swap = swap
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop polling: end a running validation, abandon a download. Thread-safe."""
+        self._stopped = True
+        self._trials.stop()
+        self._wake.set()
+
+    def poll(self) -> None:
+        """Poll the store once, and serve the version that it points at. A bad store or bundle does not raise."""
+        changes = self._operator_changes
+        time_left = _TimeLeft(self._timing.look_s)
+        try:
+            asked = self._read_pointer(time_left)
+            if asked.pointer and not self.cache.state.pinned:
+                self._follow(asked.pointer, changes, time_left)
+            self._with_deadline(self._summaries.refresh, time_left)
+        except StoreError as error:
+            self._unreachable(error)
+        else:  # not before: an incomplete poll does not clear an error
+            self._update_status(StoreStatus(True, asked.detail, asked.version, time.time()))
+            self._metrics.last_look.set_to_current_time()
+
+    def load(self, version: str) -> None:
+        """Serve `version` now, until the store points at another. Raises UnknownVersion, StoreError, BundleError."""
+        self._apply_change(version)
+
+    def pin(self, version: str | None) -> None:
+        """Serve `version` and stop following the store; None follows it again. Raises as `load` does."""
+        if version is None:
+            self.cache.pin(None)
+            self._wake.set()
+        else:
+            self._apply_change(version, pin=True)
+
+    def roll_back(self) -> None:
+        """Roll back to the previous version and pin it: else the next poll would undo it. Raises as `load` does."""
+        previous = self.cache.state.previous
+        if previous is None:
+            raise UnknownVersion("no version served before this one; load one by its name")
+        self._apply_change(previous, pin=True)
+
+    def validated(self, version: str) -> Bundle:
+        """The bundle of `version`, fetched and validated if needed; the active model stays. Raises as `load` does."""
+        with self.cache.using(version):
+            bundle = self._bundle(version)
+            self._trials.validate(bundle)
+            return bundle
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wake.clear()
+            try:
+                self.poll()
+            except Exception:  # a bug must not end the polling
+                log.exception("hot reload failed: polling the model store raised an error")
+            self._last_poll = time.monotonic()
+            self._wake.wait(self._timing.poll_s)
+
+    def _fetch_initial(self) -> Bundle | None:
+        time_left = _TimeLeft(self._timing.look_s)
+        try:
+            asked = self._read_pointer(time_left)
+            newest = self._fetch_validated(asked.pointer, time_left) if asked.pointer else None
+        except StoreError as error:
+            self._unreachable(error)
+            return None
+        self._update_status(StoreStatus(True, asked.detail, asked.version, None))
+        return newest
+
+    def _read_pointer(self, time_left: _TimeLeft) -> _PointerRead:
+        """Raises StoreError; an invalid pointer counts as none, with a warning."""
+        try:
+            pointer = self._with_deadline(self.catalogue.latest, time_left)
+            if pointer:
+                self.cache.accept(pointer, origin=f"{self.catalogue.store.uri}/{POINTER}")
+        except BundleError as error:
+            self._metrics.reloads.labels("refused").inc()
+            return _PointerRead(None, str(error))
+        asked = _PointerRead(pointer, "" if pointer else NOTHING_YET)
+        if self._status.detail == NOT_ASKED:
+            self._update_status(StoreStatus(True, asked.detail, asked.version, None))
+        self._status = self._status._replace(latest=asked.version)
+        return asked
+
+    def _follow(self, pointer: Pointer, changes: int, time_left: _TimeLeft) -> None:
+        with self.cache.using(pointer.version):
+            bundle = self._fetch_validated(pointer, time_left)
+            if bundle:
+                self._serve_newest(bundle, changes)
+
+    def _fetch_validated(self, pointer: Pointer, time_left: _TimeLeft) -> Bundle | None:
+        """The version that the store points at, validated; None if it is active already, or refused.
+
+        Raises StoreError if the store is unreachable.
+        """
+        if self._is_serving(pointer.version) or not self._refused.is_due(pointer.target):
+            return None
+        try:
+            with self._trials.child_for(*pointer.target) as child:
+                bundle = self._fetch(pointer.version, time_left, pointer.manifest_sha256)
+                self._trials.validate(bundle, child)
+        except TrialStopped as reason:
+            log.info("%s: %s", pointer.version, reason)
+        except (BundleError, Missing) as error:
+            self._refuse(pointer.target, error)
+        except OSError as error:
+            self._refuse(pointer.target, _disk_error(error))
+        else:
+            self._refused.forgive(pointer.target)
+            return bundle
+        return None
+
+    def _apply_change(self, version: str, *, pin: bool = False) -> None:
+        """Change the active version for an operator: this overrides the store, and retries a refused version."""
+        self._operator_changes += 1
+        with self.cache.using(version):
+            self._trials.forgive(version)
+            bundle = self._bundle(version)
+            self._validate_for_operator(bundle)
+            with self._swap_lock:
+                self._operator_changes += 1
+                if not self._is_serving(version):
+                    self._serve(self._load_version(bundle, self.catalogue.store.uri))
+                if pin:
+                    self.cache.pin(version)
+
+    def _validate_for_operator(self, bundle: Bundle) -> None:
+        target = (bundle.manifest.version, manifest_hash(bundle.path))
+        try:
+            with self._trials.child_for(*target, at_once=True) as child:
+                self._trials.validate(bundle, child)
+        except TrialStopped:
+            raise
+        except BundleError as error:
+            self._refused.refuse(target, str(error))
+            raise
+        self._refused.forgive(target)
+
+    def _bundle(self, version: str) -> Bundle:
+        """The bundle from the cache, else from the store: versions are immutable."""
+        if version in self.cache.versions():
+            try:
+                return self.cache.open(version)
+            except BundleError as error:
+                log.warning("%s", error)
+        try:
+            return self._fetch(version, _TimeLeft(self._timing.look_s))
+        except Missing as error:
+            where = self.catalogue.store.uri
+            raise UnknownVersion(f"there is no version {version[:100]!r} in {where} or on this host") from error
+
+    def _fetch(self, version: str, time_left: _TimeLeft, manifest_sha256: str | None = None) -> Bundle:
+        names = self._expected_names() if manifest_sha256 else None  # an operator may load a model of any name
+        summary = self._with_deadline(lambda: self._summaries.of(version), time_left)
+        return self._with_deadline(
+            lambda: self.cache.pull(self.catalogue, version, manifest_sha256=manifest_sha256, names=names),
+            time_left,
+            transfer_s=summary.size_bytes / MIN_DOWNLOAD_BYTES_S,
+        )
+
+    def _with_deadline(self, call: Callable[[], T], time_left: _TimeLeft, *, transfer_s: float = 0.0) -> T:
+        began = time.monotonic()
+        try:
+            return within(time_left.seconds + transfer_s, call)
+        except DeadlineExceeded as error:
+            raise StoreError(
+                f"{self.catalogue.store.uri}: did not answer within {self._timing.look_s + transfer_s:.3g} s "
+                "(DANDELION_LOOK_S); look at the server and the network"
+            ) from error
+        finally:
+            time_left.seconds -= max(0.0, time.monotonic() - began - transfer_s)
+
+    def _expected_names(self) -> Collection[str] | None:
+        if self._names is not None or not self.cache.is_signed:
+            return self._names
+        return {self._serving.name.name if self._serving else read_manifest(default_bundle() / MANIFEST).name}
+
+    def _is_serving(self, version: str) -> bool:
+        return self._serving is not None and self._serving.name.version == version
+
+    def _load_version(self, bundle: Bundle, source: str) -> LoadedModel:
+        with self._trials.loading(bundle.manifest.version):
+            return self._load(bundle, source, self._trials.kernel_of(bundle))
+
+    def _set_serving(self, model: LoadedModel) -> LoadedModel:
+        self._serving = model
+        return model
+
+    def _serve_newest(self, bundle: Bundle, changes: int) -> None:
+        """Serve the bundle, unless an operator has changed the version meanwhile."""
+        try:
+            with self._swap_lock:
+                if changes == self._operator_changes and not self.cache.state.pinned:
+                    self._serve(self._load_version(bundle, self.catalogue.store.uri))
+        except BundleError as error:
+            self._refuse((bundle.manifest.version, manifest_hash(bundle.path)), error)
+
+    def _serve(self, model: LoadedModel) -> None:
+        self._swap(self._set_serving(model))
+        self._remember(model)
+        self.cache.prune(except_for=[model.name.version])
+        self._metrics.reloads.labels("loaded").inc()
+        log.info("hot reload: now serving %s from %s", model.name.version, model.source)
+
+    def _remember(self, model: LoadedModel) -> None:
+        try:
+            self.cache.served(model.name.version)
+        except OSError as error:  # it serves anyway; only a cold start without the store would miss it
+            log.warning("%s", _disk_error(error))
+
+    def _refuse(self, target: tuple[str, str], error: Exception) -> None:
+        first = self._refused.refuse(target, str(error))
+        level = logging.WARNING if first else logging.DEBUG  # one line is enough, however often it is tried again
+        serving = self._serving.name.version if self._serving else "the default bundle"
+        log.log(level, "hot reload: refused %s, %s keeps serving: %s", target[0], serving, error)
+        self._metrics.reloads.labels("refused").inc()
+
+    def _unreachable(self, error: Exception) -> None:
+        self._update_status(self._status._replace(reachable=False, detail=f"{UNREACHABLE}: {error}", latest=None))
+        self._metrics.reloads.labels("unreachable").inc()
+
+    def _update_status(self, status: StoreStatus) -> None:
+        """Set the status, and log what has changed since the last poll."""
+        before, self._status = self._status, status
+        still_away = not status.reachable and before.detail.startswith(UNREACHABLE)  # another reason is no news
+        if status.reachable and not before.reachable:
+            log.info("hot reload: polling %s", self.catalogue.store.uri)
+        if status.trouble and status.trouble != before.trouble and not still_away:
+            log.warning("%s", status.detail)
+
+    def _log_default(self) -> None:
+        uri = self.catalogue.store.uri
+        if self._status.detail == NOTHING_YET:
+            log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)
+        else:  # the reason has been logged
+            log.warning("serving the default bundle until a model can be loaded from %s", uri)
+
+
+def _disk_error(error: OSError) -> Exception:
+    """The error of a disk that is full or read-only, with its remedy."""
+    return OSError(
+        f"{error.filename or 'the cache'}: {error.strerror}; make room for DANDELION_CACHE, or make it writable"
+    )

@@ -1,0 +1,1 @@
+"""Scheduling: admission control, dynamic batching, thread pools, and a fair lane for heavy work."""

@@ -1,0 +1,139 @@
+"""Priority scheduling of heavy work: threads of lower priority and a fair queue, beside the workers for small photos.
+
+A large photo takes a hundred times as long as a small one. Its decoder leaves the interpreter's lock to others, so the
+operating system divides the processors between both kinds, most for the small ones; no small photo waits for its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from runtime.serving.scheduling.admission import Overloaded
+from runtime.serving.scheduling.batcher import DISCONNECT_CHECK_S, ClientGone, IsDisconnected
+from runtime.serving.scheduling.fair_queue import FairQueue
+from runtime.serving.scheduling.wait_estimate import Booking, WaitEstimate
+from runtime.serving.scheduling.workers import WorkerPool, perform, settle
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """Queued work, its booking and cost, the future of its result, and whether its client is known to have left."""
+
+    work: Callable[[], Any]
+    booking: Booking
+    cost: float
+    future: asyncio.Future[Any]
+    is_disconnected: IsDisconnected | None
+
+    @property
+    def abandoned(self) -> bool:
+        return self.is_disconnected is not None and self.is_disconnected()
+
+
+class HeavyLane:
+    """Runs heavy jobs, fairly among clients, and refuses those that would wait for too long. Thread-safe."""
+
+    def __init__(self, threads: int, *, budget_s: float, on_thread_start: Callable[[], None]) -> None:
+        """`threads` jobs run at once; `budget_s` is the longest acceptable wait."""
+        self._budget_s = budget_s
+        self._lock = threading.Lock()
+        self._estimate = WaitEstimate(threads)
+        self._queue: FairQueue[_Job] = FairQueue()
+        self._workers = WorkerPool(threads, name="heavy", on_thread_start=on_thread_start)
+        self._checking = False
+
+    @property
+    def waiting(self) -> int:
+        """The queue depth: admitted jobs that have not begun."""
+        with self._lock:
+            return self._estimate.waiting
+
+    def expected_wait_s(self, client: str, cost: float) -> float:
+        """The expected wait of a new job of `cost` for `client`, in seconds."""
+        with self._lock:
+            return self._estimate.wait_s(client, cost)
+
+    @contextmanager
+    def admit(self, client: str, cost: float, jobs: int = 1) -> Iterator[Booking]:
+        """Admit `jobs` of `cost` together; raises Overloaded if the first would wait for longer than the budget."""
+        with self._lock:
+            wait_s = self._estimate.wait_s(client, cost / jobs)
+            if wait_s > self._budget_s:
+                raise Overloaded("queue", max(1, math.ceil(wait_s - self._budget_s / 2)))
+            booking = self._estimate.book(client, cost, jobs)
+        try:
+            yield booking
+        finally:
+            with self._lock:
+                self._estimate.release(booking)
+
+    async def run(
+        self, booking: Booking, work: Callable[[], T], cost: float, is_disconnected: IsDisconnected | None = None
+    ) -> T:
+        """Run one job of a booking; returns or raises what it does.
+
+        Raises ClientGone if `is_disconnected` was true before it began.
+        """
+        job = _Job(work, booking, cost, asyncio.get_running_loop().create_future(), is_disconnected)
+        with self._lock:
+            self._queue.put(job, booking.client, cost)
+        self._workers.submit(self._run_next)
+        if is_disconnected and not self._checking:
+            self._schedule_check()
+        try:
+            result: T = await job.future
+            return result
+        finally:
+            del job  # the frames of an exception would keep it, and it would keep the exception
+
+    def close(self) -> None:
+        """Graceful shutdown: run all jobs, then end the threads."""
+        self._workers.close()
+
+    def _schedule_check(self) -> None:
+        self._checking = True
+        asyncio.get_running_loop().call_later(DISCONNECT_CHECK_S, self._drop_abandoned)
+
+    def _drop_abandoned(self) -> None:
+        """On the event loop: drop the jobs whose clients have disconnected."""
+        with self._lock:
+            abandoned = self._queue.remove(lambda job: job.abandoned)
+            self._checking = len(self._queue) > 0
+        for job in abandoned:
+            settle(job.future, None, ClientGone())
+        if self._checking:
+            self._schedule_check()
+
+    def _run_next(self) -> None:
+        """In a thread of the lane: run the job whose turn it is."""
+        with self._lock:
+            job = self._queue.get() if self._queue else None  # it may have been dropped
+        if job is None:
+            return
+        if job.abandoned:
+            with suppress(RuntimeError):  # the loop is closed
+                job.future.get_loop().call_soon_threadsafe(settle, job.future, None, ClientGone())
+            return
+        perform(partial(self._measured, job.work, job.booking, job.cost), job.future)
+        del job  # as in `run`
+
+    def _measured(self, work: Callable[[], T], booking: Booking, cost: float) -> T:
+        with self._lock:
+            running = self._estimate.begin(booking, cost)
+        complete = False
+        try:
+            result = work()
+            complete = not isinstance(result, Exception)
+            return result
+        finally:
+            with self._lock:
+                self._estimate.end(running, complete=complete)

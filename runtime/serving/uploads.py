@@ -1,0 +1,178 @@
+"""Upload memory: request bodies are accounted for as they arrive, with a share for each client.
+
+When memory is short, the slowest upload is given up first (slowloris).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import monotonic
+
+from runtime.host.memory_limit import available_memory
+from runtime.serving.scheduling.admission import Overloaded
+
+RATE_WINDOW_S = 2.0
+GRACE_S, SMALL_BYTES = 1.0, 256 * 1024  # a small upload that has just begun is not slow yet
+LEAST_BYTES, MOST_BYTES = 24 * 2**20, 128 * 2**20
+MEMORY_SHARE = 1 / 8  # of what is available at the start
+
+
+class Upload:
+    """A request body, held while the block runs: the bytes of it that have arrived, and how fast they come."""
+
+    def __init__(self, uploads: Uploads, client: Callable[[], str | None]) -> None:
+        """`client` gives the client's address; None for a trusted proxy."""
+        self.size_bytes = 0
+        self.began = uploads.now()
+        self._uploads = uploads
+        self.given_up = False
+        self.on_given_up: Callable[[], None] | None = None  # set while its reader waits
+        self._client = client
+        self._rate = 0.0
+        self._updated = 0.0
+
+    def __enter__(self) -> Upload:
+        """Hold it."""
+        self._uploads.hold(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+        self._uploads.release(self)
+
+    def add(self, size_bytes: int) -> None:
+        """More has arrived. Raises Overloaded: see Uploads."""
+        self._uploads.add(self, size_bytes)
+
+    def check(self) -> None:
+        """Raise Overloaded if it has been given up."""
+        self._uploads.check(self)
+
+    def client(self) -> str | None:
+        """The client's address, asked for when it matters."""
+        return self._client()
+
+    def received(self, size_bytes: int, now: float) -> None:
+        """More has arrived, at `now` in seconds."""
+        self._rate = self.rate(now) + size_bytes / RATE_WINDOW_S
+        self._updated = now
+        self.size_bytes += size_bytes
+
+    def rate(self, now: float) -> float:
+        """Bytes a second, exponentially weighted over about RATE_WINDOW_S."""
+        return self._rate * math.exp((self._updated - now) / RATE_WINDOW_S)
+
+    def give_up(self) -> None:
+        """End it: its reader gets Overloaded."""
+        self.given_up = True
+        if self.on_given_up:
+            self.on_given_up()
+
+
+class Uploads:
+    """All request bodies in memory, bounded together and by client. For the event loop only."""
+
+    def __init__(
+        self,
+        capacity_bytes: int,
+        *,
+        share: float,
+        retry_after_s: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """One client holds at most `share` (0 to 1) of `capacity_bytes`; a single upload is always admitted."""
+        self.capacity_bytes = capacity_bytes
+        self._share_bytes = capacity_bytes * share
+        self._retry_after_s = retry_after_s
+        self._clock = clock
+        self._held_bytes = 0
+        self._uploads: set[Upload] = set()
+
+    def now(self) -> float:
+        """The time in seconds."""
+        return self._clock()
+
+    @property
+    def count(self) -> int:
+        """How many requests hold a body in memory."""
+        return len(self._uploads)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all bodies in memory."""
+        return self._held_bytes
+
+    def upload(self, client: Callable[[], str | None]) -> Upload:
+        """A new upload, for a `with` statement; `client` gives its client's address, None for a trusted proxy."""
+        return Upload(self, client)
+
+    def hold(self, upload: Upload) -> None:
+        """Count a new upload."""
+        self._uploads.add(upload)
+
+    def release(self, upload: Upload) -> None:
+        """Its bytes are no longer held."""
+        self._uploads.discard(upload)
+        self._held_bytes -= upload.size_bytes
+
+    def add(self, upload: Upload, size_bytes: int) -> None:
+        """More of `upload` has arrived.
+
+        Raises Overloaded if its client has its share, or if memory is short and no other upload is slower.
+        """
+        self.check(upload)
+        now = self._clock()
+        upload.received(size_bytes, now)
+        self._held_bytes += size_bytes
+        if self._held_bytes > self._share_bytes and self._held_bytes > upload.size_bytes:
+            self._make_room(upload, now)
+
+    def check(self, upload: Upload) -> None:
+        """Raise Overloaded if the upload has been given up."""
+        if upload.given_up:
+            raise self._overloaded("slow_upload")
+
+    def give_up_slowest(self) -> bool:
+        """End the slowest upload that is still arriving; False if there is none."""
+        arriving = self._arriving()
+        if arriving:
+            self._give_up(_slowest(arriving, self._clock()))
+        return bool(arriving)
+
+    def _make_room(self, upload: Upload, now: float) -> None:
+        client = upload.client()
+        if client is not None and self._held_by(client) > max(self._share_bytes, upload.size_bytes):
+            self._give_up(upload)
+            raise self._overloaded("client_memory")
+        while self._held_bytes > self.capacity_bytes:
+            slowest = _slowest([*self._arriving(), upload], now)
+            self._give_up(slowest)
+            if slowest is upload:
+                raise self._overloaded("memory")
+
+    def _arriving(self) -> list[Upload]:
+        return [upload for upload in self._uploads if upload.on_given_up and not upload.given_up]
+
+    def _held_by(self, client: str) -> int:
+        return sum(upload.size_bytes for upload in self._uploads if upload.client() == client)
+
+    def _give_up(self, upload: Upload) -> None:
+        self._held_bytes -= upload.size_bytes
+        upload.size_bytes = 0
+        upload.give_up()
+
+    def _overloaded(self, reason: str) -> Overloaded:
+        return Overloaded(reason, self._retry_after_s())
+
+
+def _slowest(uploads: list[Upload], now: float) -> Upload:
+    """The upload of the lowest rate; small ones that have just begun are spared, as long as there are others."""
+    told = [each for each in uploads if now - each.began >= GRACE_S or each.size_bytes > SMALL_BYTES]
+    return min(told or uploads, key=lambda upload: upload.rate(now))
+
+
+def default_capacity() -> int:
+    """Bytes for uploads where no setting says it: a share of the memory that is available to this process."""
+    available = available_memory()
+    return MOST_BYTES if available is None else int(min(MOST_BYTES, max(LEAST_BYTES, MEMORY_SHARE * available)))
