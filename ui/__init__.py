@@ -1,1 +1,1 @@
-"""The browser app: a NiceGUI front end beside the API, or in front of a remote one."""
+"""The browser app (NiceGUI): in one process with the API, or in front of a remote appliance."""

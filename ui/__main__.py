@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from runtime.commands import Refusal
-from runtime.logs import Format
-from runtime.options import serving_options, settings_of
+from runtime.cli.options import serving_options, settings_of
+from runtime.errors import Refusal
+from runtime.host.logs import Format
 
 log = logging.getLogger("ui")
 
@@ -73,12 +73,36 @@ def _address(url: str, of: str) -> str:
     metavar="URL",
     help="Where a browser finds MLflow: the Models page links each version to the run that made it.",
 )
+@click.option(
+    "--page-clients",
+    type=click.IntRange(2, 100_000),
+    envvar="DANDELION_PAGE_CLIENTS",
+    show_envvar=True,
+    help="Pages that may be open at once; as many as an eighth of the available memory holds if not given.",
+)
+@click.option(
+    "--page-waiting",
+    type=click.IntRange(2, 100_000),
+    default=50,
+    envvar="DANDELION_PAGE_WAITING",
+    show_envvar=True,
+    help="Pages among them that were loaded and have not connected yet.",
+)
 @serving_options
-def main(remotes: tuple[str, ...], mlflow: str | None, log_level: str, log_format: Format, **options: Any) -> None:
+def main(
+    remotes: tuple[str, ...],
+    mlflow: str | None,
+    page_clients: int | None,
+    page_waiting: int,
+    log_level: str,
+    log_format: Format,
+    **options: Any,
+) -> None:
     """Serve the browser app on one port with the API, or with --api in front of a remote appliance."""
-    from runtime.listening import listen
-    from runtime.logs import configure_logging
-    from ui.process import serve
+    from runtime.host.logs import configure_logging
+    from runtime.host.sockets import listen
+    from ui.server.page_clients import page_limits
+    from ui.server.process import serve
 
     configure_logging(log_level, log_format)
     for chatty in ("httpx", "httpcore"):  # a line for each photo on its way, and at debug level what is in its head
@@ -87,7 +111,7 @@ def main(remotes: tuple[str, ...], mlflow: str | None, log_level: str, log_forma
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
     with listen(settings.host, settings.port) as listener:
-        serve(settings, remotes, listener, mlflow=mlflow)
+        serve(settings, remotes, listener, mlflow=mlflow, limits=page_limits(page_waiting, page_clients))
 
 
 if __name__ == "__main__":

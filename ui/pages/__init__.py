@@ -1,1 +1,1 @@
-"""The pages, one a file."""
+"""The pages of the browser app, one module each."""

@@ -1,4 +1,4 @@
-"""The Benchmark page: measures the chosen appliance with progress, a chart and a verdict in words."""
+"""The Benchmark page: latency and throughput of the chosen appliance, with progress, charts and downloads."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable, Mapping
 import msgspec
 from nicegui import ui
 
-from ui import charts
-from ui.api import Away, Refused
-from ui.language import Texts
-from ui.measure import Progress, Report, measure
-from ui.tags import Markup, Tag, escape
-from ui.visit import Visit
+from ui.appliance.client import Refused, Unreachable
+from ui.appliance.latency_test import Progress, Report, measure
+from ui.view import charts
+from ui.view.elements import Markup, Tag, escape
+from ui.view.language import Texts
+from ui.view.page_context import PageContext
 
 _MEASURED = ("decode_ms", "infer_ms", "total_ms", "round_trip_ms", "round_trip_p95_ms")
-_TURN = asyncio.Lock()  # two measurements at once would measure each other
+_RUNNING = asyncio.Lock()  # two benchmarks at once would disturb each other
 
 
 class _Benchmark:
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
-        text = visit.text
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        text = context.text
         with Tag("div", class_="page-head"):
             Tag("h1", text("benchmark.title"))
             Tag("p", text("benchmark.lead"), class_="lead")
@@ -35,17 +35,17 @@ class _Benchmark:
         self._report: Report | None = None
 
     async def _run(self) -> None:
-        text = self._visit.text
-        if _TURN.locked():
+        text = self._context.text
+        if _RUNNING.locked():
             self._say(text("benchmark.turn"), bad=True)
             return
-        async with _TURN:
+        async with _RUNNING:
             self._enable(on=False)
             self._say("", bad=False)
             self._result.clear()
             try:
                 await self._measure()
-            except* Away:
+            except* Unreachable:
                 self._say(text("benchmark.away"), bad=True)
             except* Refused as errors:
                 self._say(text("benchmark.refused", detail=str(errors.exceptions[0])), bad=True)
@@ -54,17 +54,18 @@ class _Benchmark:
                 self._enable(on=True)
 
     async def _measure(self) -> None:
-        visit = self._visit
-        async for step in measure(await visit.api(), visit.session.key, visit.targets.folder(visit.session.target)):
+        context = self._context
+        folder = context.targets.folder(context.session.target)
+        async for step in measure(await context.api(), folder):
             if self._start.is_deleted:
                 return  # the visitor has left
             if isinstance(step, Progress):
-                self._progress.put(_bar(step, visit.text))
+                self._progress.put(_bar(step, context.text))
             else:
                 self._draw(step)
 
     def _draw(self, report: Report) -> None:
-        text = self._visit.text
+        text = self._context.text
         with self._result:
             Markup(class_="verdict-panel").put(_verdict(report, text))
             with Tag("div", class_="panels"):
@@ -80,17 +81,17 @@ class _Benchmark:
 
     def _say(self, words: str, *, bad: bool) -> None:
         self._said.classes(add="warn" if bad else "", remove="" if bad else "warn")
-        self._said.say(words)
+        self._said.set_text(words)
         self._said.show(bool(words))
 
     def _enable(self, *, on: bool) -> None:
         self._start.props["disabled"] = not on
-        self._start.say(self._visit.text("benchmark.again" if on else "benchmark.running"))
+        self._start.set_text(self._context.text("benchmark.again" if on else "benchmark.running"))
 
 
-def benchmark(visit: Visit) -> None:
+def benchmark(context: PageContext) -> None:
     """Build the page."""
-    _Benchmark(visit)
+    _Benchmark(context)
 
 
 def _bar(step: Progress, text: Texts) -> str:

@@ -1,40 +1,41 @@
-"""The Classify page. It lives in the browser: the photos never stay on the server."""
+"""The Classify page: upload, results, heat map, feedback. It runs in the browser; the server keeps no photo."""
 
 from __future__ import annotations
 
 from nicegui import ui
 from nicegui.element import Element
 
-from ui.api import Away, Refused
-from ui.visit import Visit, part
+from ui.appliance.client import Refused, Unreachable
+from ui.view.page_context import ACCEPTED_TYPES, PageContext, part
 
 LABELS = ("dandelion", "grass")  # until the appliance has said its own
 
 
-class Desk(Element, component="../components/classify.js"):
-    """Drop zone, results, table, viewer."""
+class ClassifyView(Element, component="../components/classify.js"):
+    """The Vue component: drop zone, results, table, viewer."""
 
 
-def classify(visit: Visit) -> None:
+def classify(context: PageContext) -> None:
     """Build the page."""
-    text = visit.text
+    text = context.text
     desk = part(
-        Desk,
+        ClassifyView,
         t=text.part("classify", "refused"),
         language=text.language,
         labels=list(LABELS),
-        names=visit.names(list(LABELS)),
+        names=context.names(list(LABELS)),
         threshold=0,
+        accept=ACCEPTED_TYPES,
     )
 
     async def describe() -> None:
-        """What the model is called upon to tell apart: known a moment after the page is there."""
+        """Fetch the labels and the abstention threshold of the model, shortly after the page is drawn."""
         try:
-            model = await (await visit.api()).model()
+            model = await (await context.api()).model()
             labels, threshold = model["manifest"]["labels"], model["serving"]["abstain_threshold"]
-        except (Away, Refused, KeyError):
+        except (Unreachable, Refused, KeyError):
             return
-        desk.props.update({"labels": labels, "names": visit.names(labels), "threshold": threshold})
+        desk.props.update({"labels": labels, "names": context.names(labels), "threshold": threshold})
         desk.update()
 
     ui.timer(0.01, describe, once=True)

@@ -1,18 +1,18 @@
-"""The Live page: the camera, classified frame by frame."""
+"""The Live page: classify camera frames, one at a time."""
 
 from __future__ import annotations
 
 from nicegui.element import Element
 
 from ui.pages.classify import LABELS
-from ui.visit import Visit, part
+from ui.view.page_context import PageContext, part
 
 
 class Camera(Element, component="../components/live.js"):
     """Viewfinder, heat, rate."""
 
 
-def live(visit: Visit) -> None:
+def live(context: PageContext) -> None:
     """Build the page."""
-    text = visit.text
-    part(Camera, t=text.part("live", "pauses"), language=text.language, names=visit.names(list(LABELS)))
+    text = context.text
+    part(Camera, t=text.part("live", "pauses"), language=text.language, names=context.names(list(LABELS)))

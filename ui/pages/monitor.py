@@ -1,4 +1,4 @@
-"""The Monitor page: how the appliance is doing, drawn again with each look at it."""
+"""The Monitor page: a live dashboard of the appliance, redrawn after each scrape of its metrics."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import NamedTuple, TypeVar
 
 from nicegui import ui
 
-from ui import charts
-from ui.language import Texts
-from ui.scrape import STAGES, Scrape, cpu, percentile, rate
-from ui.tags import Markup, Tag, escape
-from ui.visit import Visit
-from ui.watch import EVERY_S, Watch
+from ui.appliance.history import SCRAPE_INTERVAL_S, ScrapeHistory
+from ui.appliance.scrape import STAGES, Scrape, cpu, percentile, rate
+from ui.view import charts
+from ui.view.elements import Markup, Tag, escape
+from ui.view.language import Texts
+from ui.view.page_context import PageContext
 
 WINDOW_S = 60.0  # what "now" means for rates and percentiles
-SHOWN = 150  # looks on a chart: five minutes
+SHOWN = 150  # samples on a chart: five minutes
 FEWEST = 30  # and a minute while there are no more
 DRIFT_SOME, DRIFT_MUCH = 0.1, 0.25
+DEVIATION = "dandelion_golden_deviation"
 
 
 T = TypeVar("T")
@@ -28,12 +29,12 @@ T = TypeVar("T")
 
 class _Panel(NamedTuple):
     block: Markup
-    draw: Callable[[Watch, Texts], str]
+    draw: Callable[[ScrapeHistory, Texts], str]
 
 
-def monitor(visit: Visit) -> None:
+def monitor(context: PageContext) -> None:
     """Build the page."""
-    text = visit.text
+    text = context.text
     with Tag("div", class_="page-head"):
         Tag("h1", text("monitor.title"))
         Tag("p", text("monitor.lead"), class_="lead")
@@ -48,71 +49,69 @@ def monitor(visit: Visit) -> None:
     drawn: list[object] = [None]
 
     def draw() -> None:
-        watch = visit.watch
-        watch.look()
-        if drawn[0] == (id(watch), watch.sequence):
+        history = context.history
+        history.keep_scraping()
+        if drawn[0] == (id(history), history.sequence):
             return
-        drawn[0] = (id(watch), watch.sequence)
-        headline, kind = _status(watch, text)
-        status.put(f'<i class="dot {kind}"></i><strong>{escape(headline)}</strong>{_reasons(watch)}')
-        news.say(headline)
+        drawn[0] = (id(history), history.sequence)
+        headline, kind = _status(history, text)
+        status.put(f'<i class="dot {kind}"></i><strong>{escape(headline)}</strong>{_reasons(history)}')
+        news.set_text(headline)
         for panel in panels:
-            panel.block.put(panel.draw(watch, text))
+            panel.block.put(panel.draw(history, text))
 
-    ui.timer(EVERY_S / 2, draw)
+    ui.timer(SCRAPE_INTERVAL_S / 2, draw)
 
 
-def _status(watch: Watch, text: Texts) -> tuple[str, str]:
-    if watch.away_since:
-        return text("monitor.away_since", since=text.clock(watch.away_since)), "away"
-    if watch.latest is None:
+def _status(history: ScrapeHistory, text: Texts) -> tuple[str, str]:
+    if history.away_since:
+        return text("monitor.away_since", since=text.clock(history.away_since)), "away"
+    if history.latest is None:
         return text("monitor.asking"), "blank"
-    if watch.back_since and time.time() - watch.back_since < WINDOW_S:
-        return text("monitor.back", since=text.clock(watch.back_since)), "up"
-    if watch.health.get("reasons"):
+    if history.back_since and time.time() - history.back_since < WINDOW_S:
+        return text("monitor.back", since=text.clock(history.back_since)), "up"
+    if history.health.get("reasons"):
         return text("monitor.degraded"), "degraded"
-    return text("monitor.up", uptime=text.duration(float(watch.health.get("uptime_s", 0)))), "up"
+    return text("monitor.up", uptime=text.duration(float(history.health.get("uptime_s", 0)))), "up"
 
 
-def _reasons(watch: Watch) -> str:
-    if watch.away_since:
+def _reasons(history: ScrapeHistory) -> str:
+    if history.away_since:
         return ""
-    return "".join(f'<span class="reason">{escape(str(reason))}</span>' for reason in watch.health.get("reasons", []))
+    return "".join(f'<span class="reason">{escape(str(reason))}</span>' for reason in history.health.get("reasons", []))
 
 
-def _availability(watch: Watch, text: Texts) -> str:
-    looks = list(watch.looks)[-SHOWN:]
-    ups = _padded([look.scrape is not None for look in looks])
-    share = sum(look.scrape is not None for look in looks) / max(1, len(looks))
-    words = text("monitor.availability_words", share=text.percent(share), looks=len(looks))
+def _availability(history: ScrapeHistory, text: Texts) -> str:
+    samples = list(history.samples)[-SHOWN:]
+    ups = _padded([sample.scrape is not None for sample in samples])
+    share = sum(sample.scrape is not None for sample in samples) / max(1, len(samples))
+    words = text("monitor.availability_words", share=text.percent(share), scrapes=len(samples))
     return charts.strip(ups, words) + f'<p class="small">{escape(words)}</p>'
 
 
-def _serving(watch: Watch, text: Texts) -> str:
-    newest = watch.latest
+def _serving(history: ScrapeHistory, text: Texts) -> str:
+    newest = history.latest
     if newest is None:
         return _nothing(text)
     info = newest.info("dandelion_model_info")
-    serving = watch.model.get("serving", {})
-    deviation = serving.get("golden_deviation")
     rows = [
         (text("monitor.model"), info.get("name", "")),
         (text("monitor.version"), info.get("version", "")),
         (text("monitor.precision"), info.get("precision", "").upper()),
         (text("monitor.kernel"), info.get("kernel", "")),
     ]
-    if deviation is not None:
-        rows.append((text("monitor.deviation"), text.number(float(deviation), 4)))
+    if DEVIATION in newest.samples:
+        rows.append((text("monitor.deviation"), text.number(newest.value(DEVIATION), 4)))
     return _facts(rows)
 
 
-def _requests(watch: Watch, text: Texts) -> str:
-    scrapes = [look.scrape for look in watch.looks][-SHOWN:]
+def _requests(history: ScrapeHistory, text: Texts) -> str:
+    scrapes = [sample.scrape for sample in history.samples][-SHOWN:]
     rates: list[float | None] = []
     for before, now in pairwise(scrapes):
         same = before is not None and now is not None and before.began == now.began
         rates.append(rate(now, before) if same and now and before else None)
-    then, newest = watch.before(WINDOW_S), watch.latest
+    then, newest = history.before(WINDOW_S), history.latest
     if newest is None or then is None:
         return _nothing(text)
     figure = text.number(rate(newest, then), 1) if newest is not then else "0"
@@ -125,8 +124,8 @@ def _requests(watch: Watch, text: Texts) -> str:
     return f'{_figure(figure, text("monitor.per_second"))}{chart}<p class="small">{escape(waiting)}</p>'
 
 
-def _latency(watch: Watch, text: Texts) -> str:
-    now, then = watch.latest, watch.before(WINDOW_S)
+def _latency(history: ScrapeHistory, text: Texts) -> str:
+    now, then = history.latest, history.before(WINDOW_S)
     if now is None or then is None:
         return _nothing(text)
     name = "dandelion_stage_seconds"
@@ -146,8 +145,8 @@ def _latency(watch: Watch, text: Texts) -> str:
     )
 
 
-def _rejections(watch: Watch, text: Texts) -> str:
-    newest = watch.latest
+def _rejections(history: ScrapeHistory, text: Texts) -> str:
+    newest = history.latest
     if newest is None:
         return _nothing(text)
     found = {reason: count for reason, count in newest.by("dandelion_rejections_total", "reason").items() if count}
@@ -157,8 +156,8 @@ def _rejections(watch: Watch, text: Texts) -> str:
     return figure + (charts.bars(rows) if rows else f'<p class="small">{escape(text("monitor.none_rejected"))}</p>')
 
 
-def _mix(watch: Watch, text: Texts) -> str:
-    newest = watch.latest
+def _mix(history: ScrapeHistory, text: Texts) -> str:
+    newest = history.latest
     if newest is None:
         return _nothing(text)
     counts = newest.by("dandelion_predictions_total", "label")
@@ -174,8 +173,8 @@ def _mix(watch: Watch, text: Texts) -> str:
     return charts.bars(rows, highest=1.0) + f'<p class="small">{escape(words)}</p>'
 
 
-def _confidence(watch: Watch, text: Texts) -> str:
-    newest = watch.latest
+def _confidence(history: ScrapeHistory, text: Texts) -> str:
+    newest = history.latest
     count = newest.value("dandelion_confidence_count") if newest else 0
     if newest is None or not count:
         return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
@@ -194,8 +193,8 @@ def _confidence(watch: Watch, text: Texts) -> str:
     return _figure(text.percent(mean), text("monitor.mean_confidence")) + charts.bars(rows, highest=1.0, class_="tight")
 
 
-def _drift(watch: Watch, text: Texts) -> str:
-    newest = watch.latest
+def _drift(history: ScrapeHistory, text: Texts) -> str:
+    newest = history.latest
     found = newest.by("dandelion_drift", "signal") if newest else {}
     known = {signal: value for signal, value in found.items() if not math.isnan(value)}
     if not known:
@@ -208,13 +207,13 @@ def _drift(watch: Watch, text: Texts) -> str:
     )
 
 
-def _machine(watch: Watch, text: Texts) -> str:
-    now, then = watch.latest, watch.before(WINDOW_S)
+def _machine(history: ScrapeHistory, text: Texts) -> str:
+    now, then = history.latest, history.before(WINDOW_S)
     if now is None or then is None:
         return _nothing(text)
     memory = now.value("process_resident_memory_bytes") / 2**20
     cores = cpu(now, then) if now is not then else 0.0
-    memories = [_memory(look.scrape) for look in watch.looks][-SHOWN:]
+    memories = [_memory(sample.scrape) for sample in history.samples][-SHOWN:]
     chart = charts.line(_padded(memories), text("monitor.memory_chart"))
     figures = _figure(f"{text.number(memory)} MiB", text("monitor.memory")) + _figure(
         text.number(cores, 2), text("monitor.cores")
@@ -222,7 +221,7 @@ def _machine(watch: Watch, text: Texts) -> str:
     return f'<div class="pair">{figures}</div>{chart}'
 
 
-PANELS: Mapping[str, Callable[[Watch, Texts], str]] = {
+PANELS: Mapping[str, Callable[[ScrapeHistory, Texts], str]] = {
     "availability": _availability,
     "serving": _serving,
     "requests": _requests,

@@ -1,4 +1,4 @@
-"""The Models page: which versions there are, which one serves, and an operator's word on it."""
+"""The Models page: versions in the registry, their validation metrics, activation, pinning, comparison."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from urllib.parse import quote
 from nicegui import ui
 from nicegui.element import Element
 
-from ui.api import Api, Away, Refused
-from ui.language import Texts
+from ui.appliance.client import Api, Refused, Unreachable
 from ui.pages.classify import LABELS
-from ui.tags import Markup, Tag, escape
-from ui.visit import Visit, part
+from ui.view.elements import Markup, Tag, escape
+from ui.view.language import Texts
+from ui.view.page_context import ACCEPTED_TYPES, PageContext, part
 
 Models = Mapping[str, Any]
+Ask = Callable[[Api], Awaitable[Models]]
+
+LOOK_AGAIN_S = 2.0  # while a version is on trial
 
 
 class Compare(Element, component="../components/compare.js"):
@@ -23,9 +26,9 @@ class Compare(Element, component="../components/compare.js"):
 
 
 class _Versions:
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
-        text = visit.text
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        text = context.text
         with Tag("div", class_="page-head"):
             Tag("h1", text("versions.title"))
             Tag("p", text("versions.lead"), class_="lead")
@@ -36,28 +39,31 @@ class _Versions:
         ui.timer(0.01, self._fetch, once=True)
 
     async def _fetch(self) -> None:
-        await self._do(lambda api, _: api.models(), said="")
+        await self._do(Api.models, said="", key_words="versions.asks_key")
 
-    async def _do(self, ask: Callable[[Api, str], Awaitable[Models]], said: str) -> None:
-        text = self._visit.text
+    async def _do(self, ask: Ask, said: str, *, key_words: str = "versions.wrong_key") -> None:
+        text = self._context.text
         try:
-            models = await ask(await self._visit.api(), self._visit.session.key)
-        except Away:
+            models = await ask(await self._context.api())
+        except Unreachable:
             self._say(text("versions.away"), bad=True)
             return
         except Refused as error:
-            self._say(_refusal(error, text), bad=True)
+            self._say(_refusal(error, text, key_words), bad=True)
             return
-        self._say(said, bad=False)
+        trying = next((row["version"] for row in models["versions"] if row["status"] == "trying"), None)
+        self._say(text("versions.on_trial", version=trying) if said and trying else said, bad=False)
         self._draw(models)
+        if trying:
+            ui.timer(LOOK_AGAIN_S, self._fetch, once=True)
 
     def _say(self, words: str, *, bad: bool) -> None:
         self._said.classes(add="warn" if bad else "", remove="" if bad else "warn")
-        self._said.say(words)
+        self._said.set_text(words)
         self._said.show(bool(words))
 
     def _draw(self, models: Models) -> None:
-        text = self._visit.text
+        text = self._context.text
         self._store.put(_store(models, text))
         self._list.clear()
         with self._list:
@@ -72,41 +78,42 @@ class _Versions:
                 Compare,
                 t=text.part("compare", "refused"),
                 language=text.language,
-                names=self._visit.names(list(LABELS)),
+                names=self._context.names(list(LABELS)),
                 versions=[version["version"] for version in reversed(models["versions"])],
                 serving=models["serving"],
+                accept=ACCEPTED_TYPES,
             )
 
     def _card(self, models: Models, version: Mapping[str, Any]) -> None:
-        text, name = self._visit.text, str(version["version"])
+        text, name = self._context.text, str(version["version"])
         serves = version["status"] == "serving"
         with Tag("article", class_=f"panel version {version['status']}", aria_label=name):
             Markup(class_="version-head").put(_badges(models, version, text))
-            Markup().put(_facts(version, text, self._visit.mlflow))
+            Markup().put(_facts(version, text, self._context.mlflow))
             if version["reason"]:
                 Tag("p", str(version["reason"]), class_="why")
             if models["source"] is None:
                 return
             with Tag("div", class_="row"):
                 if not serves:
-                    self._button("versions.load", lambda api, key: api.load(name, key), "versions.loaded", name)
+                    self._button("versions.load", lambda api: api.load(name), "versions.loaded", name)
                 if models["pinned"] != name:
-                    self._button("versions.pin", lambda api, key: api.pin(name, key), "versions.pinned", name)
+                    self._button("versions.pin", lambda api: api.pin(name), "versions.pinned", name)
 
     def _follow(self, models: Models) -> None:
         if models["source"] is None:
-            Tag("p", self._visit.text("versions.one_bundle"), class_="note")
+            Tag("p", self._context.text("versions.one_bundle"), class_="note")
             return
         with Tag("div", class_="row"):
             if models["pinned"]:
-                self._button("versions.unpin", lambda api, key: api.pin(None, key), "versions.unpinned", "")
+                self._button("versions.unpin", lambda api: api.pin(None), "versions.unpinned", "")
             if models.get("previous"):
-                self._button("versions.roll_back", lambda api, key: api.roll_back(key), "versions.rolled_back", "")
-        if not self._visit.session.key:
-            Tag("p", self._visit.text("versions.needs_key"), class_="small")
+                self._button("versions.roll_back", Api.roll_back, "versions.rolled_back", "")
+        if not self._context.session.key:
+            Tag("p", self._context.text("versions.needs_key"), class_="small")
 
-    def _button(self, label: str, ask: Callable[[Api, str], Awaitable[Models]], said: str, name: str) -> None:
-        text = self._visit.text
+    def _button(self, label: str, ask: Ask, said: str, name: str) -> None:
+        text = self._context.text
         button = Tag("button", text(label), class_="button", type="button")
         if name:
             button.props["aria-label"] = f"{text(label)} {name}"
@@ -122,14 +129,14 @@ class _Versions:
         button.on("click", act)
 
 
-def versions(visit: Visit) -> None:
+def versions(context: PageContext) -> None:
     """Build the page."""
-    _Versions(visit)
+    _Versions(context)
 
 
-def _refusal(error: Refused, text: Texts) -> str:
+def _refusal(error: Refused, text: Texts, key_words: str) -> str:
     if error.status == 401:
-        return text("versions.wrong_key")
+        return text(key_words)
     if error.status == 403:
         return text("versions.nobody")
     return text("versions.refused", detail=error.detail)
@@ -150,6 +157,8 @@ def _badges(models: Models, version: Mapping[str, Any], text: Texts) -> str:
     badges = []
     if version["status"] == "serving":
         badges.append(("serves", text("versions.serves")))
+    if version["status"] == "trying":
+        badges.append(("", text("versions.is_trying")))
     if version["status"] == "refused":
         badges.append(("bad", text("versions.is_refused")))
     if models["pinned"] == name:

@@ -1,9 +1,9 @@
-// Two versions on the same photo, side by side.
+// Side-by-side comparison: two model versions on the same photo.
 
-import { fill, send, size } from "/ui/static/send.js";
+import { fill, formats, send, size } from "/ui/static/send.js";
 
 export default {
-  props: { t: Object, language: String, names: Object, versions: Array, serving: String },
+  props: { t: Object, language: String, names: Object, versions: Array, serving: String, accept: String },
   data() {
     const other = this.versions.find((version) => version !== this.serving) ?? this.serving;
     return { chosen: [this.serving, other], file: null, url: "", answers: [null, null], asking: false };
@@ -36,7 +36,8 @@ export default {
       const { data, problem } = await send(`models/${version}/predict`, this.file, { type: this.file.type });
       if (!problem) return data;
       const words = this.t[`compare_${problem.kind}`] ?? this.t[`refused_${problem.kind}`] ?? this.t.refused_fault;
-      return { why: fill(words, { version, size: size(this.file.size, this.language) }) };
+      const values = { version, detail: problem.detail, size: size(this.file.size, this.language), formats: formats(this.accept, this.language) };
+      return { why: fill(words, values) };
     },
   },
   unmounted() {
@@ -50,7 +51,7 @@ export default {
       <label class="field" v-for="side in [0, 1]" :key="side"><span>{{ side ? t.compare_second : t.compare_first }}</span>
         <select v-model="chosen[side]" @change="ask"><option v-for="version in versions" :key="version" :value="version">{{ version }}</option></select>
       </label>
-      <label class="button primary file"><input type="file" accept="image/jpeg,image/png,image/webp" @change="choose" :aria-label="t.compare_choose"><span>{{ t.compare_choose }}</span></label>
+      <label class="button primary file"><input type="file" :accept="accept" @change="choose" :aria-label="t.compare_choose"><span>{{ t.compare_choose }}</span></label>
     </div>
     <div class="sides" v-if="url">
       <img :src="url" :alt="file.name">

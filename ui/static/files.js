@@ -1,4 +1,4 @@
-// Results as files, made in the page.
+// Export the results as CSV and JSON files, in the browser.
 
 const COLUMNS = ["name", "bytes", "label", "confidence", "uncertain", "correction", "model", "version", "decode_ms", "infer_ms", "total_ms", "at", "refused"];
 

@@ -1,5 +1,5 @@
-// The class-activation map as a layer over the photo, in colours that no meadow has: on yellow flowers the API's own
-// scale, which ends in yellow, would be lost. Weak evidence stays clear, so that the photo is not veiled.
+// Heat map: the class-activation map as a layer over the photo, in colours that no meadow has. The API's own scale ends
+// in yellow, which would be lost on yellow flowers. Weak evidence stays transparent, so that the photo stays visible.
 
 const ANCHORS = [
   [84, 20, 150],

@@ -1,4 +1,4 @@
-// The Live page: one frame at a time. The next is taken only when the last has been answered, so none ever waits.
+// Live classification of camera frames with backpressure: the next frame is taken only when the last one is answered.
 
 import { paint } from "/ui/static/heat.js";
 import { fill, send } from "/ui/static/send.js";

@@ -1,6 +1,6 @@
-// Photos go to the appliance through the page's own address, and every refusal comes back as one of a few kinds.
+// Send photos to the appliance through the reverse proxy; map every error to one of a few kinds.
 
-const KINDS = { 400: "broken", 401: "key", 403: "key", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken" };
+const KINDS = { 400: "broken", 401: "key", 403: "site", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken", 429: "limit" };
 
 export async function send(path, body, { type, signal } = {}) {
   let answer;
@@ -36,4 +36,10 @@ export function size(bytes, language) {
   const mega = bytes / 2 ** 20;
   const format = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
   return mega >= 1 ? `${format(mega, mega < 10 ? 1 : 0)} MiB` : `${format(Math.max(1, bytes / 1024), 0)} KiB`;
+}
+
+// "image/jpeg,image/webp" is "JPEG or WebP" in English.
+export function formats(accept, language) {
+  const names = accept.split(",").map((type) => type.replace("image/", "").toUpperCase().replace("WEBP", "WebP"));
+  return new Intl.ListFormat(language, { type: "disjunction" }).format(names);
 }

@@ -1,10 +1,11 @@
-// The photos of this tab and what the appliance said of them. They are held here, in the page's memory, and nowhere
-// else: the server passes each one on and forgets it. Only the table (no photo) outlives a reload, in this tab.
+// Upload queue of this tab, with a concurrency limit and retries. Photos are held in the page's memory only: the
+// server proxies each one and keeps nothing. Only the table of results (no photo) survives a reload of the tab.
 
 import { markRaw, reactive } from "vue";
 import { send } from "/ui/static/send.js";
 
-const AT_ONCE = 3; // photos on the way: enough to keep two cores busy, few enough to leave the line to others
+const AT_ONCE = 3; // concurrent uploads: enough to keep two cores busy, few enough for the queue to serve others
+const FULL_S = 600; // to send a correction again only then: not the appliance is busy, but people have to make room
 const KEPT = "dandelion-results";
 const FIELDS = ["id", "name", "bytes", "label", "confidence", "uncertain", "probabilities", "version", "model", "timings", "at", "correction", "problem"];
 
@@ -76,6 +77,7 @@ export async function correct(item, label) {
   if (item.version) form.append("version", item.version);
   form.append("file", item.file, item.name);
   const { data, problem } = await send("feedback", form);
+  if (problem?.kind === "busy" && problem.retry >= FULL_S) problem.kind = "full";
   if (data) item.correction = label;
   keep();
   return { stored: data?.stored, problem };
@@ -161,5 +163,5 @@ function restore() {
 }
 
 window.addEventListener("pagehide", save);
-window.addEventListener("dandelion-appliance", () => askAgain(["key", "away"]));
+window.addEventListener("dandelion-appliance", () => askAgain(["key", "limit", "away"]));
 restore();

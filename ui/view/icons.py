@@ -1,4 +1,4 @@
-"""The few pictures of the frame, drawn as lines."""
+"""SVG icons of the layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds every page: name, navigation, the appliance's state, language, look, connection."""
+"""The page layout: header, navigation, appliance status, language and theme switches, connection dialog."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from collections.abc import Callable
 from nicegui import background_tasks, ui
 from nicegui.element import Element
 
-from ui.connection import Connection
-from ui.icons import CONNECTION, MARK, PAGE_ICONS, THEME
-from ui.language import COOKIE, LANGUAGES, Texts
 from ui.pages.benchmark import benchmark
 from ui.pages.classify import classify
 from ui.pages.live import live
 from ui.pages.monitor import monitor
 from ui.pages.versions import versions
-from ui.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, VERSIONS
-from ui.tags import Markup, Tag, escape
-from ui.visit import Visit
+from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, VERSIONS
+from ui.view.connection_dialog import Connection
+from ui.view.elements import Markup, Tag, escape
+from ui.view.icons import CONNECTION, MARK, PAGE_ICONS, THEME
+from ui.view.language import COOKIE, LANGUAGES, Texts
+from ui.view.page_context import PageContext
 
-BUILDERS: dict[str, tuple[str, Callable[[Visit], None]]] = {
+BUILDERS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     CLASSIFY: ("classify", classify),
     LIVE: ("live", live),
     MONITOR: ("monitor", monitor),
     VERSIONS: ("versions", versions),
     BENCHMARK: ("benchmark", benchmark),
 }
-STATE_EVERY_S = 4.0
+STATE_INTERVAL_S = 4.0
 FOCUS = "requestAnimationFrame(() => document.getElementById('main')?.focus({preventScroll: true}))"
 
 
-class Frame:
-    """The frame of one open page; it draws itself again in another language."""
+class Layout:
+    """The layout of one open page; it is redrawn when the language or the appliance changes."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, context: PageContext) -> None:
         """Draw it."""
-        self._visit = visit
+        self._context = context
         self._client = ui.context.client
         self._router = self._client.sub_pages_router
         self._links: dict[str, Element] = {}
         self._state: Markup | None = None
         self._root = Tag("div", class_="app")
-        self._router.on_path_changed(self._moved)
+        self._router.on_path_changed(self._on_path_changed)
         self._draw()
-        ui.timer(STATE_EVERY_S, self._look)
+        ui.timer(STATE_INTERVAL_S, self._refresh_state)
 
     def _draw(self) -> None:
-        text = self._visit.text
+        text = self._context.text
         self._root.clear()
         with self._root:
             Tag("a", text("frame.skip"), class_="skip", href="#main")
@@ -58,10 +58,10 @@ class Frame:
                 self._tools(text)
             with Tag("div", id="main", tabindex="-1"):  # NiceGUI's own <main> is around everything
                 ui.sub_pages({path: self._page(path) for path in BUILDERS}, show_404=False)
-        self._mark(self._router.current_path)
+        self._mark_current(self._router.current_path)
 
     def _page(self, path: str) -> Callable[[], None]:
-        return lambda: BUILDERS[path][1](self._visit)
+        return lambda: BUILDERS[path][1](self._context)
 
     def _navigation(self, text: Texts) -> None:
         with Tag("nav", class_="pages", aria_label=text("frame.pages")):
@@ -72,7 +72,7 @@ class Frame:
                 self._links[path] = link
 
     def _tools(self, text: Texts) -> None:
-        connection = Connection(self._visit, changed=self._changed)
+        connection = Connection(self._context, changed=self._changed)
         with Tag("div", class_="tools"):
             opener = Tag(
                 "button", class_="state", type="button", aria_haspopup="dialog", title=text("frame.connection")
@@ -87,36 +87,36 @@ class Frame:
                     button = Tag(
                         "button", language.upper(), class_="tool", type="button", lang=language, aria_label=name
                     )
-                    button.on("click", lambda _, language=language: self._speak(language))
+                    button.on("click", lambda _, language=language: self._switch_language(language))
             look = Tag("button", class_="tool", type="button", aria_label=text("frame.theme"))
             with look:
                 ui.html(THEME, sanitize=False, tag="span").props("aria-hidden=true")
             look.on("click", js_handler="() => window.dandelionTheme()")
         connection.dialog()
 
-    def _speak(self, language: str) -> None:
-        self._visit.text = Texts(language)
+    def _switch_language(self, language: str) -> None:
+        self._context.text = Texts(language)
         self._client.run_javascript(
             f"document.cookie = '{COOKIE}={language}; Path=/; Max-Age=31536000; SameSite=Strict';"
             f"document.documentElement.lang = '{language}'"
         )
         self._draw()
         self._client.run_javascript(FOCUS)
-        background_tasks.create(self._look())
+        background_tasks.create(self._refresh_state())
 
     def _changed(self) -> None:
-        """Another appliance or another key: draw the page anew, and let its scripts try again."""
+        """Redraw the page for another appliance or key, and let its scripts retry."""
         self._draw()
         self._client.run_javascript("window.dispatchEvent(new Event('dandelion-appliance'))")
-        background_tasks.create(self._look())
+        background_tasks.create(self._refresh_state())
 
-    def _moved(self, path: str) -> None:
-        self._mark(path)
+    def _on_path_changed(self, path: str) -> None:
+        self._mark_current(path)
         self._client.run_javascript(FOCUS)
 
-    def _mark(self, current: str) -> None:
+    def _mark_current(self, current: str) -> None:
         path = current.partition("?")[0].partition("#")[0]
-        text = self._visit.text
+        text = self._context.text
         for target, link in self._links.items():
             if target == path:
                 link.props["aria-current"] = "page"
@@ -128,9 +128,9 @@ class Frame:
             with self._client:
                 ui.page_title(title)
 
-    async def _look(self) -> None:
-        state = await self._visit.targets.state(self._visit.session.target)
-        text = self._visit.text
+    async def _refresh_state(self) -> None:
+        state = await self._context.targets.state(self._context.session.target)
+        text = self._context.text
         if self._state is None:
             return
         if not state.up:
@@ -145,6 +145,6 @@ class Frame:
         )
 
 
-def build(visit: Visit) -> None:
-    """Build a page for a visit."""
-    Frame(visit)
+def build(context: PageContext) -> None:
+    """Build a page."""
+    Layout(context)

@@ -1,4 +1,4 @@
-"""Measures the chosen appliance from here: one photo at a time, then several at once."""
+"""Latency and throughput test of an appliance: one photo at a time, then several concurrent clients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ui.api import Api, Refused
-from ui.threads import ByThreads, by_threads
+from ui.appliance.client import Api, Refused
+from ui.appliance.threads import ByThreads, by_threads
 
 SMALL = (640, 480)
 PHONE = (4032, 3024)  # 12 megapixels
@@ -70,8 +70,8 @@ class Progress(msgspec.Struct, frozen=True):
     at_once: int = 0
 
 
-async def measure(api: Api, key: str, folder: Path | None) -> AsyncIterator[Progress | Report]:
-    """Measure, reporting progress; the report comes last. Raises Away and Refused.
+async def measure(api: Api, folder: Path | None) -> AsyncIterator[Progress | Report]:
+    """Measure, reporting progress; the report comes last. Raises Unreachable and Refused.
 
     `folder` is that of the model, where it serves on this machine.
     """
@@ -80,17 +80,17 @@ async def measure(api: Api, key: str, folder: Path | None) -> AsyncIterator[Prog
     photos = {"small": await loop.run_in_executor(None, draw, SMALL)}
     photos["phone"] = await loop.run_in_executor(None, draw, PHONE)
     for _ in range(WARM_UP):
-        answer = await api.predict(photos["small"], key)
+        answer = await api.predict(photos["small"])
     stages = []
     for place, (name, count) in enumerate(SINGLES.items()):
         yield Progress(0.1 + 0.15 * place, name)
-        stages.append(await _singles(api, key, name, photos[name], count))
+        stages.append(await _singles(api, name, photos[name], count))
     yield Progress(0.4, "threads")
     threads = await by_threads(folder) if folder else []
     throughput = []
     for place, at_once in enumerate(AT_ONCE):
         yield Progress(0.5 + 0.5 * place / len(AT_ONCE), "at_once", at_once)
-        throughput.append(await _together(api, key, photos["small"], at_once))
+        throughput.append(await _together(api, photos["small"], at_once))
     model = answer["model"]
     at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     yield Report(at, model["name"], model["version"], stages, throughput, threads)
@@ -109,11 +109,11 @@ def draw(size: tuple[int, int]) -> bytes:
     return stream.getvalue()
 
 
-async def _singles(api: Api, key: str, name: str, photo: bytes, count: int) -> Stages:
+async def _singles(api: Api, name: str, photo: bytes, count: int) -> Stages:
     answers, trips = [], []
     for _ in range(count):
         began = time.perf_counter()
-        answers.append((await _patiently(api, key, photo))["timings_ms"])
+        answers.append((await _patiently(api, photo))["timings_ms"])
         trips.append(1000 * (time.perf_counter() - began))
     medians = {stage: median(answer[stage] for answer in answers) for stage in ("decode", "infer", "total")}
     p95 = sorted(trips)[min(count - 1, round(0.95 * count))]
@@ -122,18 +122,18 @@ async def _singles(api: Api, key: str, name: str, photo: bytes, count: int) -> S
     )
 
 
-async def _patiently(api: Api, key: str, photo: bytes) -> dict[str, dict[str, float]]:
-    """One answer, however busy the appliance is with others. Raises Away, and Refused for any other reason."""
+async def _patiently(api: Api, photo: bytes) -> dict[str, dict[str, float]]:
+    """One answer, however busy the appliance is with others. Raises Unreachable, and Refused for any other reason."""
     while True:
         try:
-            return await api.predict(photo, key)
+            return await api.predict(photo)
         except Refused as error:
             if error.status != 503 or not error.retry_after_s:
                 raise
             await asyncio.sleep(error.retry_after_s)
 
 
-async def _together(api: Api, key: str, photo: bytes, at_once: int) -> Throughput:
+async def _together(api: Api, photo: bytes, at_once: int) -> Throughput:
     until = time.perf_counter() + EACH_S
     trips: list[float] = []
     refused = 0
@@ -143,7 +143,7 @@ async def _together(api: Api, key: str, photo: bytes, at_once: int) -> Throughpu
         while time.perf_counter() < until:
             began = time.perf_counter()
             try:
-                await api.predict(photo, key)
+                await api.predict(photo)
             except Refused as error:
                 if error.status != 503:
                     raise

@@ -1,4 +1,4 @@
-"""Plain HTML elements: the page brings its own style, and none of a widget library's."""
+"""HTML elements without a widget library's style."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Tag(Element):
     """One HTML element with a text; `class_` and the other attributes as in HTML, `_` for `-`."""
 
     def __init__(self, tag: str, text: str = "", *, class_: str = "", **attributes: Any) -> None:
-        """Make it where the page is being built."""
+        """Create it in the current slot of the page."""
         super().__init__(tag)
         self._text = text or None
         if class_:
@@ -21,8 +21,8 @@ class Tag(Element):
         for name, value in attributes.items():
             self.props[name.rstrip("_").replace("_", "-")] = value
 
-    def say(self, text: str) -> None:
-        """Change its text, where it is another one."""
+    def set_text(self, text: str) -> None:
+        """Change its text; nothing is sent if it is the same."""
         if text != (self._text or ""):
             self._text = text or None
             self.update()

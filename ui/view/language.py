@@ -1,4 +1,4 @@
-"""English and French: the words of the page, and how numbers and moments are written."""
+"""Localisation (i18n): English and French texts, formats of numbers and times, language negotiation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import msgspec
 LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
 COOKIE = "dandelion_language"
 
-_FOLDER = Path(__file__).parent / "catalogue"
+_FOLDER = Path(__file__).parent / "translations"
 
 
 class Texts:
-    """The catalogue of one language. Keys are `page.name`; values may hold `{placeholders}`."""
+    """The translations of one language. Keys are `page.name`; values may hold `{placeholders}`."""
 
     def __init__(self, language: str) -> None:
         """`language` is one of LANGUAGES."""
         self.language = language
-        self._texts = catalogue(language)
+        self._texts = translations(language)
 
     def __call__(self, key: str, **values: object) -> str:
-        """One text, filled in. Raises KeyError for a key that the catalogue lacks."""
+        """One text, filled in. Raises KeyError for an unknown key."""
         text = self._texts[key]
         return text.format(**values) if values else text
 
@@ -38,7 +38,7 @@ class Texts:
         }
 
     def label(self, label: str) -> str:
-        """A class of the model in this language, where the catalogue knows it."""
+        """A class of the model in this language, if it is translated."""
         return self._texts.get(f"label.{label}", label)
 
     def number(self, value: float, digits: int = 0) -> str:
@@ -66,7 +66,7 @@ class Texts:
 
 
 @cache
-def catalogue(language: str) -> Mapping[str, str]:
+def translations(language: str) -> Mapping[str, str]:
     """All texts of a language."""
     return msgspec.json.decode((_FOLDER / f"{language}.json").read_bytes(), type=dict[str, str])
 

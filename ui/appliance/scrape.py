@@ -1,4 +1,4 @@
-"""A scrape of /metrics, and what two of them say together: rates, percentiles, shares."""
+"""Parse Prometheus metrics; compute rates, percentiles and shares from two scrapes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-ASKED = ("/predict", "/predict/batch", "/explain", "/feedback")  # routes of photos; KServe's begin with /v2
+PHOTO_ROUTES = ("/predict", "/predict/batch", "/explain", "/feedback")  # routes of photos; KServe's begin with /v2
 STAGES = ("read", "queue", "decode", "infer", "total")
 
 Labels = frozenset[tuple[str, str]]
@@ -22,7 +22,7 @@ class Scrape(NamedTuple):
     samples: Mapping[str, Mapping[Labels, float]]
 
     def value(self, name: str, **labels: str) -> float:
-        """One sample; 0 where there is none."""
+        """One sample; 0 if there is none."""
         return self.samples.get(name, {}).get(frozenset(labels.items()), 0.0)
 
     def by(self, name: str, label: str) -> dict[str, float]:
@@ -48,7 +48,7 @@ class Scrape(NamedTuple):
 
 
 def parse(text: str, at: float) -> Scrape:
-    """Read Prometheus' text format. Raises ValueError where it is something else."""
+    """Read Prometheus' text format. Raises ValueError if it is something else."""
     samples: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -62,7 +62,7 @@ def parse(text: str, at: float) -> Scrape:
 def percentile(q: float, now: Mapping[float, float], before: Mapping[float, float]) -> float | None:
     """The quantile `q` (0..1) of what two cumulative histograms differ by, interpolated as Prometheus does.
 
-    None where nothing was observed; the last finite bound where the quantile lies above it.
+    None without observations; the last finite bound if the quantile lies above it.
     """
     bounds = sorted(now)
     counts = [now[bound] - before.get(bound, 0.0) for bound in bounds]
@@ -83,7 +83,7 @@ def percentile(q: float, now: Mapping[float, float], before: Mapping[float, floa
 def asked(scrape: Scrape) -> float:
     """Requests about photos so far."""
     routes = scrape.by("dandelion_requests_total", "route")
-    return sum(count for route, count in routes.items() if route in ASKED or route.startswith("/v2/models"))
+    return sum(count for route, count in routes.items() if route in PHOTO_ROUTES or route.startswith("/v2/models"))
 
 
 def rate(now: Scrape, before: Scrape) -> float:

@@ -1,4 +1,4 @@
-"""The appliances that the page may ask: those that the operator named, and the model on this machine."""
+"""Target appliances: an allow-list of remote URLs from the operator, and the model on this machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.api.app import App
-from runtime.commands import Refusal
-from ui.api import Api, Away, Refused
-from ui.watch import Watch
+from runtime.errors import Refusal
+from ui.appliance.client import Api, Refused, Unreachable
+from ui.appliance.history import ScrapeHistory
 
 LOCAL = "local"
 STATE_KEPT_S = 2.0
@@ -41,7 +41,7 @@ class Targets:
         self._loading = asyncio.Lock()
         self._local: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
-        self._watches = {key: Watch(lambda key=key: self.api(key)) for key in self.keys}  # type: ignore[misc]
+        self._histories = {key: ScrapeHistory(lambda key=key: self.api(key)) for key in self.keys}  # type: ignore[misc]
         self._states: dict[str, tuple[float, State]] = {}
 
     @property
@@ -49,12 +49,12 @@ class Targets:
         """The one that a new visitor asks."""
         return self.keys[0]
 
-    def watch(self, key: str) -> Watch:
+    def history(self, key: str) -> ScrapeHistory:
         """What is seen of an appliance over time."""
-        return self._watches[key]
+        return self._histories[key]
 
     async def api(self, key: str) -> Api:
-        """The appliance `key`; the model on this machine is loaded when it is first asked. Raises Away."""
+        """The appliance `key`; the model on this machine is loaded when it is first asked. Raises Unreachable."""
         if key not in self._apis:
             async with self._loading:
                 if key not in self._apis:
@@ -75,8 +75,8 @@ class Targets:
 
     async def close(self) -> None:
         """Stop the watching, the local model and all connections."""
-        for watch in self._watches.values():
-            watch.stop()
+        for history in self._histories.values():
+            history.stop()
         for api in self._apis.values():
             await api.close()
         if self._local:
@@ -87,7 +87,7 @@ class Targets:
         try:
             health = await (await self.api(key)).health()
             up, version, reasons = True, str(health["model"]["version"]), health["reasons"]
-        except (Away, Refused, KeyError, TypeError):
+        except (Unreachable, Refused, KeyError, TypeError):
             up, version, reasons = False, before.version if before else "", []
         since = before.since if before and before.up == up else time.time()
         return State(up=up, version=version, since=since, reasons=reasons)
@@ -96,7 +96,7 @@ class Targets:
         try:
             app = await asyncio.get_running_loop().run_in_executor(None, self._load)
         except Refusal as error:
-            raise Away(str(error)) from error
+            raise Unreachable(str(error)) from error
         self._app = app
         ready = asyncio.Event()
         self._local = asyncio.create_task(self._live(app, ready))  # a task of its own: what it enters, it must leave

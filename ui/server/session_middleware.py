@@ -1,13 +1,16 @@
-"""Gives each visitor a session, and each answer the headers that keep the page to itself."""
+"""Middleware: session cookies, the visitor's address, security headers (CSP, Referrer-Policy, Permissions-Policy)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from http.cookies import SimpleCookie
 from typing import Any
 
-from ui.paths import PAGES
-from ui.sessions import COOKIE, Sessions
+from runtime.api.client import client_of
+from runtime.serving.client_address import TrustedProxies
+from ui.server.paths import PAGES
+from ui.server.sessions import COOKIE, Sessions, Visitor
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,13 +31,14 @@ HEADERS = (
 )
 
 
-class Visitors:
-    """ASGI middleware. `request.state.visitor` is the name of the visitor's session."""
+class SessionMiddleware:
+    """ASGI middleware. `request.state.visitor` is the Visitor; one who opens a page for the first time is named."""
 
-    def __init__(self, app: App, sessions: Sessions) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: App, sessions: Sessions, proxies: TrustedProxies) -> None:
+        """Wrap `app`; `proxies` are those whose word on the visitor's address counts."""
         self._app = app
         self._sessions = sessions
+        self._proxies = proxies
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -42,30 +46,31 @@ class Visitors:
             await self._app(scope, receive, send)
             return
         name = cookie(scope, COOKIE)
-        fresh = scope["path"] in PAGES and not self._sessions.knows(name)
+        fresh = scope["path"] in PAGES and not self._sessions.issued(name)
         if fresh:
-            name = self._sessions.begin()
-        scope.setdefault("state", {})["visitor"] = name
+            name = self._sessions.new_name()
+        address = client_of(scope, self._proxies) or ""  # type: ignore[arg-type]  # Litestar's spelling of ASGI
+        scope.setdefault("state", {})["visitor"] = Visitor(name, address)
 
-        async def dress(message: Message) -> None:
+        async def add_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [*message.get("headers", []), *HEADERS]
-                if fresh:
-                    headers.append((b"set-cookie", _set_cookie(name or "", secure=scope["scheme"] == "https")))
+                if fresh and message["status"] == HTTPStatus.OK:
+                    headers.append((b"set-cookie", _set_cookie(name, secure=scope["scheme"] == "https")))
                 message["headers"] = headers
             await send(message)
 
-        await self._app(scope, receive, dress)
+        await self._app(scope, receive, add_headers)
 
 
-def cookie(scope: Message, name: str) -> str | None:
-    """One cookie of a request."""
+def cookie(scope: Message, name: str) -> str:
+    """One cookie of a request; empty if it has none of that name."""
     for header, value in scope["headers"]:
         if header == b"cookie":
             found = SimpleCookie(value.decode("latin-1")).get(name)
             if found:
                 return found.value
-    return None
+    return ""
 
 
 def _set_cookie(value: str, *, secure: bool) -> bytes:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from nicegui.events import GenericEventArguments
 
-from ui.tags import Tag
-from ui.targets import LOCAL
-from ui.visit import Visit
+from ui.appliance.targets import LOCAL
+from ui.server.sessions import Session
+from ui.view.elements import Tag
+from ui.view.page_context import PageContext
+
+MAX_KEY = 200  # characters; `python -m runtime key` makes 43
 
 # The key leaves the field at once: it is not to be read from the page again.
 _TAKE = """(event) => {
@@ -23,9 +26,9 @@ _TAKE = """(event) => {
 class Connection:
     """One visitor's dialog."""
 
-    def __init__(self, visit: Visit, changed: Callable[[], None]) -> None:
+    def __init__(self, context: PageContext, changed: Callable[[], None]) -> None:
         """`changed` is called after the visitor has chosen."""
-        self._visit = visit
+        self._context = context
         self._changed = changed
 
     @property
@@ -35,7 +38,7 @@ class Connection:
 
     def dialog(self) -> None:
         """Draw it, closed."""
-        text, session = self._visit.text, self._visit.session
+        text, session = self._context.text, self._context.session
         with Tag("dialog", id="connection", class_="sheet-dialog", aria_label=text("connection.title")):
             with Tag("form", method="dialog") as form:
                 Tag("h2", text("connection.title"))
@@ -62,13 +65,13 @@ class Connection:
             form.on("submit", self._take, js_handler=_TAKE)
 
     def _targets(self) -> None:
-        text = self._visit.text
+        text = self._context.text
         with Tag("fieldset", class_="choices"):
             Tag("legend", text("connection.which"))
-            for key in self._visit.targets.keys:
+            for key in self._context.targets.keys:
                 with Tag("label", class_="choice"):
                     radio = Tag("input", type="radio", name="target", value=key)
-                    if key == self._visit.session.target:
+                    if key == self._context.session.target:
                         radio.props["checked"] = True
                     with Tag("span"):
                         Tag("b", text("connection.local") if key == LOCAL else key)
@@ -76,13 +79,13 @@ class Connection:
                         Tag("small", text(note))
 
     def _take(self, event: GenericEventArguments) -> None:
-        session = self._visit.session
+        session = self._context.session
         target, key = str(event.args["target"]), str(event.args["key"]).strip()
-        if target in self._visit.targets.keys and target != session.target:
-            session.target = target
-            session.key = ""  # a key is for one appliance, and shown to no other
+        if target in self._context.targets.keys and target != session.target:
+            session = Session(target)  # a key is for one appliance, and shown to no other
         if event.args["forget"]:
-            session.key = ""
-        if key and key.isascii() and key.isprintable():
-            session.key = key
+            session = Session(session.target)
+        if key and len(key) <= MAX_KEY and key.isascii() and key.isprintable():
+            session = Session(session.target, key)
+        self._context.choose(session)
         self._changed()

@@ -11,4 +11,5 @@ BENCHMARK = "/benchmark"
 PAGES = (CLASSIFY, LIVE, MONITOR, VERSIONS, BENCHMARK)
 RELAY = "/ui/api"
 STATIC = "/ui/static"
+SOCKET = "/_nicegui_ws/"  # the message channel of an open page
 ASSETS = ("/ui/", "/_nicegui", "/favicon.ico")

@@ -1,4 +1,4 @@
-"""`python -m ui.threads FOLDER`: one inference of a bundle by number of threads, in a process of its own.
+"""Inference latency by number of threads, in a subprocess: `python -m ui.appliance.threads FOLDER`.
 
 The sessions that it opens would stay in the memory of a server; a process gives all of it back.
 """
@@ -14,12 +14,12 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from runtime.bundle import Bundle
-from runtime.cpu import available_cpus
-from runtime.kernels import open_as, open_proven
+from runtime.bundle.manifest import Bundle
+from runtime.host.cpu import available_cpus
+from runtime.inference.backends import open_backend, open_validated
 
 WARM_UP, TIMES = 3, 25
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 class ByThreads(msgspec.Struct, frozen=True):
@@ -30,12 +30,12 @@ class ByThreads(msgspec.Struct, frozen=True):
 
 
 async def by_threads(folder: Path) -> list[ByThreads]:
-    """Measure the bundle in `folder` on this host; empty where that fails, or takes longer than PATIENCE_S."""
+    """Measure the bundle in `folder` on this host; empty if that fails or takes longer than TIMEOUT_S."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ui.threads", str(folder), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "ui.appliance.threads", str(folder), stdout=asyncio.subprocess.PIPE
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
     except (TimeoutError, asyncio.CancelledError) as error:
         process.kill()
         await process.wait()
@@ -54,12 +54,12 @@ def measure(folder: Path) -> list[ByThreads]:
     """One count after another; raises BundleError."""
     bundle = Bundle.open(folder)
     cores = available_cpus()
-    kernel = open_proven(bundle, threads=cores).kernel
+    kernel = open_validated(bundle, threads=cores).kernel
     spec = bundle.manifest.input
     pixels = np.random.default_rng(0).integers(0, 256, (1, spec.height, spec.width, 3), dtype=np.uint8)
     found = []
     for threads in counts(cores):
-        session = open_as(bundle, kernel, threads=threads)
+        session = open_backend(bundle, kernel, threads=threads)
         times = []
         for _ in range(WARM_UP + TIMES):
             began = time.perf_counter()

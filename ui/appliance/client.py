@@ -1,4 +1,4 @@
-"""The appliance as the page sees it: one client, over the network or inside this process alike."""
+"""HTTP client of the appliance's API, with a connection pool; in-process calls use ASGI without a socket."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from runtime.api.app import App
 
 CONNECT_S = 3.0
 ANSWER_S = 60.0
+FORWARDED_FOR = "x-forwarded-for"
 
 
-class Away(Exception):
+class Unreachable(Exception):
     """The appliance does not answer."""
 
 
 class Refused(Exception):
-    """The appliance answers, and says no; `detail` is its own sentence."""
+    """The appliance answers with an error status; `detail` is its own sentence."""
 
     def __init__(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """`retry_after_s` is when it may be asked again, where it says so."""
@@ -29,12 +30,25 @@ class Refused(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Api:
-    """An appliance's HTTP interface. Every call raises Away or Refused; keys go with the call and are kept nowhere."""
+class _InProcess(httpx.AsyncBaseTransport):
+    """Calls an ASGI app as if the client of `X-Forwarded-For` were connected to it."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        """Ask through `client`, whose base URL is the appliance."""
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        client = (request.headers.pop(FORWARDED_FOR, ""), 0)
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=client)  # type: ignore[arg-type]
+        return await transport.handle_async_request(request)
+
+
+class Api:
+    """An appliance's HTTP interface. Calls raise Unreachable or Refused; keys go with them and are kept nowhere."""
+
+    def __init__(self, client: httpx.AsyncClient, headers: Mapping[str, str] | None = None) -> None:
+        """Ask through `client`, whose base URL is the appliance, each time with `headers`."""
         self._client = client
+        self._headers = dict(headers or {})
 
     @classmethod
     def at(cls, url: str) -> Api:
@@ -45,8 +59,15 @@ class Api:
     @classmethod
     def inside(cls, app: App) -> Api:
         """The appliance in this process, asked the same way but without a socket."""
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        return cls(httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=ANSWER_S))
+        return cls(httpx.AsyncClient(transport=_InProcess(app), base_url="http://localhost", timeout=ANSWER_S))
+
+    def for_visitor(self, address: str, key: str) -> Api:
+        """The same appliance, asked with the key of a visitor and on behalf of their address; either may be empty.
+
+        A remote appliance heeds the address if it names the page's host in DANDELION_TRUSTED_PROXIES.
+        """
+        headers = {FORWARDED_FOR: address.partition("/")[0], "x-api-key": key}  # of a network its first address
+        return Api(self._client, {name: value for name, value in headers.items() if value})
 
     async def close(self) -> None:
         """Close its connections."""
@@ -68,54 +89,52 @@ class Api:
         """`GET /models`."""
         return await self._json("GET", "/models")
 
-    async def load(self, version: str, key: str) -> dict[str, Any]:
+    async def load(self, version: str) -> dict[str, Any]:
         """`POST /models/{version}/load`."""
-        return await self._json("POST", f"/models/{version}/load", key=key)
+        return await self._json("POST", f"/models/{version}/load")
 
-    async def pin(self, version: str | None, key: str) -> dict[str, Any]:
+    async def pin(self, version: str | None) -> dict[str, Any]:
         """`POST /models/pin`; None follows the store again."""
-        return await self._json("POST", "/models/pin", key=key, content=msgspec.json.encode({"version": version}))
+        return await self._json("POST", "/models/pin", content=msgspec.json.encode({"version": version}))
 
-    async def roll_back(self, key: str) -> dict[str, Any]:
+    async def roll_back(self) -> dict[str, Any]:
         """`POST /models/rollback`."""
-        return await self._json("POST", "/models/rollback", key=key)
+        return await self._json("POST", "/models/rollback")
 
-    async def predict(self, photo: bytes, key: str) -> dict[str, Any]:
+    async def predict(self, photo: bytes) -> dict[str, Any]:
         """`POST /predict` with one encoded photo."""
-        return await self._json("POST", "/predict", key=key, content=photo, kind="application/octet-stream")
+        return await self._json("POST", "/predict", content=photo, kind="application/octet-stream")
 
     async def relay(
         self, method: str, path: str, *, query: str, headers: Mapping[str, str], body: AsyncIterator[bytes]
     ) -> httpx.Response:
-        """Pass a request of the page on, and its answer back whatever it says. Raises Away."""
+        """Pass a request of the page on, and its answer back whatever it says. Raises Unreachable."""
         url = httpx.URL(path, query=query.encode()) if query else httpx.URL(path)
         try:
             return await self._client.request(
-                method, url, headers=dict(headers), content=body if method == "POST" else None
+                method, url, headers=self._headers | dict(headers), content=body if method == "POST" else None
             )
         except httpx.TransportError as error:
-            raise Away(str(error) or type(error).__name__) from error
+            raise Unreachable(str(error) or type(error).__name__) from error
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         answer = await self._ask(method, path, **options)
         try:
             fields = answer.json()
         except ValueError as error:
-            raise Away(f"what answers at {self._client.base_url} is no appliance") from error
+            raise Unreachable(f"what answers at {self._client.base_url} is no appliance") from error
         if not isinstance(fields, dict):
-            raise Away(f"what answers at {self._client.base_url} is no appliance")
+            raise Unreachable(f"what answers at {self._client.base_url} is no appliance")
         return fields
 
     async def _ask(
-        self, method: str, path: str, *, key: str = "", content: bytes | None = None, kind: str = "application/json"
+        self, method: str, path: str, *, content: bytes | None = None, kind: str = "application/json"
     ) -> httpx.Response:
-        headers = {"x-api-key": key} if key else {}
-        if content is not None:
-            headers["content-type"] = kind
+        headers = self._headers if content is None else self._headers | {"content-type": kind}
         try:
             answer = await self._client.request(method, path, headers=headers, content=content)
         except httpx.TransportError as error:
-            raise Away(str(error) or type(error).__name__) from error
+            raise Unreachable(str(error) or type(error).__name__) from error
         if answer.is_success:
             return answer
         raise Refused(answer.status_code, _detail(answer), _seconds(answer.headers.get("retry-after")))

@@ -1,4 +1,4 @@
-"""Small charts as SVG, in the page's own colours. Each says in words what it shows."""
+"""SVG charts in the page's own colours, each with a text alternative for screen readers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def line(values: Sequence[float | None], title: str, *, top: float | None = None
 
 
 def strip(values: Sequence[bool | None], title: str) -> str:
-    """One bar for each look: up, away, or nobody looked."""
+    """One bar for each sample: up, unreachable, or not sampled."""
     step = WIDTH / max(1, len(values))
     kinds = {True: "up", False: "away", None: "unwatched"}
     width = max(1.0, step - 0.8)

@@ -1,4 +1,4 @@
-"""Two ASGI apps behind one port: the page at its own few paths, the API everywhere else."""
+"""ASGI dispatcher: two apps behind one port, the browser app at its own paths and the API at all others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from runtime.api.app import App
-from runtime.memory import return_free_memory
-from ui.paths import ASSETS, PAGES
-from ui.targets import Targets
+from runtime.host.memory import return_free_memory
+from runtime.serving.http.early_answer import close_if_early
+from ui.appliance.targets import Targets
+from ui.server.paths import ASSETS, PAGES
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,7 +33,7 @@ class Dispatcher:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif self._api is None or belongs_to_page(scope["path"]):
-            await self._shell(scope, receive, send)
+            await self._shell(scope, receive, close_if_early(scope, receive, send))
         else:
             await self._api(scope, receive, send)  # type: ignore[arg-type]  # Litestar spells ASGI in types of its own
 

@@ -1,0 +1,1 @@
+"""Access to appliances: API client, metrics, targets, latency test."""

@@ -1,0 +1,1 @@
+"""The ASGI server of the browser app: dispatcher, reverse proxy, sessions."""

@@ -1,0 +1,43 @@
+"""The server process of the browser app; without a remote appliance it serves the API on the same port, too."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+
+from runtime.api.app import App
+from runtime.host.memory import share_one_arena
+from runtime.serving.appliance import assemble
+from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
+from runtime.serving.uvicorn_server import Server
+from ui.appliance.targets import Targets
+from ui.server.dispatch import Dispatcher
+from ui.server.page_clients import PageLimits
+from ui.server.shell import create_shell
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 10  # for photos under way; open pages are told to reconnect at once
+
+
+def serve(
+    settings: Settings, remotes: Sequence[str], listener: socket.socket, *, mlflow: str | None, limits: PageLimits
+) -> None:
+    """Serve until a signal ends it; `mlflow` is where a browser finds the runs of the models.
+
+    Raises BundleError and Refusal if the model cannot be loaded.
+    """
+    share_one_arena()
+    appliance = None if remotes else assemble(settings)
+    api = App(appliance) if appliance else None
+    targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
+    metrics = appliance.metrics if appliance else Metrics()  # those of a page alone are served nowhere
+    shell = create_shell(targets, mlflow, settings, metrics, limits)
+    app = Dispatcher(shell, api, targets)
+    server = Server(app, settings, appliance, grace_s=GRACE_S, ws="auto")
+    port = listener.getsockname()[1]
+    what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"
+    log.info("serving %s at http://localhost:%d", what, port)
+    server.run(sockets=[listener])

@@ -1,0 +1,94 @@
+"""The FastAPI app around NiceGUI: static assets, reverse proxy, pages."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from nicegui import app as pages
+from nicegui import core, ui
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from runtime.api.security.browser_guard import BrowserGuard
+from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
+from ui.appliance.targets import Targets
+from ui.server.page_clients import PageClients, PageLimits
+from ui.server.page_limiter import PageLimiter
+from ui.server.page_sockets import PageSockets
+from ui.server.paths import PAGES, SOCKET, STATIC
+from ui.server.proxy import create_relay
+from ui.server.session_middleware import SessionMiddleware
+from ui.server.sessions import Sessions
+from ui.view.language import COOKIE as LANGUAGE_COOKIE
+from ui.view.language import Texts, preferred
+from ui.view.layout import build
+from ui.view.page_context import PageContext
+
+FOLDER = Path(__file__).parents[1] / "static"
+HEAD = f"""
+<meta name="theme-color" content="#fbfaf2" media="(prefers-color-scheme: light)">
+<meta name="theme-color" content="#12180f" media="(prefers-color-scheme: dark)">
+<link rel="preload" href="{STATIC}/fonts/figtree.woff2" as="font" type="font/woff2" crossorigin>
+<link rel="preload" href="{STATIC}/fonts/fraunces.woff2" as="font" type="font/woff2" crossorigin>
+<link rel="stylesheet" href="{STATIC}/tokens.css">
+<link rel="stylesheet" href="{STATIC}/style.css">
+<script src="{STATIC}/theme.js"></script>
+"""
+
+
+class _Assets(StaticFiles):
+    """Revalidated with each page (304): a new release of the page is never mixed with cached files of an old one."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+async def _not_found(_: Request, error: Exception) -> Response:
+    return JSONResponse({"status_code": 404, "detail": getattr(error, "detail", "Not Found")}, 404)
+
+
+def create_shell(
+    targets: Targets, mlflow: str | None, settings: Settings, metrics: Metrics, limits: PageLimits
+) -> FastAPI:
+    """The page for `targets`, with links to the runs at `mlflow`. NiceGUI allows one for each process."""
+    sessions = Sessions(targets.default, metrics)
+    clients = PageClients(limits, metrics)
+    shell = FastAPI(openapi_url=None)
+    sockets = PageSockets(limits, lambda: len(core.sio.eio.sockets))
+    proxies = settings.trusted_proxies
+    shell.add_middleware(PageLimiter, clients=clients, sockets=sockets, proxies=proxies, metrics=metrics)
+    shell.add_middleware(BrowserGuard, settings=settings, metrics=metrics, channel=SOCKET)
+    shell.add_middleware(SessionMiddleware, sessions=sessions, proxies=proxies)  # the outermost
+    pages.add_exception_handler(404, _not_found)  # NiceGUI's own draws a page
+    shell.mount(STATIC, _Assets(directory=FOLDER))
+    shell.include_router(create_relay(targets, sessions))
+
+    def page(request: Request) -> None:
+        language = preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+        client = ui.context.client
+        client.page = copy.copy(client.page)  # one for each visitor: it holds the language
+        client.page.language = "fr" if language == "fr" else "en-US"
+        client.page.title = Texts(language)("app.name")
+        clients.add(client, request.state.visitor.address)
+        build(PageContext(targets, sessions, request.state.visitor, language, mlflow))
+
+    for path in PAGES:
+        ui.page(path)(page)
+    ui.add_head_html(HEAD, shared=True)
+    ui.run_with(
+        shell,
+        title="Dandelion",
+        favicon=FOLDER / "favicon.svg",
+        dark=None,
+        binding_refresh_interval=None,
+        reconnect_timeout=5.0,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    return shell

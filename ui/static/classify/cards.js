@@ -1,0 +1,32 @@
+// Template: the results as cards.
+
+export const cards = `
+      <ul v-if="view === 'cards'" :class="['cards', { alone: items.length === 1 }]">
+        <li v-for="item in shown" :key="item.id" v-memo="looks(item)" :class="['card', item.state, { unsure: item.uncertain }]">
+          <button class="picture" @click="open(item)" :aria-label="fill(t.open, { name: item.name })">
+            <img v-if="item.url && !item.sick" :src="item.url" alt="" loading="lazy" decoding="async" @load="seen($event, item)" @error="item.sick = true">
+            <span v-else class="blank" aria-hidden="true"></span>
+            <canvas v-if="item.map && item.width" :ref="(canvas) => draw(canvas, item)" aria-hidden="true"></canvas>
+            <span v-if="item.state === 'sending'" class="sending" aria-hidden="true"></span>
+          </button>
+          <div class="words" v-if="item.state === 'done'">
+            <div class="answer"><h2>{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
+            <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="threshold ? { '--threshold': 100 * threshold + '%' } : {}"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
+            <p v-if="item.uncertain" class="doubt">{{ t.uncertain }}</p>
+            <p class="meta"><span class="name">{{ item.name }}</span><span>{{ ms(item.timings.total) }}</span></p>
+            <p v-if="item.correction" class="thanks">{{ item.thanks || fill(t.corrected, { label: named(item.correction) }) }}</p>
+            <button v-else-if="item.file" class="link quiet" @click="open(item)">{{ t.not_right }}</button>
+          </div>
+          <div class="words" v-else-if="item.state === 'refused'">
+            <div class="answer"><h2>{{ t['title_' + item.problem.kind] ?? t.title_fault }}</h2></div>
+            <p class="why">{{ why(item) }}</p>
+            <p class="meta"><span class="name">{{ item.name }}</span><span>{{ bytes(item) }}</span></p>
+            <button v-if="item.file && ['fault', 'key', 'unavailable'].includes(item.problem.kind)" class="link" @click="again(item)">{{ t.try_again }}</button>
+          </div>
+          <div class="words" v-else>
+            <div class="answer"><h2 class="waiting">{{ paused ? fill(t.waits, { seconds: left }) : item.state === 'sending' ? t.sending : t.waiting }}</h2></div>
+            <div class="bar"><i class="moving" v-if="item.state === 'sending'"></i></div>
+            <p class="meta"><span class="name">{{ item.name }}</span><span>{{ bytes(item) }}</span></p>
+          </div>
+        </li>
+      </ul>`;

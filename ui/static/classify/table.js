@@ -1,0 +1,20 @@
+// Template: the results as a table.
+
+export const table = `
+      <div v-else class="sheet" tabindex="0" role="region" :aria-label="t.view_table">
+        <table>
+          <thead><tr>
+            <th v-for="column in ['name', 'label', 'confidence', 'total']" :key="column" :aria-sort="aria(column)" :class="column"><button @click="order(column)">{{ t['column_' + column] }}<span aria-hidden="true">{{ sort !== column ? '' : down ? ' ↓' : ' ↑' }}</span></button></th>
+            <th>{{ t.column_note }}</th>
+          </tr></thead>
+          <tbody>
+            <tr v-for="item in shown" :key="item.id" :class="{ unsure: item.uncertain }">
+              <td class="name"><button class="link" @click="open(item)">{{ item.name }}</button></td>
+              <td>{{ item.label ? named(item.label) : '' }}</td>
+              <td class="confidence"><template v-if="item.label"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * item.confidence + '%' }"></i></span>{{ percent(item.confidence) }}</template></td>
+              <td class="total">{{ item.timings ? ms(item.timings.total) : '' }}</td>
+              <td class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>
+            </tr>
+          </tbody>
+        </table>
+      </div>`;

@@ -1,0 +1,1 @@
+"""The view layer: layout, elements, charts, localisation."""
