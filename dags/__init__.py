@@ -1,1 +1,1 @@
-"""The order of the pipelines; what each task does is in `training.steps`, `export.steps` and `runtime.batch`."""
+"""Airflow DAGs: order and schedule only; tasks are in `training.pipeline.steps`, `export.steps`, `runtime.batch`."""

@@ -1,4 +1,4 @@
-"""What is told of a task: a line in its log when it is done, a message to the outside when it failed."""
+"""Task callbacks: log lines on success, retry and failure, and a webhook notification on failure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def say_retry(context: dict[str, Any]) -> None:
-    """Print why the task is tried again."""
+    """Log why the task is retried."""
     task = context["task_instance"]
-    print(f"{task.task_id:32} will be tried again: {context.get('exception')}", flush=True)
+    print(f"{task.task_id:32} will be retried: {context.get('exception')}", flush=True)
 
 
 def say_failed(context: dict[str, Any]) -> None:
-    """Print why the task failed; where nobody has thought of it, with the stack."""
+    """Log why the task failed; with a stack trace unless it is a user error."""
     from airflow.sdk.exceptions import AirflowFailException
 
     task, error = context["task_instance"], context.get("exception")
@@ -31,7 +31,7 @@ def say_failed(context: dict[str, Any]) -> None:
 
 
 def say_done(context: dict[str, Any]) -> None:
-    """Print what came of the task, for its log and for who runs a pipeline by hand."""
+    """Log the result of the task, also for people who run a pipeline by hand."""
     task = context["task_instance"]
     result = task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index)
     seconds = (task.end_date - task.start_date).total_seconds() if task.end_date else 0.0
@@ -39,7 +39,7 @@ def say_done(context: dict[str, Any]) -> None:
 
 
 def tell_webhook(context: dict[str, Any]) -> None:
-    """Post the failure as JSON to the webhook, where there is one; a webhook that is away fails nothing."""
+    """Post the failure as JSON to the webhook, if one is set; an unreachable webhook fails nothing."""
     import httpx
 
     address = _address()

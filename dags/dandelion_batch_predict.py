@@ -1,4 +1,4 @@
-"""Every photo below a prefix into one table, by hand."""
+"""Batch inference DAG: classify every photo below a prefix into one table; triggered by hand."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from airflow.sdk import dag
 
-from dags.common import DEFAULTS, NETWORK, SHORT, here, step
 from dags.settings import BATCH, params
+from dags.shared_tasks import DEFAULTS, NETWORK, SHORT, here, step
 
 DOC = """
 Classifies every photo below a prefix and writes one table: a row a photo, with its label, its probabilities, or the
 reason why it has none. The photos are cut into parts, a mapped task each, which Airflow's executor spreads over its
-machines; all of them use the version of the model that was settled at the beginning.
+machines; all of them use the model version that was pinned at the beginning.
 
 Each part is kept in the data store (`batch/<run>`) until the fifth batch after it: clear any task and let it run again.
 """
@@ -28,7 +28,7 @@ Each part is kept in the data store (`batch/<run>`) until the fifth batch after 
     doc_md=DOC,
 )
 def dandelion_batch_predict() -> None:
-    """Stored photos to one table."""
+    """Classify stored photos into one table."""
 
     @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def dandelion_batch_predict() -> None:
         from dags.settings import resolve
         from runtime.batch.plan import BATCHES
         from runtime.batch.rows import writer_for
-        from training.runs import Run
+        from training.pipeline.runs import Run
 
         chosen = resolve(params or {}, BATCH)
         places, run = here()
@@ -47,19 +47,19 @@ def dandelion_batch_predict() -> None:
 
     @step(execution_timeout=SHORT, **NETWORK)
     def plan(settings: dict[str, Any]) -> list[int]:
-        """List the photos, settle on a version of the model; the numbers of the parts."""
-        from runtime.batch.plan import plan, prune
+        """List and partition the photos, pin the model version; returns the numbers of the parts."""
+        from runtime.batch.plan import plan_batch, prune
 
         places, _ = here()
         chosen = {"version": settings["version"], "photos_per_part": settings["photos_per_task"]}
-        made = plan(settings["photos"], settings["work"], models=places.models, **chosen)
+        made = plan_batch(settings["photos"], settings["work"], models=places.models, **chosen)
         prune(places.data)
         print(f"{made.photos} photos in {made.parts} parts, by {made.version or 'the default model'}")
         return list(range(made.parts))
 
     @step(execution_timeout=timedelta(hours=6), map_index_template="part {{ task.op_kwargs['number'] }}", **NETWORK)
     def classify(number: int, settings: dict[str, Any]) -> dict[str, int]:
-        """One part, on whatever machine this is."""
+        """Classify one part, on any worker machine."""
         from runtime.batch.classify import classify
 
         cache = here()[0].work / "batch"
@@ -67,7 +67,7 @@ def dandelion_batch_predict() -> None:
 
     @step(execution_timeout=SHORT, **NETWORK)
     def merge(settings: dict[str, Any]) -> dict[str, Any]:
-        """All parts into one table."""
+        """Merge the parts into one table."""
         from runtime.batch.merge import merge
 
         summary = merge(settings["work"], settings["out"])._asdict()

@@ -1,4 +1,4 @@
-"""Photos to a published model, weekly."""
+"""Training pipeline DAG: from photos to a published model, weekly."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 from dags.settings import RECIPE, RELEASE, SOURCE, params
+from dags.shared_tasks import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 
 DOC = """
 Fetches photos, stores them, prepares a dataset, stores that, trains, and publishes a model that is not worse than the
-one that serves. Each step leaves the same state however often it runs: clear any task and let it run again.
+one that serves. Each step is idempotent: clear any task and let it run again.
 
 * **Where**: the stores are `DANDELION_DATA` and `DANDELION_MODELS`, the tracking server is `MLFLOW_TRACKING_URI`.
 * **Labels** are the names of the class folders at the source.
@@ -36,30 +36,30 @@ def dandelion_data_pipeline() -> None:
 
     @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Decide every parameter: given, Variable, environment, default."""
+        """Resolve every parameter: given, Variable, environment, default."""
         from dags.settings import resolve
 
         return resolve(params or {}, SOURCE, RECIPE, RELEASE)
 
     @step(execution_timeout=SHORT, **NETWORK)
     def make_places() -> dict[str, Any]:
-        """Make the buckets or folders that are not there yet."""
-        from training import steps
+        """Create the buckets or folders that do not exist yet."""
+        from training.pipeline import steps
 
         return steps.prepare_places(here()[0])
 
     @step(execution_timeout=timedelta(hours=2), **NETWORK)
     def fetch(settings: dict[str, Any]) -> dict[str, Any]:
-        """Bring the photos, or go on with it."""
-        from training import steps
+        """Download the photos, or resume the download."""
+        from training.pipeline import steps
 
         source = {name: settings[name] for name in ("source", "listing", "workers")}
         return steps.fetch(*here(), **source)
 
     @step(execution_timeout=timedelta(hours=2), **NETWORK)
     def store_raw(settings: dict[str, Any]) -> dict[str, Any]:
-        """Keep them in the data store, with a SHA-256 each."""
-        from training import steps
+        """Upload the photos to the data store, with a SHA-256 each."""
+        from training.pipeline import steps
 
         source = {name: settings[name] for name in ("source", "listing", "workers")}
         return steps.store_raw(*here(), **source)
@@ -67,24 +67,24 @@ def dandelion_data_pipeline() -> None:
     @step(execution_timeout=SHORT, **NETWORK)
     def prepare(settings: dict[str, Any]) -> dict[str, Any]:
         """Verify, find duplicates, add accepted corrections, split."""
-        from training import steps
+        from training.pipeline import steps
 
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
         return steps.prepare(*here(), **split)
 
     @step(execution_timeout=SHORT, **NETWORK)
     def store_processed(settings: dict[str, Any]) -> dict[str, Any]:
-        """Keep the dataset in the data store."""
-        from training import steps
+        """Upload the dataset to the data store."""
+        from training.pipeline import steps
 
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
         return steps.store_processed(*here(), **split)
 
     @step(outlets=[PROCESSED])
     def announce(stored: dict[str, Any], **context: Any) -> dict[str, Any]:
-        """Say that there is processed data. Last: who trains on it finds this run's model already published."""
-        context["outlet_events"][PROCESSED].extra = told = {"dataset": stored["dataset"]}
-        return told
+        """Update the asset of processed data. Last: a retraining that it triggers finds this run's model published."""
+        context["outlet_events"][PROCESSED].extra = announced = {"dataset": stored["dataset"]}
+        return announced
 
     chosen = settings()
     prepared = prepare(chosen)

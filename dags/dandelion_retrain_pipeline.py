@@ -1,4 +1,4 @@
-"""Retraining on what the data store holds, monthly, and when processed data or accepted corrections arrive."""
+"""Retraining DAG: monthly, and when processed data or enough accepted corrections arrive."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, task
 
-from dags.common import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 from dags.feedback import FEEDBACK
 from dags.settings import RECIPE, RELEASE, params
+from dags.shared_tasks import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
 
 DOC = """
 Takes the processed photos from the data store, adds the corrections that were accepted since
-(`python -m training feedback`), and trains and publishes as the data pipeline does. Where a version of the same photos
-and the same recipe is published already, the rest is skipped: an asset event that brings nothing new costs nothing.
+(`python -m training feedback`), and trains and publishes as the data pipeline does. If a version of the same photos
+and the same recipe is published already, the rest is skipped: an asset event without new data costs nothing.
 
 It starts on the first of a month, when the asset `dandelion_processed` is updated, and when `dandelion_feedback` sees
 enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
@@ -34,27 +34,27 @@ enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
     doc_md=DOC,
 )
 def dandelion_retrain_pipeline() -> None:
-    """The data store to a published model."""
+    """From the data store to a published model."""
 
     @step(execution_timeout=SHORT)
     def settings(params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Decide every parameter: given, Variable, environment, default."""
+        """Resolve every parameter: given, Variable, environment, default."""
         from dags.settings import resolve
 
         return resolve(params or {}, RECIPE, RELEASE)
 
     @step(execution_timeout=SHORT, **NETWORK)
     def sync(settings: dict[str, Any]) -> dict[str, Any]:
-        """Bring processed photos and accepted corrections, and prepare them."""
-        from training import steps
+        """Download processed photos and accepted corrections, and prepare them."""
+        from training.pipeline import steps
 
         split = {"validation": settings["validation"], "seed": settings["seed"]}
         return steps.sync_processed(*here(), **split)
 
     @task.short_circuit(execution_timeout=SHORT, **NETWORK)
     def anything_new(settings: dict[str, Any], prepared: dict[str, Any]) -> bool:
-        """Skip the rest where a version of the same photos and recipe is published."""
-        from training import steps
+        """Skip the rest if a version of the same photos and recipe is published."""
+        from training.pipeline import steps
 
         recipe = {name: settings[name] for name in ("image_size", "epochs", "weights", "seed")}
         version = steps.trained_already(here()[0], dataset=prepared["dataset"], **recipe)

@@ -1,4 +1,4 @@
-"""The asset that is updated when enough accepted corrections wait for a training."""
+"""Asset watcher: trigger retraining when enough accepted corrections wait."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 from airflow.sdk import Asset, AssetWatcher
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-LOOK_EVERY_S = 300.0
+POLL_S = 300.0
 ENOUGH = 20
 
 
 class AcceptedCorrections(BaseEventTrigger):
-    """Looks at the data store, and fires when there are enough; a training takes them up, and it may fire again."""
+    """Polls the data store, and fires when enough corrections are accepted; after a training it may fire again."""
 
-    def __init__(self, every_s: float = LOOK_EVERY_S) -> None:
-        """Look every so many seconds."""
+    def __init__(self, every_s: float = POLL_S) -> None:
+        """Poll every `every_s` seconds."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.every_s = every_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """How the triggerer makes it again."""
+        """Airflow: how the triggerer recreates it."""
         return f"{__name__}.{type(self).__name__}", {"every_s": self.every_s}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never ends; a store that is away is asked again."""
+        """Polls for ever; an unreachable store is polled again."""
         told = 0
         while True:
             new = await asyncio.to_thread(_waiting)
@@ -38,9 +38,9 @@ class AcceptedCorrections(BaseEventTrigger):
 
 
 def _waiting() -> int:
-    from runtime.commands import Refusal
-    from training import steps
-    from training.places import Places
+    from runtime.errors import Refusal
+    from training.pipeline import steps
+    from training.storage.locations import Places
 
     try:
         return int(steps.waiting_feedback(Places.from_environment())["new"])
@@ -56,6 +56,6 @@ FEEDBACK = Asset(
     "dandelion_feedback",
     group="dandelion",
     watchers=[AssetWatcher("accepted_corrections", trigger=AcceptedCorrections(
-        float(os.environ.get("DANDELION_FEEDBACK_EVERY_S") or LOOK_EVERY_S)
+        float(os.environ.get("DANDELION_FEEDBACK_EVERY_S") or POLL_S)
     ))],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Parameters of the pipelines: as given, else from an Airflow Variable, else the environment, else the default."""
+"""Pipeline parameters: given to the run, else an Airflow Variable, else the environment, else the default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import Param
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal
 
 
 class BadSetting(Refusal):

@@ -1,1 +1,1 @@
-"""From checkpoint to bundle: ONNX graph, INT8, gates, golden cases."""
+"""Export: checkpoint to bundle (ONNX graph, INT8 quantisation, quality gates, golden cases)."""

@@ -1,4 +1,4 @@
-"""`python -m export`: checkpoint to bundle, and the choice of the input size."""
+"""Command line of `python -m export`: build, sweep, compare, release."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runtime.commands import Commands
+from runtime.cli.group import Commands
 
 if TYPE_CHECKING:
     from export.release import Judged
@@ -65,8 +65,8 @@ def build(
     """
     from export.build import build as build_bundle
     from export.gates import Limits
-    from training.checkpoint import Checkpoint
-    from training.dataset import Dataset
+    from training.data.dataset import Dataset
+    from training.model.checkpoint import Checkpoint
 
     loaded = Checkpoint.load(checkpoint)
     bundle = build_bundle(
@@ -111,11 +111,11 @@ def sweep(
 
     Checkpoints are kept under OUT and used again. The size to ship is the smallest within half a point of the best.
     """
-    from export.front import draw_front, table
+    from export.pareto_front import draw_front, table
     from export.sweep import sweep as run_sweep
-    from runtime.bundle import to_json
-    from training.dataset import Dataset
-    from training.fit import Recipe
+    from runtime.bundle.manifest import to_json
+    from training.data.dataset import Dataset
+    from training.learning.fit import Recipe
 
     sides = _sizes(sizes)
     recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
@@ -160,7 +160,7 @@ def compare(bundle: Path, data: Path, tolerance: float) -> None:
     default=Path("var/training/best_model.pt"),
     help="Published beside it, if it is there.",
 )
-@click.option("--register/--no-register", "registers", default=True, help="Say it to MLflow's registry, too.")
+@click.option("--register/--no-register", "registers", default=True, help="Also register in MLflow.")
 def release_bundle(bundle: Path, data: Path, tolerance: float, checkpoint: Path, registers: bool) -> None:
     """Publish BUNDLE to the models store, and let it be served if it is not worse than what is.
 
@@ -169,15 +169,17 @@ def release_bundle(bundle: Path, data: Path, tolerance: float, checkpoint: Path,
     """
     from export.register import register
     from export.release import release
-    from runtime.bundle import Bundle
-    from training.places import Places
-    from training.tracking import Tracker
+    from runtime.bundle.manifest import Bundle
+    from training.storage.locations import Places
+    from training.tracking.server import Tracker
 
     places = Places.from_environment()
     verdict, tag = _judged(bundle, data, tolerance)
     opened = Bundle.open(bundle)
     checked = checkpoint if checkpoint.is_file() else None
-    released = release(opened, places.models_store, promote=verdict.promote, tag=tag, checkpoint=checked)
+    released = release(
+        opened, places.models_store, promote=verdict.promote, tag=tag, checkpoint=checked, key=places.signer()
+    )
     click.echo(f"{'promoted' if verdict.promote else 'not promoted'}: {verdict.reason}")
     click.echo(f"made {places.models}/models/{released.version}")
     if registers:
@@ -190,9 +192,9 @@ def release_bundle(bundle: Path, data: Path, tolerance: float, checkpoint: Path,
 
 def _judged(bundle: Path, data: Path, tolerance: float) -> Judged:
     from export.release import judge
-    from runtime.bundle import Bundle
-    from training.dataset import Dataset
-    from training.places import Places
+    from runtime.bundle.manifest import Bundle
+    from training.data.dataset import Dataset
+    from training.storage.locations import Places
 
     places = Places.from_environment()
     dataset, cache = Dataset.open(data), places.work / "champions"

@@ -1,4 +1,4 @@
-"""Checkpoint to bundle: convert, calibrate, prove, write."""
+"""Checkpoint to bundle: temperature scaling, ONNX export, INT8 quantisation, validation, manifest."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from export.calibration import abstain_threshold, fit_temperature
-from export.convert import convert, session_probabilities
-from export.gates import Limits, measure, parity, require
-from export.golden import record_golden
-from export.reference import reference_of
-from export.write import describe_files, staged, write_manifest
-from runtime import bundle
-from runtime.bundle import Bundle, Manifest, Metrics
-from runtime.cpu import available_cpus
+from export.bundle_writer import describe_files, staged, write_manifest
+from export.calibration import fit_temperature
+from export.evidence import Evidence, gather
+from export.gates import Limits, require
+from export.graph import ServingGraph, to_onnx
+from export.quantise import quantise
+from runtime.bundle import manifest as bundle
+from runtime.bundle.manifest import Bundle, Manifest
+from runtime.host.cpu import available_cpus
 from runtime.image import ImageSpec
-from runtime.session import Session
-from training.checkpoint import Checkpoint
-from training.dataset import Dataset
-from training.fit import predict_logits
-from training.pixels import load_pixels, truth
-from training.scores import Predictions, score
+from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from training.data.dataset import Dataset
+from training.data.pixels import load_pixels, truth
+from training.learning.fit import predict_logits
+from training.model.checkpoint import Checkpoint
 
 NAME = "dandelion-classifier"
 CALIBRATION_PHOTOS = 128
@@ -65,10 +65,11 @@ def build(
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         convert(checkpoint, photos.calibration, temperature, folder)
         say(f"prove on {len(photos.validation)} validation photos")
-        manifest = _prove(folder, checkpoint, dataset, photos, temperature, target.name, limits, mlflow_run)
-        require(manifest.gates)
+        evidence = _validate(folder, checkpoint, photos, temperature, limits)
+        require(evidence.gates)
         if not with_fp32:
             (folder / bundle.FP32_MODEL).unlink()
+        manifest = _manifest(evidence, checkpoint, dataset, temperature, target.name, mlflow_run)
         write_manifest(folder, msgspec.structs.replace(manifest, files=describe_files(folder)))
     return Bundle.open(target)
 
@@ -95,38 +96,36 @@ def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _prove(
-    folder: Path,
+def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature: float, folder: Path) -> None:
+    """Write the INT8 model and its FP32 reference into `folder`; `calibration` holds training photos [N, H, W, 3]."""
+    fp32 = to_onnx(ServingGraph(checkpoint.network(), temperature), checkpoint.image_size)
+    onnx.save(fp32, folder / bundle.FP32_MODEL)
+    onnx.save(quantise(fp32, calibration), folder / bundle.MODEL)
+
+
+def _validate(folder: Path, checkpoint: Checkpoint, photos: Photos, temperature: float, limits: Limits) -> Evidence:
+    spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
+    threads, classes = available_cpus(), len(checkpoint.labels)
+    return gather(
+        OnnxruntimeSession(folder / bundle.FP32_MODEL, spec, classes, threads=threads),
+        OnnxruntimeSession(folder / bundle.MODEL, spec, classes, threads=threads, exact=True),
+        checkpoint,
+        temperature,
+        photos.validation,
+        photos.validation_paths,
+        photos.validation_truth,
+        limits,
+    )
+
+
+def _manifest(
+    evidence: Evidence,
     checkpoint: Checkpoint,
     dataset: Dataset,
-    photos: Photos,
     temperature: float,
     version: str,
-    limits: Limits,
     mlflow_run: str | None,
 ) -> Manifest:
-    spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
-    threads = available_cpus()
-    fp32 = Session(folder / bundle.FP32_MODEL, spec, len(checkpoint.labels), threads=threads)
-    # Exact: what a CPU without VNNI makes of it must not be recorded.
-    int8 = Session(folder / bundle.MODEL, spec, len(checkpoint.labels), threads=threads, exact=True)
-
-    def predict(session: Session) -> Predictions:
-        probabilities = session_probabilities(session, photos.validation)
-        return Predictions(checkpoint.labels, photos.validation_paths, photos.validation_truth, probabilities)
-
-    says_fp32, says_int8 = predict(fp32), predict(int8)
-    golden = record_golden(fp32, int8, spec)
-    gates = measure(
-        parity=parity(checkpoint, temperature, fp32, photos.validation),
-        fp32=says_fp32,
-        int8=says_int8,
-        wide_accuracy=checkpoint.wide_accuracy,
-        limits=limits,
-    )
-    threshold = abstain_threshold(says_int8.probabilities, says_int8.truth, limits.answered_precision)
-    answered = says_int8.confidence >= threshold
-    right = says_int8.predicted == says_int8.truth
     train, validation = (len(dataset.photos(split)) for split in ("train", "validation"))
     return Manifest(
         schema_version=bundle.SCHEMA_VERSION,
@@ -134,25 +133,18 @@ def _prove(
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         labels=checkpoint.labels,
-        input=spec,
+        input=ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size),
         temperature=temperature,
-        abstain_threshold=threshold,
-        metrics=Metrics(
-            photos=len(photos.validation),
-            fp32=score(says_fp32),
-            int8=score(says_int8),
-            agreement=float((says_fp32.predicted == says_int8.predicted).mean()),
-            answered=float(answered.mean()),
-            answered_precision=float(right[answered].mean()) if answered.any() else 1.0,
-        ),
-        gates=gates,
-        dataset=bundle.Dataset(dataset.manifest.sha256, train, validation),
+        abstain_threshold=evidence.abstain_threshold,
+        metrics=evidence.metrics,
+        gates=evidence.gates,
+        dataset=bundle.TrainingData(dataset.manifest.sha256, train, validation),
         weights=checkpoint.weights if checkpoint.widths is None else f"{checkpoint.weights}, narrowed",
         epochs=checkpoint.epochs,
         seed=checkpoint.seed,
         git_commit=checkpoint.git_commit,
         mlflow_run=mlflow_run,
-        golden=golden,
-        reference=reference_of(says_int8, photos.validation),
+        golden=evidence.golden,
+        reference=evidence.reference,
         files={},
     )

@@ -1,4 +1,4 @@
-"""How sure the model may sound: one temperature for its probabilities, one threshold below which it says so."""
+"""Probability calibration: temperature scaling, and the abstention threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bundle must prove before it is written."""
+"""Quality gates: parity, INT8 agreement, accuracy loss and accuracy that a bundle must reach."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from runtime.bundle import Gate
-from runtime.commands import Refusal
-from runtime.session import Session
-from training.checkpoint import Checkpoint
-from training.network import normalise
-from training.scores import Predictions, score
+from runtime.bundle.manifest import Gate
+from runtime.errors import Refusal
+from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from training.metrics.scores import Predictions, score
+from training.model.checkpoint import Checkpoint
+from training.model.network import normalise
 
 PARITY_LIMIT = 1e-4  # probabilities of PyTorch and of the FP32 graph
 AGREEMENT_LIMIT = 0.99  # photos with the same label as INT8 and FP32
@@ -38,7 +38,7 @@ class Limits:
     max_narrowing_loss: float = NARROWING_LIMIT
 
 
-def parity(checkpoint: Checkpoint, temperature: float, fp32: Session, pixels: NDArray[np.uint8]) -> float:
+def parity(checkpoint: Checkpoint, temperature: float, fp32: OnnxruntimeSession, pixels: NDArray[np.uint8]) -> float:
     """The largest difference of probabilities between PyTorch and the FP32 graph on `pixels` [N, H, W, 3], 0..1.
 
     Each photo is asked for by itself and in batches: an exporter that bakes in the batch size is caught.

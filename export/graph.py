@@ -1,4 +1,4 @@
-"""The serving graph: raw bytes in, calibrated probabilities and class-activation maps out, nothing left to Python."""
+"""ONNX export: a serving graph from raw pixels to calibrated probabilities and class-activation maps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runtime.session import ACTIVATION_MAP, INPUT, PROBABILITIES
-from training.network import PIXEL_SCALE, PIXEL_ZERO
-from training.norms import fold_norms
+from runtime.inference.onnxruntime_session import ACTIVATION_MAP, INPUT, PROBABILITIES
+from training.learning.batchnorm_folding import fold_norms
+from training.model.network import PIXEL_SCALE, PIXEL_ZERO
 
 
 class ServingGraph(nn.Module):

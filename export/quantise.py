@@ -1,4 +1,4 @@
-"""FP32 graph to INT8: static, per channel, U8 activations and S8 weights (the fast pair on x86 with VNNI)."""
+"""Static INT8 quantisation: per channel, U8 activations and S8 weights (the fast pair on x86 with VNNI)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.graph import drop_unused_initializers
-from runtime.session import INPUT
-from training.network import PIXEL_SCALE, PIXEL_ZERO
+from runtime.inference.onnxruntime_session import INPUT
+from training.model.network import PIXEL_SCALE, PIXEL_ZERO
 
 CALIBRATION_BATCH = 10
 

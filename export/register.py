@@ -1,4 +1,4 @@
-"""A version in MLflow's registry: the served model with its signature, and the alias that says what became of it."""
+"""MLflow model registry: the served model with its signature and a champion or challenger alias."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from runtime.bundle import MANIFEST, MODEL, Bundle
-from training.tracking import Tracker
+from runtime.bundle.manifest import MANIFEST, MODEL, Bundle
+from training.tracking.server import Tracker
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 VERSION_TAG = "dandelion.version"

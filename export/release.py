@@ -1,17 +1,20 @@
-"""From a bundle to the models store: judged against the version that is served, then published as the verdict says."""
+"""Release: compare a bundle with the version that is served, publish it, and promote it if it is not worse."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from export.promote import TOLERANCE, Verdict, compare
-from runtime.bundle import Bundle
-from runtime.models.cache import Cache
-from runtime.models.catalogue import Catalogue
-from runtime.models.publish import add, prune, publish
+from export.champion_challenger import TOLERANCE, Verdict, compare
+from runtime.bundle.manifest import Bundle
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import add, prune, publish
 from runtime.store import Store
-from training.dataset import Dataset
+from training.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from nacl.signing import SigningKey
 
 
 class Judged(NamedTuple):
@@ -32,23 +35,32 @@ class Released(NamedTuple):
 def judge(bundle: Bundle, models: Store, dataset: Dataset, cache: Path, *, tolerance: float = TOLERANCE) -> Judged:
     """Compare with the version that `models` says to serve, which is brought into `cache`; see `compare`."""
     catalogue = Catalogue(models)
-    tag, latest = catalogue.tag(), catalogue.latest()
+    tag, latest = catalogue.tag(), catalogue.latest()  # in this order: a pointer that moves between them is a Conflict
     champion = None
     if latest:
         champion = Cache(cache).pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
     return Judged(compare(bundle, champion, dataset, tolerance=tolerance), tag)
 
 
-def release(bundle: Bundle, models: Store, *, promote: bool, tag: str | None, checkpoint: Path | None) -> Released:
+def release(
+    bundle: Bundle,
+    models: Store,
+    *,
+    promote: bool,
+    tag: str | None,
+    checkpoint: Path | None,
+    key: SigningKey | None = None,
+) -> Released:
     """Put the bundle into the store, and where it is promoted, point at it; then prune what nothing needs.
 
+    With `key`, bundle and pointer are signed.
     Raises BundleError, StoreError, and Conflict where the pointer is no longer the one with `tag`: judge again.
     """
     latest = Catalogue(models).latest()
     if promote:
-        publish(bundle.path, models, checkpoint=checkpoint, tag=tag)
+        publish(bundle.path, models, checkpoint=checkpoint, tag=tag, key=key)
     else:
-        add(bundle.path, models, checkpoint=checkpoint)
+        add(bundle.path, models, checkpoint=checkpoint, key=key)
     version = bundle.manifest.version
     in_use = frozenset({version} | ({latest.version} if latest else set()))
     return Released(version, promote, prune(models, in_use=in_use))

@@ -1,4 +1,4 @@
-"""The export half of a pipeline, one function a task: JSON in and out, and the same state however often run."""
+"""Pipeline tasks of the export half: idempotent, JSON in and out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from training.places import Places
-from training.runs import Run, prune_runs
-from training.steps import CHECKPOINT, TRAINING, dataset_of
-from training.sync import sha256_of
+from training.pipeline.runs import Run, prune_runs
+from training.pipeline.steps import CHECKPOINT, TRAINING, dataset_of
+from training.storage.hashing import sha256_of
+from training.storage.locations import Places
 
 BUNDLE = "bundle"
 
@@ -20,7 +20,7 @@ def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, mi
     """Make the bundle of the run's checkpoint, through all gates, and hand it on. One that was made stays as it is."""
     from export.build import build
     from export.gates import Limits
-    from training.checkpoint import Checkpoint
+    from training.model.checkpoint import Checkpoint
 
     this = Run(places, run)
     checkpoint = this.restore(TRAINING) / CHECKPOINT
@@ -69,14 +69,16 @@ def publish(places: Places, run: str, *, verdict: Result) -> Result:
     this = Run(places, run)
     checkpoint = this.restore(TRAINING) / CHECKPOINT
     promote, tag = verdict["promote"], verdict["pointer_tag"]
-    released = release(_bundle(this), places.models_store, promote=promote, tag=tag, checkpoint=checkpoint)
+    released = release(
+        _bundle(this), places.models_store, promote=promote, tag=tag, checkpoint=checkpoint, key=places.signer()
+    )
     return {"uri": places.models, **released._asdict()}
 
 
 def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str]) -> Result:
     """Register the bundle with its alias and the reason; the trees of old runs go."""
     from export.register import register as register_bundle
-    from training.tracking import Tracker
+    from training.tracking.server import Tracker
 
     bundle = _bundle(Run(places, run))
     tracker = Tracker(places.tracking, resume="the model is published; run the task `register` again")
@@ -111,7 +113,7 @@ def _is_made(run: Run, version: str) -> bool:
 
 
 def _bundle(run: Run) -> Any:
-    from runtime.bundle import Bundle
+    from runtime.bundle.manifest import Bundle
 
     (folder,) = (path for path in run.restore(BUNDLE).iterdir() if path.is_dir())
     return Bundle.open(folder)

@@ -1,4 +1,4 @@
-"""The accuracy/latency front: which input size is worth its time."""
+"""Input-size sweep: cross-validated accuracy and latency of each size, FP32 and INT8 (a Pareto front)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.build import CALIBRATION_PHOTOS, spread
-from export.convert import convert, session_probabilities
-from runtime.bundle import FP32_MODEL, MODEL, Scores
+from export.build import CALIBRATION_PHOTOS, convert, spread
+from export.evidence import session_probabilities
+from runtime.bundle.manifest import FP32_MODEL, MODEL, Scores
+from runtime.cli.progress import progress
 from runtime.image import ImageSpec
-from runtime.progress import progress
-from runtime.session import Session
-from training.crossvalidate import cross_validate, narrowed
-from training.dataset import Dataset
-from training.fit import Recipe
-from training.pixels import load_pixels, truth
-from training.scores import Predictions, pooled, score
+from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from training.data.dataset import Dataset
+from training.data.pixels import load_pixels, truth
+from training.learning.crossvalidate import cross_validate, narrowed
+from training.learning.fit import Recipe
+from training.metrics.scores import Predictions, pooled, score
 
-SIZES = (224, 192, 160, 128, 96)
 TOLERANCE = 0.005  # of accuracy: the smallest size within this of the best is chosen
 TIMING_ROUNDS = 40
 
@@ -65,7 +64,7 @@ class _SizeResult:
 
     fp32: list[Predictions]
     int8: list[Predictions]
-    sessions: list[tuple[Session, Session, NDArray[np.uint8]]]
+    sessions: list[tuple[OnnxruntimeSession, OnnxruntimeSession, NDArray[np.uint8]]]
 
 
 def sweep(
@@ -73,8 +72,8 @@ def sweep(
 ) -> SweepResult:
     """Cross-validate `sizes` with `count` folds as FP32 and INT8, and time them side by side.
 
-    With `share` each is also tried narrow (`training.narrow`). Checkpoints are kept in the folder `cache` and used
-    again for the same dataset and recipe.
+    With `share` each is also tried narrow (`training.learning.pruning`). Checkpoints are kept in the folder `cache`
+    and used again for the same dataset and recipe.
     """
     variants = [(size, part) for part in (1.0, share) if part is not None for size in sizes]
     with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +127,7 @@ def _cross_validate(
         models.mkdir()
         convert(checkpoint, pixels[spread(fold.train, CALIBRATION_PHOTOS)], temperature=1.0, folder=models)
         sessions = [
-            Session(models / name, ImageSpec(height=size, width=size), len(dataset.labels), threads=1)
+            OnnxruntimeSession(models / name, ImageSpec(height=size, width=size), len(dataset.labels), threads=1)
             for name in (FP32_MODEL, MODEL)
         ]
         for session, parts in zip(sessions, (result.fp32, result.int8), strict=True):
@@ -139,7 +138,9 @@ def _cross_validate(
     return result
 
 
-def _time_sessions(sizes: list[list[tuple[Session, Session, NDArray[np.uint8]]]]) -> tuple[list[float], list[float]]:
+def _time_sessions(
+    sizes: list[list[tuple[OnnxruntimeSession, OnnxruntimeSession, NDArray[np.uint8]]]],
+) -> tuple[list[float], list[float]]:
     """Medians in ms of every model, in turn, so that a slow moment of the machine meets all of them."""
     contenders = [(session, photo) for ((fp32, int8, photo),) in sizes for session in (fp32, int8)]
     samples: list[list[float]] = [[] for _ in contenders]

@@ -1,1 +1,1 @@
-"""From photos to a checkpoint: fetch, prepare, fit, evaluate."""
+"""Training: photos to a checkpoint (fetch, prepare, fit, evaluate)."""

@@ -1,4 +1,4 @@
-"""`python -m training`: photos to a checkpoint, one command a step."""
+"""Command line of `python -m training`: photos to a checkpoint, one command a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from runtime.commands import Commands
+from runtime.cli.group import Commands
 from training.commands import feedback, track
 
 RAW = Path("var/data/raw")
@@ -42,7 +42,7 @@ def main() -> None:
     """From photos to a checkpoint.
 
     \b
-    python -m training fetch       bring the photos
+    python -m training fetch       download the photos
     python -m training prepare     verify, split, describe
     python -m training fit         fine-tune a ResNet18
     python -m training narrow      one with fewer channels, about twice as fast
@@ -65,7 +65,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=RAW, help="Folder of the class folders.")
 @click.option("--workers", type=click.IntRange(1, 64), default=8, help="Downloads at once.")
 def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) -> None:
-    """Bring photos to OUT/<class>/.
+    """Download photos to OUT/<class>/.
 
     Labels are the names of the class folders. What is there already is not fetched again.
 
@@ -76,7 +76,7 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
     A web server either lists its folders, or holds a photos.json beside the class folders; --list has the same form:
     {"photos": [{"path": "<class>/<name>", "sha256": "..."}]}, sha256 as you have it.
     """
-    from training.fetch import fetch as fetch_photos
+    from training.data.fetch import fetch as fetch_photos
 
     fetched = fetch_photos(out, source=source, recorded=recorded, workers=workers)
     counts = ", ".join(f"{count} {label}" for label, count in fetched.photos.items())
@@ -98,8 +98,8 @@ def prepare(raw: Path, out: Path, validation: float, seed: int) -> None:
 
     Photos that are broken, tiny or doubled are listed and left out.
     """
-    from training.prepare import near_duplicates
-    from training.prepare import prepare as prepare_photos
+    from training.data.prepare import near_duplicates
+    from training.data.prepare import prepare as prepare_photos
 
     manifest = prepare_photos(raw, out, validation_fraction=validation, seed=seed)
     for photo in manifest.left_out:
@@ -127,11 +127,11 @@ def prepare(raw: Path, out: Path, validation: float, seed: int) -> None:
 )
 def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed: int, precision: str) -> None:
     """Fine-tune torchvision's ResNet18 and keep the best epoch."""
-    from training.crossvalidate import checkpoint_of, split_of, train_fold
-    from training.dataset import Dataset
-    from training.fit import Recipe
-    from training.history import best_epoch, write_history
-    from training.resources import sampled
+    from training.data.dataset import Dataset
+    from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
+    from training.learning.fit import Recipe
+    from training.learning.history import best_epoch, write_history
+    from training.tracking.resources import sampled
 
     dataset = Dataset.open(data)
     chosen = None if precision == "auto" else precision
@@ -164,18 +164,18 @@ def fit(data: Path, out: Path, image_size: int, epochs: int, weights: str, seed:
 @click.option(
     "--share", type=click.FloatRange(0.05, 0.95), default=0.25, help="Of the channels inside each block, to be kept."
 )
-@click.option("--epochs", type=click.IntRange(0, 1000), default=50, help="Of learning from the wide network.")
+@click.option("--epochs", type=click.IntRange(0, 1000), default=50, help="Of distillation from the wide network.")
 @_SEED
 def narrow(checkpoint: Path, data: Path, out: Path, share: float, epochs: int, seed: int) -> None:
-    """Make a network with fewer channels, about twice as fast, out of the one that was trained.
+    """Prune channels of the trained network and distil it: about twice as fast.
 
-    It learns from the wide one on the same photos. `python -m export build` refuses it where it is right on fewer
-    validation photos than the wide one by more than a point.
+    The narrow network learns from the wide one on the same photos. `python -m export build` refuses it if its
+    validation accuracy is more than a point lower.
     """
-    from training.checkpoint import Checkpoint
-    from training.crossvalidate import photos_of, split_of
-    from training.dataset import Dataset
-    from training.narrow import narrow as narrow_network
+    from training.data.dataset import Dataset
+    from training.learning.crossvalidate import photos_of, split_of
+    from training.learning.pruning import narrow as narrow_network
+    from training.model.checkpoint import Checkpoint
 
     wide, dataset = Checkpoint.load(checkpoint), Dataset.open(data)
     wide.require_dataset(dataset.labels, dataset.manifest.sha256)
@@ -210,10 +210,10 @@ def evaluate(
 
     With --folds K it trains K networks, each scored on photos that it has not seen.
     """
-    from training.dataset import Dataset
-    from training.evaluate import evaluate_checkpoint, evaluate_recipe
-    from training.fit import Recipe
-    from training.scores import pooled, score
+    from training.data.dataset import Dataset
+    from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
+    from training.learning.fit import Recipe
+    from training.metrics.scores import pooled, score
 
     dataset = Dataset.open(data)
     if folds is None:

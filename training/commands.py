@@ -1,4 +1,4 @@
-"""`python -m training track` and `feedback …`: what becomes of a training, and of the photos that users corrected."""
+"""Commands `track` (experiment tracking) and `feedback` (review of corrected photos)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
-from training.places import Places
-from training.review import Corrected, Verdict, corrections, review
+from training.feedback.review import Corrected, Verdict, corrections, review
+from training.storage.locations import Places
 
 
 @click.command()
@@ -24,10 +25,10 @@ def track(training: Path, report: Path, data: Path, name: str | None) -> None:
 
     Figures, report, dataset manifest, checkpoint and source; a training that is there whole is left as it is.
     """
-    from training.dataset import Dataset
-    from training.sync import sha256_of
-    from training.track import Training, log_training
-    from training.tracking import Tracker
+    from training.data.dataset import Dataset
+    from training.storage.hashing import sha256_of
+    from training.tracking.run_record import Training, log_training
+    from training.tracking.server import Tracker
 
     checkpoint = training / "best_model.pt"
     for file, command in ((checkpoint, "fit"), (report / "metrics.json", "evaluate")):
@@ -57,7 +58,8 @@ def list_(data: str | None, everything: bool) -> None:
     found = [one for one in corrections(_store(data)) if everything or one.reviewed is None]
     table = Table("name", "label", "the model said", "received", "reviewed")
     for one in found:
-        table.add_row(one.sha256[:12], one.label, one.predicted or "", one.received[:16], one.reviewed or "")
+        said = (one.label, one.predicted or "", one.received[:16])
+        table.add_row(one.sha256[:12], *(escape(one_line(text)) for text in said), one.reviewed or "")
     Console().print(table)
     click.echo(f"{len(found)} corrections; next: python -m training feedback page")
 
@@ -67,7 +69,7 @@ def list_(data: str | None, everything: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/report/feedback.html"), help="The page.")
 def page(data: str | None, out: Path) -> None:
     """Write a page of the photos that wait for a review, to choose from."""
-    from training.review_page import write_review_page
+    from training.feedback.review_page import write_review_page
 
     waiting = write_review_page(_store(data), out)
     click.echo(f"made {out}: {waiting} wait\nnext: open it in a browser")

@@ -1,0 +1,114 @@
+"""Champion/challenger comparison: both answer the same validation photos, as they would be served."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from runtime.bundle.manifest import Bundle
+from runtime.cli.progress import progress
+from runtime.host.cpu import available_cpus
+from runtime.image import decode
+from runtime.inference.backends import open_validated
+from training.data.dataset import Dataset
+
+TOLERANCE = 0.02  # of accuracy
+BATCH = 16
+_Z = 1.959963984540054  # of a 95 % interval
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether the challenger takes the champion's place, and why; accuracies are of the same photos."""
+
+    promote: bool
+    reason: str
+    champion: str | None
+    photos: int
+    challenger_accuracy: float
+    champion_accuracy: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+
+def compare(challenger: Bundle, champion: Bundle | None, dataset: Dataset, *, tolerance: float = TOLERANCE) -> Verdict:
+    """Promote the challenger unless it is right on fewer photos by more than `tolerance` (a share of all, 0..1).
+
+    The difference of the accuracies has the interval of Agresti and Min (2005) for paired proportions, and the exact
+    test of McNemar (1947) says how likely so uneven a split of the photos on which only one is right would be between
+    equals. A champion that has seen some of the photos in its own training is flattered: the test errs on its side.
+    """
+    photos = dataset.photos("validation")
+    truth = np.array([photo.label for photo in photos])
+    ours = right(challenger, dataset) == truth
+    accuracy = float(ours.mean())
+    if champion is None:
+        return _unopposed(f"nothing is published yet; right on {accuracy:.1%} of {len(photos)} photos", ours)
+    if champion.manifest.version == challenger.manifest.version:
+        return _unopposed("it is the champion already", ours, champion.manifest.version)
+    if champion.manifest.labels != challenger.manifest.labels:
+        reason = (
+            f"it knows {', '.join(challenger.manifest.labels)}, the champion {', '.join(champion.manifest.labels)}: "
+            "they cannot be compared; promote it by hand with `python -m runtime models promote`"
+        )
+        return msgspec.structs.replace(
+            _unopposed(reason, ours, champion.manifest.version), promote=False, champion_accuracy=None
+        )
+    theirs = right(champion, dataset) == truth
+    return paired(ours, theirs, champion.manifest.version, tolerance)
+
+
+def paired(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], champion: str, tolerance: float) -> Verdict:
+    """The verdict on two models that were right, or not, on the same N photos: `ours` and `theirs` are [N]."""
+    photos = len(ours)
+    won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    difference = (won - lost) / photos
+    low, high = _interval(won, lost, photos)
+    p_value = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    promote = difference >= -tolerance
+    reason = (
+        f"right on {ours.mean():.1%} of {photos} photos, the champion {champion} on {theirs.mean():.1%}: "
+        f"{difference:+.1%} ({low:+.1%} to {high:+.1%}), {'within' if promote else 'beyond'} the tolerance of "
+        f"{tolerance:.1%}; McNemar p = {p_value:.2g}"
+    )
+    return Verdict(
+        promote, reason, champion, photos, float(ours.mean()), float(theirs.mean()), difference, low, high, p_value
+    )
+
+
+def right(bundle: Bundle, dataset: Dataset) -> NDArray[np.str_]:
+    """The label that a bundle gives to each validation photo, decoded and inferred as it is when it serves."""
+    session = open_validated(bundle, threads=available_cpus()).session
+    photos = dataset.photos("validation")
+    labels: list[str] = []
+    with progress(f"ask {bundle.manifest.version}", len(photos)) as advance:
+        for start in range(0, len(photos), BATCH):
+            part = photos[start : start + BATCH]
+            pixels = np.stack([decode(dataset.read(photo), bundle.manifest.input) for photo in part])
+            labels += _labels(session.infer(pixels).probabilities, bundle.manifest.labels)
+            advance(len(part))
+    return np.array(labels)
+
+
+def _labels(probabilities: NDArray[np.float32], names: Sequence[str]) -> list[str]:
+    return [names[index] for index in probabilities.argmax(axis=1)]
+
+
+def _interval(won: int, lost: int, photos: int) -> tuple[float, float]:
+    """Half a photo is added to each cell of the two-by-two table; then it is Wald's interval."""
+    won_, lost_, all_ = won + 0.5, lost + 0.5, photos + 2
+    difference = (won_ - lost_) / all_
+    error = math.sqrt(won_ + lost_ - (won_ - lost_) ** 2 / all_) / all_
+    return max(-1.0, difference - _Z * error), min(1.0, difference + _Z * error)
+
+
+def _unopposed(reason: str, ours: NDArray[np.bool_], champion: str | None = None) -> Verdict:
+    return Verdict(
+        True, reason, champion, len(ours), float(ours.mean()), None, None, None, None, None
+    )  # fmt: skip

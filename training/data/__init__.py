@@ -1,0 +1,1 @@
+"""Photos to a dataset: download, verify, deduplicate, split."""

@@ -1,0 +1,59 @@
+"""Pixel cache: photos decoded once, by the code that serves, in a memory-mapped file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.cli.progress import progress
+from runtime.host.atomic import remove_abandoned, whole_file
+from runtime.image import ImageError, ImageSpec, decode
+from training.data.dataset import Dataset, DatasetError, Photo
+
+
+def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+    """All photos of the dataset at `size` px a side: [N, size, size, 3], RGB, 0..255, in the manifest's order.
+
+    The array is a read-only map of a file in the dataset's folder, made on first use (N x size x size x 3 bytes).
+    Raises DatasetError for a photo that does not decode or has changed.
+    """
+    file = _cache_file(dataset, size)
+    if not file.exists():
+        _decode_all(dataset, size, file)
+    pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    return pixels
+
+
+def truth(dataset: Dataset) -> NDArray[np.int64]:
+    """The class index of every photo, [N], in the manifest's order."""
+    return np.array([dataset.labels.index(photo.label) for photo in dataset.photos()], dtype=np.int64)
+
+
+def _cache_file(dataset: Dataset, size: int) -> Path:
+    return dataset.path / ".pixels" / f"{dataset.manifest.sha256[:16]}-{size}.npy"
+
+
+def _decode_all(dataset: Dataset, size: int, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    photos = dataset.photos()
+    remove_abandoned(file.parent)
+    spec = ImageSpec(height=size, width=size)
+
+    def decode_one(photo: Photo) -> NDArray[np.uint8]:
+        try:
+            return decode(dataset.read(photo), spec)
+        except ImageError as error:
+            raise DatasetError(
+                f"{dataset.path / photo.path}: {error}; run `python -m training prepare` again"
+            ) from error
+
+    with whole_file(file) as part, part.open("wb") as stream:
+        shape = (len(photos), size, size, 3)
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        with ThreadPoolExecutor() as pool, progress(f"decode at {size} px", len(photos)) as advance:
+            for pixels in pool.map(decode_one, photos):
+                stream.write(pixels.tobytes())
+                advance()

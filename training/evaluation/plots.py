@@ -1,0 +1,154 @@
+"""Evaluation plots: confusion matrix, ROC and precision-recall curves, calibration, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_curve
+
+from runtime.bundle.manifest import Scores
+from training.evaluation.palette import CLASS_COLOURS, GREEN, GREY, GRID, INK, YELLOW
+from training.learning.history import EpochFigures, best_epoch
+from training.metrics.scores import Predictions
+
+matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
+
+_MEADOW = LinearSegmentedColormap.from_list("meadow", ["#f6f8f3", "#a9c8a0", GREEN])
+
+
+def confusion_plot(predictions: Predictions) -> Figure:
+    """Counts, and each row's shares: what became of the photos of one class."""
+    classes = len(predictions.labels)
+    counts = confusion_matrix(predictions.truth, predictions.predicted, labels=range(classes))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axes = _figure(4.6, 4.2, "What was called what")
+    axes.imshow(shares, cmap=_MEADOW, vmin=0, vmax=1)
+    for row in range(classes):
+        for column in range(classes):
+            colour = "white" if shares[row, column] > 0.6 else INK
+            text = f"{counts[row, column]}\n{shares[row, column]:.0%}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=11)
+    axes.set_xticks(range(classes), predictions.labels, rotation=0 if classes < 4 else 45)
+    axes.set_yticks(range(classes), predictions.labels, rotation=90 if classes < 4 else 0, va="center")
+    axes.set_xlabel("the model says")
+    axes.set_ylabel("it is")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def reliability_plot(predictions: Predictions, bins: int = 10) -> Figure:
+    """Confidence against accuracy (Guo et al. 2017, arXiv:1706.04599), with the number of photos below."""
+    figure = _canvas(4.6, 4.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    _style(upper, "Is it as sure as it should be?")
+    _style(lower)
+    right = predictions.predicted == predictions.truth
+    index = np.minimum((predictions.confidence * bins).astype(int), bins - 1)
+    upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="ideal")
+    filled = [b for b in range(bins) if (index == b).any()]
+    confidence = [float(predictions.confidence[index == b].mean()) for b in filled]
+    accuracy = [float(right[index == b].mean()) for b in filled]
+    upper.plot(confidence, accuracy, "-o", color=GREEN, markerfacecolor=YELLOW, markeredgecolor=INK, label="model")
+    upper.set_ylabel("right")
+    upper.set_ylim(-0.03, 1.05)
+    upper.legend(frameon=False, loc="upper left")
+    lower.hist(predictions.confidence, bins=bins, range=(0, 1), color=GREEN, rwidth=0.9)
+    lower.set_ylabel("photos")
+    lower.set_xlabel("confidence")
+    lower.set_xlim(max(0.0, 1 / len(predictions.labels) - 0.1), 1.02)
+    return figure
+
+
+def threshold_plots(predictions: Predictions) -> Figure:
+    """ROC and precision-recall curves, one against the rest for each class."""
+    figure = _canvas(9.2, 4.0)
+    roc, precision_recall = figure.subplots(1, 2)
+    _style(roc, "Hits against false alarms (ROC)")
+    _style(precision_recall, "Precision against recall")
+    roc.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
+    for index, label in enumerate(predictions.labels):
+        truth, probability = predictions.truth == index, predictions.probabilities[:, index]
+        if not truth.any() or truth.all():
+            continue
+        colour = CLASS_COLOURS[index % len(CLASS_COLOURS)]
+        false_alarms, hits, _ = roc_curve(truth, probability)
+        roc.plot(false_alarms, hits, color=colour, linewidth=2, label=f"{label} (area {auc(false_alarms, hits):.3f})")
+        precision, recall, _ = precision_recall_curve(truth, probability)
+        precision_recall.plot(recall, precision, color=colour, linewidth=2, label=label)
+    for axes, x, y in ((roc, "false alarms", "hits"), (precision_recall, "recall", "precision")):
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.04)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if axes.get_legend_handles_labels()[0]:  # empty where all photos are of one class
+            axes.legend(frameon=False, loc="lower left" if axes is precision_recall else "lower right")
+    return figure
+
+
+def curves_plot(history: Sequence[EpochFigures]) -> Figure:
+    """Loss and quality by epoch; the epoch that was kept is marked."""
+    figure = _canvas(9.2, 3.4)
+    loss, quality = figure.subplots(1, 2)
+    _style(loss, "Loss")
+    _style(quality, "Validation accuracy and F1")
+    epochs = [figures.epoch for figures in history]
+    loss.plot(epochs, [figures.train_loss for figures in history], "-o", color=GREY, label="training", markersize=4)
+    loss.plot(
+        epochs, [figures.validation_loss for figures in history], "-o", color=GREEN, label="validation", markersize=4
+    )
+    accuracy = [figures.validation_accuracy for figures in history]
+    quality.plot(epochs, accuracy, "-o", color=GREEN, label="accuracy", markersize=4)
+    quality.plot(epochs, [figures.validation_f1 for figures in history], "--", color=INK, label="F1", linewidth=1)
+    best = best_epoch(history)
+    quality.plot(
+        best, accuracy[epochs.index(best)], "o", color=YELLOW, markeredgecolor=INK, markersize=10, label="kept"
+    )
+    for axes in (loss, quality):
+        axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: len(epochs) // 10])
+        axes.set_xlabel("epoch")
+        axes.legend(frameon=False)
+    return figure
+
+
+def folds_plot(folds: Sequence[Scores]) -> Figure:
+    """Accuracy of each fold, with their mean and standard deviation."""
+    figure, axes = _figure(9.2, 2.6, "Accuracy, fold by fold")
+    accuracy = np.array([fold.accuracy for fold in folds])
+    mean, deviation = float(accuracy.mean()), float(accuracy.std())
+    axes.axhspan(mean - deviation, mean + deviation, color=GREEN, alpha=0.12, linewidth=0)
+    axes.axhline(mean, color=GREEN, linewidth=1.5, label=f"mean {mean:.4f} ± {deviation:.4f}")
+    axes.plot(range(1, len(folds) + 1), accuracy, "o", color=YELLOW, markeredgecolor=INK, markersize=9)
+    axes.set_xticks(range(1, len(folds) + 1))
+    axes.set_xlabel("fold")
+    axes.margins(x=0.1, y=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _canvas(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+
+
+def _figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    figure = _canvas(width, height)
+    axes = figure.add_subplot()
+    _style(axes, title)
+    return figure, axes
+
+
+def _style(axes: Axes, title: str | None = None) -> None:
+    if title is not None:
+        axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold")
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(GREY)
+    axes.tick_params(colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)

@@ -1,0 +1,208 @@
+"""Evaluation report: one HTML file, the same figures as JSON, the plots as images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from runtime.bundle.manifest import Scores
+from runtime.host.atomic import whole_file
+from training.evaluation import plots
+from training.evaluation.thumbnails import thumbnail
+from training.learning.history import EpochFigures
+from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
+from training.metrics.scores import Predictions, score
+
+MOST_MISTAKES = 24
+MOST_DOUBTS = 8
+
+
+class Figured(msgspec.Struct, frozen=True):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ClassFigures(msgspec.Struct, frozen=True):
+    """One class, against the rest."""
+
+    label: str
+    photos: int
+    precision: Figured
+    recall: Figured
+    f1: Figured
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """`metrics.json`: every figure of the report; precision, recall and F1 are means over the classes."""
+
+    photos: int
+    accuracy: Figured
+    precision: Figured
+    recall: Figured
+    f1: Figured
+    log_loss: float
+    calibration_error: float
+    classes: list[ClassFigures]
+    confusion: list[list[int]]
+    folds: list[Scores] | None
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """One photo of the gallery."""
+
+    path: str
+    truth: str
+    predicted: str
+    confidence: float
+    picture: str | None
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    predictions: Predictions,
+    photo_bytes: Callable[[str], bytes],
+    facts: Mapping[str, str],
+    history: Sequence[EpochFigures] | None,
+    folds: Sequence[Scores] | None,
+) -> Path:
+    """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
+
+    `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluation = evaluate(predictions, folds)
+    (folder / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
+    figures = _figures(predictions, history, folds)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png")
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
+    html = environment.get_template("report.html.j2").render(
+        title=title,
+        evaluation=evaluation,
+        facts=facts,
+        pictures={name: _svg(figure) for name, figure in figures.items()},
+        mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions)),
+        doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions)),
+        mistake_count=int((predictions.predicted != predictions.truth).sum()),
+    )
+    file = folder / "report.html"
+    with whole_file(file) as part:
+        part.write_text(html, encoding="utf-8")
+    return file
+
+
+def evaluate(predictions: Predictions, folds: Sequence[Scores] | None = None) -> Evaluation:
+    """Every figure of the report, with its interval."""
+    scores = score(predictions)
+    right = int((predictions.predicted == predictions.truth).sum())
+    classes = range(len(predictions.labels))
+
+    def averaged(position: int) -> Interval:
+        return bootstrap_interval(predictions, lambda truth, said: _mean_over_classes(truth, said, classes)[position])
+
+    return Evaluation(
+        photos=len(predictions.truth),
+        accuracy=Figured(scores.accuracy, *proportion_interval(right, len(predictions.truth))),
+        precision=Figured(scores.precision, *averaged(0)),
+        recall=Figured(scores.recall, *averaged(1)),
+        f1=Figured(scores.f1, *averaged(2)),
+        log_loss=scores.log_loss,
+        calibration_error=scores.calibration_error,
+        classes=[_class_figures(predictions, index) for index in classes],
+        confusion=confusion_matrix(predictions.truth, predictions.predicted, labels=classes).tolist(),
+        folds=None if folds is None else list(folds),
+    )
+
+
+def _mean_over_classes(truth: Any, predicted: Any, classes: Sequence[int]) -> tuple[float, float, float]:
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, predicted, labels=classes, average="macro", zero_division=0
+    )
+    return float(precision), float(recall), float(f1)
+
+
+def _class_figures(predictions: Predictions, index: int) -> ClassFigures:
+    is_it, said_so = predictions.truth == index, predictions.predicted == index
+    hits = int((is_it & said_so).sum())
+    present, claimed = int(is_it.sum()), int(said_so.sum())
+    f1 = 2 * hits / (present + claimed) if present + claimed else 0.0
+
+    def f1_of(truth: Any, predicted: Any) -> float:
+        found = int(((truth == index) & (predicted == index)).sum())
+        either = int((truth == index).sum() + (predicted == index).sum())
+        return 2 * found / either if either else 0.0
+
+    return ClassFigures(
+        label=predictions.labels[index],
+        photos=present,
+        precision=_proportion(hits, claimed),
+        recall=_proportion(hits, present),
+        f1=Figured(f1, *bootstrap_interval(predictions, f1_of)),
+    )
+
+
+def _proportion(successes: int, trials: int) -> Figured:
+    if trials == 0:
+        return Figured(0.0, 0.0, 1.0)
+    return Figured(successes / trials, *proportion_interval(successes, trials))
+
+
+def _figures(
+    predictions: Predictions, history: Sequence[EpochFigures] | None, folds: Sequence[Scores] | None
+) -> dict[str, Figure]:
+    figures = {
+        "confusion": plots.confusion_plot(predictions),
+        "reliability": plots.reliability_plot(predictions),
+        "roc_pr": plots.threshold_plots(predictions),
+    }
+    if history:
+        figures["curves"] = plots.curves_plot(history)
+    if folds:
+        figures["folds"] = plots.folds_plot(folds)
+    return figures
+
+
+def _svg(figure: Figure) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    return "data:image/svg+xml;base64," + base64.b64encode(text[text.index("<svg") :].encode()).decode()
+
+
+def _worst_mistakes(predictions: Predictions) -> list[int]:
+    wrong = np.flatnonzero(predictions.predicted != predictions.truth)
+    order = np.argsort(-predictions.confidence[wrong], kind="stable")
+    return [int(row) for row in wrong[order][:MOST_MISTAKES]]
+
+
+def _closest_calls(predictions: Predictions) -> list[int]:
+    right = np.flatnonzero(predictions.predicted == predictions.truth)
+    order = np.argsort(predictions.confidence[right], kind="stable")
+    return [int(row) for row in right[order][:MOST_DOUBTS]]
+
+
+def _gallery(predictions: Predictions, photo_bytes: Callable[[str], bytes], rows: Sequence[int]) -> list[_Shown]:
+    return [
+        _Shown(
+            path=predictions.paths[row],
+            truth=predictions.labels[predictions.truth[row]],
+            predicted=predictions.labels[predictions.predicted[row]],
+            confidence=float(predictions.confidence[row]),
+            picture=thumbnail(photo_bytes(predictions.paths[row])),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""Review of corrected photos, for the next training."""

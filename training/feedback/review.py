@@ -1,0 +1,126 @@
+"""Review of user feedback: only corrected photos that a reviewer accepted are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import msgspec
+
+from runtime.errors import Refusal
+from runtime.host.atomic import temporary_folder
+from runtime.names import NOT_JSON, Label, Sha256, is_path_below, plain
+from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES
+from runtime.store import Store
+from training.storage.hashing import sha256_of
+from training.storage.sync import WORKERS
+
+Verdict = Literal["accepted", "rejected"]
+
+MAX_SUFFIX = 10  # characters: `.jpeg`
+
+_Text = Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class ReviewError(Refusal):
+    """A correction that cannot be reviewed; the message names it."""
+
+
+class Corrected(msgspec.Struct, frozen=True):
+    """One corrected photo: its key in the store, what users said of it, and what became of that."""
+
+    photo: str
+    sha256: str
+    label: str
+    predicted: str | None
+    version: str | None
+    received: str
+    reviewed: Verdict | None
+
+
+class _Sidecar(msgspec.Struct, frozen=True):
+    sha256: Sha256
+    label: Label
+    predicted: _Text | None = None
+    version: _Text | None = None
+    received: _Text = ""
+    reviewed: Verdict | None = None
+
+
+def corrections(store: Store) -> list[Corrected]:
+    """Every corrected photo in the data store that has its record beside it, oldest first."""
+    keys = [entry.key for entry in store.list(f"{FEEDBACK}/") if is_path_below(entry.key)]
+    photos = {key.rsplit(".", 1)[0]: key for key in keys if not key.endswith(".json")}
+    records = [key for key in keys if key.endswith(".json") and key.rsplit(".", 1)[0] in photos]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        sidecars = list(pool.map(lambda key: _read(store, key), records))
+    found = [
+        Corrected(photos[key.rsplit(".", 1)[0]], **msgspec.structs.asdict(sidecar))
+        for key, sidecar in zip(records, sidecars, strict=True)
+    ]
+    return sorted(found, key=lambda one: (one.received, one.photo))
+
+
+def review(store: Store, sha256: str, verdict: Verdict, *, label: str | None = None) -> Corrected:
+    """Say what becomes of a corrected photo, named by the beginning of its SHA-256 and, where it has several, a label.
+
+    Raises ReviewError where that names none, or more than one.
+    """
+    found = [one for one in corrections(store) if one.sha256.startswith(sha256) and label in (None, one.label)]
+    if len(found) != 1:
+        which = f"{len(found)} corrections" if found else "no correction"
+        hint = "; give more of its name, or NAME:LABEL" if found else "; `python -m training feedback list` shows all"
+        raise ReviewError(f"{store.uri}: {which} begin with {sha256!r}{hint}")
+    one = msgspec.structs.replace(found[0], reviewed=verdict)
+    fields = msgspec.structs.asdict(one)
+    key = f"{fields.pop('photo').rsplit('.', 1)[0]}.json"
+    store.write(key, msgspec.json.encode(fields))
+    return one
+
+
+def accepted(store: Store) -> list[Corrected]:
+    """The corrected photos that may be trained on."""
+    return [one for one in corrections(store) if one.reviewed == "accepted"]
+
+
+def bring_accepted(store: Store, raw: Path) -> int:
+    """Lay accepted photos into their class folders below `raw`; returns how many.
+
+    Raises ReviewError for a label that the folders do not have: nobody means to add a class by correcting a photo.
+    """
+    photos = accepted(store)
+    labels = {folder.name for folder in raw.iterdir() if folder.is_dir()}
+    for photo in photos:
+        if photo.label not in labels:
+            raise ReviewError(
+                f"{store.uri}/{photo.photo}: was accepted as {photo.label!r}, which is no class of this dataset "
+                f"({', '.join(sorted(labels))}); `python -m training feedback reject {photo.sha256[:12]}`"
+            )
+    for photo, target in _targets(photos, raw):
+        if not target.exists():
+            _bring(store, photo, target)
+    return len(photos)
+
+
+def _bring(store: Store, photo: Corrected, target: Path) -> None:
+    with temporary_folder(target.parent) as folder:
+        part = folder / target.name
+        store.download(photo.photo, part, max_bytes=MAX_PHOTO_BYTES)
+        if sha256_of(part) != photo.sha256:
+            raise ReviewError(f"{store.uri}/{photo.photo}: is not the photo that was accepted; delete it")
+        part.replace(target)
+
+
+def _targets(photos: list[Corrected], raw: Path) -> Iterator[tuple[Corrected, Path]]:
+    for photo in photos:
+        ending = PurePosixPath(photo.photo).suffix[:MAX_SUFFIX]
+        yield photo, raw / photo.label / f"feedback-{photo.sha256}{ending}"
+
+
+def _read(store: Store, key: str) -> _Sidecar:
+    try:
+        return msgspec.json.decode(store.read(key, max_bytes=MAX_RECORD_BYTES)[0], type=_Sidecar)
+    except NOT_JSON as error:
+        raise ReviewError(f"{store.uri}/{key}: {plain(error)}; delete it together with its photo") from error

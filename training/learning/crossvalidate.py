@@ -1,0 +1,139 @@
+"""Training on a split and k-fold cross-validation, with cached checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from torch import Tensor
+
+import training.learning.augment
+import training.learning.batchnorm_folding
+import training.learning.fit
+import training.learning.pruning
+import training.model.network
+from runtime.cli.progress import progress
+from training.data.dataset import Dataset
+from training.data.pixels import load_pixels, truth
+from training.data.split import assign_folds
+from training.learning.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps, stored_size
+from training.learning.pruning import narrow
+from training.metrics.scores import Predictions
+from training.model.checkpoint import Checkpoint, git_commit
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One round of cross-validation: rows of the dataset's photos, [N] and [M]."""
+
+    number: int
+    train: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def folds(dataset: Dataset, count: int, seed: int) -> list[Fold]:
+    """Divide the dataset `count` ways by class, near-duplicates together; raises DatasetError where it is too small."""
+    photos = dataset.photos()
+    number = assign_folds([photo.label for photo in photos], [photo.group for photo in photos], count, seed)
+    return [Fold(k, np.flatnonzero(number != k), np.flatnonzero(number == k)) for k in range(count)]
+
+
+def split_of(dataset: Dataset) -> Fold:
+    """The dataset's own train and validation photos."""
+    split = np.array([photo.split for photo in dataset.photos()])
+    return Fold(0, np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"))
+
+
+def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
+    """The pixels of one round."""
+    classes = truth(dataset)
+    return TrainingPhotos(
+        labels=dataset.labels,
+        train=load_pixels(dataset, stored_size(image_size))[fold.train],
+        train_truth=classes[fold.train],
+        validation=load_pixels(dataset, image_size)[fold.held_out],
+        validation_truth=classes[fold.held_out],
+    )
+
+
+def train_fold(dataset: Dataset, fold: Fold, recipe: Recipe, *, what: str) -> Fitted:
+    """Train on one round's photos, with progress."""
+    photos = photos_of(dataset, fold, recipe.image_size)
+    with progress(what, steps(photos, recipe)) as advance:
+        return fit(photos, recipe, advance)
+
+
+def cross_validate(
+    dataset: Dataset, recipe: Recipe, count: int, *, cache: Path | None = None
+) -> Iterator[tuple[Fold, Checkpoint]]:
+    """Train `count` networks, each without its own fold; the folder `cache` keeps them for another time.
+
+    The last epoch is kept: choosing the best one on the held-out photos would flatter the figures for them.
+    """
+    for fold in folds(dataset, count, recipe.seed):
+        seeded = replace(recipe, seed=recipe.seed + fold.number)
+        kept = None if cache is None else cache / f"{_recipe_id(dataset, seeded)}-fold{fold.number + 1}of{count}.pt"
+        if kept is not None and kept.exists():
+            yield fold, Checkpoint.load(kept)
+            continue
+        fitted = train_fold(dataset, fold, seeded, what=f"{recipe.image_size} px, fold {fold.number + 1}/{count}")
+        checkpoint = checkpoint_of(dataset, seeded, fitted, fitted.last, epoch=recipe.epochs)
+        if kept is not None:
+            checkpoint.save(kept)
+        yield fold, checkpoint
+
+
+def narrowed(dataset: Dataset, fold: Fold, wide: Checkpoint, share: float, cache: Path) -> Checkpoint:
+    """The narrow network made of a fold's `wide` one, with the fold's own photos; the folder `cache` keeps it."""
+    code = Path(str(training.learning.pruning.__file__)).read_bytes()
+    weights = b"".join(value.numpy().tobytes() for value in wide.state_dict.values())
+    digest = hashlib.sha256(b" ".join([code, weights, repr(share).encode()])).hexdigest()
+    kept = cache / f"{wide.image_size}px-narrow-{digest[:12]}.pt"
+    if not kept.exists():
+        photos = photos_of(dataset, fold, wide.image_size)
+        narrow(wide, photos, share=share, seed=wide.seed).checkpoint.save(kept)
+    return Checkpoint.load(kept)
+
+
+def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
+    """Changes with anything that would change the weights: photos, settings, the training code."""
+    modules = (
+        training.learning.fit,
+        training.learning.augment,
+        training.model.network,
+        training.learning.batchnorm_folding,
+    )
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    parts = [dataset.manifest.sha256, repr(recipe), hashlib.sha256(code).hexdigest()]
+    return f"{recipe.image_size}px-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+
+
+def checkpoint_of(
+    dataset: Dataset, recipe: Recipe, fitted: Fitted, state: dict[str, Tensor], *, epoch: int
+) -> Checkpoint:
+    """The checkpoint of a run's `state`, reached in `epoch`."""
+    return Checkpoint(
+        state_dict=state,
+        labels=dataset.labels,
+        image_size=recipe.image_size,
+        weights=recipe.weights,
+        epochs=recipe.epochs,
+        best_epoch=epoch,
+        seed=recipe.seed,
+        precision=fitted.precision,
+        dataset_sha256=dataset.manifest.sha256,
+        git_commit=git_commit(),
+    )
+
+
+def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> Predictions:
+    """What a checkpoint says of some of the dataset's photos, by their rows."""
+    pixels = load_pixels(dataset, checkpoint.image_size)[rows]
+    probabilities = softmax(predict_logits(checkpoint.network(), pixels), axis=1)
+    paths = [photo.path for photo in dataset.photos()]
+    return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], probabilities)

@@ -1,0 +1,298 @@
+"""Fine-tuning: linear probe first, then the upper layers, then weight interpolation (LP-FT and WiSE-FT).
+
+Probing before fine-tuning keeps the pretrained features intact while the new head is still wrong, which pays most on
+photos from other sources (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). The stem and the first stage know
+edges and colours, which 400 photos cannot teach better: they stay frozen, and so do all batch norms
+(`training.learning.batchnorm_folding`).
+The result is a weight interpolation between the probed network and the tuned one (WiSE-FT), for the same reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from runtime.cli.progress import Advance
+from training.learning.augment import augment
+from training.learning.batchnorm_folding import fold_norms, state_with_norms
+from training.learning.feature_cache import FeatureCache
+from training.learning.history import EpochFigures, best_epoch
+from training.metrics.scores import Predictions, score
+from training.model.network import build, normalise
+from training.model.precision import Precision, choose_precision
+
+FROZEN = ("conv1", "layer1")
+TRAINED = ("layer2", "layer3", "layer4", "fc")
+
+# Hyperparameters, chosen by cross-validation on about 400 photos; those of `Recipe` can be set for each run.
+# optimiser: AdamW
+BATCH = 16  # 320 photos: 20 steps an epoch; larger batches take too few steps in five epochs
+LEARNING_RATE = 3e-4  # of the last stage
+HEAD_LEARNING_RATE = 1e-3  # low: the linear probe has put the head in place already
+DEPTH_DECAY = (
+    0.6  # discriminative learning rates: each stage further down is slower (Howard and Ruder 2018, 1801.06146)
+)
+SCRATCH_LEARNING_RATE = 1e-3  # of random weights
+WEIGHT_DECAY = 0.05
+WARM_UP = 0.1  # of all steps, linear; then cosine decay
+# regularisation
+LABEL_SMOOTHING = 0.05  # a few labels are wrong
+PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
+TUNED_SHARE = 0.7  # WiSE-FT's alpha, from the probed weights to the tuned ones (Wortsman et al. 2022, arXiv:2109.01903)
+# sizes
+SMALLEST_CROP = 112  # px a side of the training crops; the rest is in `crop_size` and `stored_size`
+PREDICTED_AT_ONCE = 8  # photos; larger batches of 224 px fall out of the cache
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What can be chosen about a training run; `image_size` is the side of the model's square input in px."""
+
+    image_size: int = 224
+    epochs: int = 5
+    seed: int = 42
+    weights: str = "imagenet"
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """Photos as pixels and class indices.
+
+    `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
+    [M, size, size, 3] are decoded exactly as they are served.
+    """
+
+    labels: list[str]
+    train: NDArray[np.uint8]
+    train_truth: NDArray[np.int64]
+    validation: NDArray[np.uint8]
+    validation_truth: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The weights of the best epoch and of the last, and the figures of all."""
+
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    history: list[EpochFigures]
+    precision: Precision
+
+
+def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
+    """Train a network on `photos`; `advance` is called once for each of `steps(...)` batches.
+
+    Equal recipes on equal photos give equal weights on the same machine. Raises WeightsError.
+    """
+    precision = recipe.precision or choose_precision()
+    torch.manual_seed(recipe.seed)
+    generator = Generator().manual_seed(recipe.seed)
+    network: Any = build(len(photos.labels), recipe.weights)
+    network.to(memory_format=torch.channels_last)
+    pretrained = recipe.weights != "none"
+    frozen = probed = None
+    if pretrained:
+        fold_norms(network)
+        _probe(network, photos, crop_size(recipe, recipe.epochs))
+        frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
+        probed = copy.deepcopy(network)
+    trunk = _Trunk(network, frozen)
+    held_out = FeatureCache(photos.validation, frozen)
+    optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
+    average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
+    history: list[EpochFigures] = []
+    best: dict[str, Tensor] = {}
+    for epoch in range(1, recipe.epochs + 1):
+        began = time.monotonic()
+        size = crop_size(recipe, epoch)
+        losses = []
+        trunk.train()
+        for indices in _batches(len(photos.train), generator):
+            pixels, truth = torch.from_numpy(photos.train[indices]), torch.from_numpy(photos.train_truth[indices])
+            batch = augment(normalise(pixels), size, generator)  # [B, 3, size, size]
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                logits = trunk(batch)  # [B, C]
+            loss = F.cross_entropy(logits.float(), truth, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if epoch > 1 or recipe.epochs == 1:
+                average.update_parameters(network)
+            losses.append(loss.item())
+            advance(note=_note(epoch, recipe.epochs, losses[-1], history))
+        reached: Any = average.module if average.n_averaged else network
+        if probed:
+            reached = interpolate_weights(probed, reached, TUNED_SHARE)
+        tested = _Trunk(reached, frozen).stages.eval()
+        history.append(
+            EpochFigures(
+                epoch=epoch,
+                seconds=round(time.monotonic() - began, 2),
+                learning_rate=float(schedule.get_last_lr()[0]),
+                train_loss=float(np.mean(losses)),
+                **_validate(tested, held_out, photos),
+            )
+        )
+        last = state_with_norms(reached)
+        if best_epoch(history) == epoch:
+            best = last
+    return Fitted(best, last, history, precision)
+
+
+def stored_size(image_size: int) -> int:
+    """The side in px at which training photos are kept: crops of half their area are then enlarged only a little."""
+    return round(image_size * 1.15)
+
+
+def crop_size(recipe: Recipe, epoch: int) -> int:
+    """The side in px of the training crops in one epoch, from 4/7 of the input to 6/7, a multiple of 16.
+
+    Crops enlarge what they show, so the best test-time resolution is larger than that of the training crops
+    (Touvron et al. 2019, https://arxiv.org/abs/1906.06423): at 6/7 an average crop shows things as large as the whole
+    photo does at full size. Smaller crops are faster; none is smaller than 112 px, or than an input below that.
+    """
+    share = 5 / 7
+    if recipe.epochs > 1:
+        share = {1: 4 / 7, recipe.epochs: 6 / 7}.get(epoch, share)
+    return max(min(recipe.image_size, SMALLEST_CROP), round(recipe.image_size * share / 16) * 16)
+
+
+def steps(photos: TrainingPhotos, recipe: Recipe) -> int:
+    """How many batches a run takes."""
+    return recipe.epochs * math.ceil(len(photos.train) / BATCH)
+
+
+def predict_logits(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits [N, C] of `pixels` [N, H, W, 3] in FP32; the network must be in evaluation mode."""
+    return _logits(network, FeatureCache(pixels, None))
+
+
+def _logits(network: nn.Module, photos: FeatureCache) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return torch.cat([network(batch).float() for batch in photos.batches(PREDICTED_AT_ONCE)]).numpy()
+
+
+class _Trunk(nn.Module):
+    """The network as it is trained: `stages` learn; the `frozen` layers below them run without gradients."""
+
+    def __init__(self, network: Any, frozen: nn.Module | None) -> None:
+        super().__init__()
+        self._frozen = [frozen] if frozen else []  # in a list: `train()` must not reach it
+        below = [] if frozen else [network.conv1, network.bn1, network.relu, network.maxpool, network.layer1]
+        above = [network.layer2, network.layer3, network.layer4, network.avgpool, nn.Flatten(), network.fc]
+        self.stages = nn.Sequential(*below, *above)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        for frozen in self._frozen:
+            with torch.no_grad():
+                batch = frozen(batch)  # [B, 64, size / 4, size / 4]
+        logits: Tensor = self.stages(batch)  # [B, C]
+        return logits
+
+
+def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
+    """Linear probe: set the head to a regularised logistic regression on the pretrained features.
+
+    Whole photos at `size`, that of the last crops, show things about as large as the crops of an average epoch do.
+    """
+    head, network.fc = network.fc, nn.Identity()
+    features = predict_logits(network.eval(), _scaled(photos.train, size))  # [N, 512]
+    network.fc = head
+    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000).fit(features, photos.train_truth)
+    weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()  # [C, 512], [C]
+    if len(photos.labels) == 2:  # scikit-learn has one row for two classes: the difference of their logits
+        weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+
+
+def interpolate_weights(probed: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
+    """WiSE-FT: a network whose weights are `share` of the way from the first to the second.
+
+    Wortsman et al. 2022, https://arxiv.org/abs/2109.01903.
+    """
+    network = copy.deepcopy(probed)
+    with torch.no_grad():
+        for weight, goal in zip(network.parameters(), tuned.parameters(), strict=True):
+            weight.lerp_(goal, share)
+    return network
+
+
+def _scaled(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    images = [Image.fromarray(photo).resize((size, size), Image.Resampling.BILINEAR) for photo in photos]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def _groups(network: Any, *, pretrained: bool) -> list[dict[str, Any]]:
+    if not pretrained:
+        return [{"params": list(network.parameters()), "lr": SCRATCH_LEARNING_RATE}]
+    for name in FROZEN:
+        getattr(network, name).requires_grad_(False)
+    stages = TRAINED[:-1]
+    rates = [LEARNING_RATE * DEPTH_DECAY**below for below in reversed(range(len(stages)))]
+    groups = zip(TRAINED, [*rates, HEAD_LEARNING_RATE], strict=True)
+    # The head first: its rate is the one that is reported.
+    return [{"params": list(getattr(network, name).parameters()), "lr": rate} for name, rate in reversed(list(groups))]
+
+
+def _warm_up_then_cosine(total: int) -> Any:
+    """Learning-rate schedule: linear warm-up, then cosine decay to 0 after `total` steps."""
+    warm = WARM_UP * total
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+
+    return factor
+
+
+def _batches(count: int, generator: Generator) -> Iterator[NDArray[np.int64]]:
+    order = torch.randperm(count, generator=generator).numpy()
+    for start in range(0, count, BATCH):
+        batch = order[start : start + BATCH]
+        # Batch normalisation cannot learn from a single photo: let it see one twice.
+        yield batch if len(batch) > 1 else np.repeat(batch, 2)
+
+
+def _ema(photos: TrainingPhotos) -> Any:
+    """Exponential moving average of the weights over about one epoch, which steadies the last steps."""
+    decay = 1 - 1 / math.ceil(len(photos.train) / BATCH)
+    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+
+def _validate(stages: nn.Module, held_out: FeatureCache, photos: TrainingPhotos) -> dict[str, float]:
+    probabilities = F.softmax(torch.from_numpy(_logits(stages, held_out)), dim=1).numpy()
+    paths = [""] * len(photos.validation)
+    scores = score(Predictions(photos.labels, paths, photos.validation_truth, probabilities))
+    return {
+        "validation_loss": scores.log_loss,
+        "validation_accuracy": scores.accuracy,
+        "validation_precision": scores.precision,
+        "validation_recall": scores.recall,
+        "validation_f1": scores.f1,
+    }
+
+
+def _note(epoch: int, epochs: int, loss: float, history: list[EpochFigures]) -> str:
+    note = f"epoch {epoch}/{epochs}, loss {loss:.3f}"
+    if history:
+        note += f", validation accuracy {history[-1].validation_accuracy:.3f}, F1 {history[-1].validation_f1:.3f}"
+    return note

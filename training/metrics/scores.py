@@ -1,0 +1,74 @@
+"""Classification metrics: accuracy, precision, recall, F1, log loss, calibration error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss, precision_recall_fscore_support
+
+from runtime.bundle.manifest import Scores
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of N photos: `truth` [N] holds class indices, `probabilities` [N, C] one row a photo."""
+
+    labels: Sequence[str]
+    paths: Sequence[str]
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each photo, [N]."""
+        best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return best
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """The probability of the predicted class, [N]."""
+        highest: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return highest
+
+
+def score(predictions: Predictions) -> Scores:
+    """Accuracy, and precision, recall and F1 as means over the classes; log loss in nats; calibration error."""
+    classes = np.arange(len(predictions.labels))
+    probabilities = predictions.probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        predictions.truth, predictions.predicted, labels=classes, average="macro", zero_division=0
+    )
+    return Scores(
+        accuracy=float((predictions.predicted == predictions.truth).mean()),
+        precision=float(precision),
+        recall=float(recall),
+        f1=float(f1),
+        log_loss=float(log_loss(predictions.truth, probabilities, labels=classes)),
+        calibration_error=calibration_error(predictions),
+    )
+
+
+def calibration_error(predictions: Predictions, bins: int = 10) -> float:
+    """Expected calibration error over equal-width bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0..1."""
+    right = predictions.predicted == predictions.truth
+    index = np.minimum((predictions.confidence * bins).astype(int), bins - 1)
+    gaps = [
+        (index == b).mean() * abs(right[index == b].mean() - predictions.confidence[index == b].mean())
+        for b in range(bins)
+        if (index == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def pooled(parts: Sequence[Predictions]) -> Predictions:
+    """All folds' held-out predictions as one: each photo is predicted once, by a network that has not seen it."""
+    return Predictions(
+        parts[0].labels,
+        [path for part in parts for path in part.paths],
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+    )

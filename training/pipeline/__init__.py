@@ -1,0 +1,1 @@
+"""The steps that Airflow orders, and the folders of a run."""

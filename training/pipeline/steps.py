@@ -1,0 +1,225 @@
+"""Pipeline tasks of the training half: idempotent, JSON in and out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import Refusal
+from runtime.registry.catalogue import Catalogue
+from training.pipeline.runs import Run
+from training.storage.locations import Places
+from training.storage.sync import download_tree, read_index, upload_tree
+
+RAW, PROCESSED = "raw", "processed"
+TRAINING, REPORT = "training", "report"
+CHECKPOINT, HISTORY, RESOURCES = "best_model.pt", "history.json", "resources.json"
+
+RESUME = "everything of the run is kept; run the task `track` again when the server is back"
+
+Result = dict[str, Any]
+
+
+class StaleRun(Refusal):
+    """A run whose data has been replaced since it began."""
+
+
+def prepare_places(places: Places) -> Result:
+    """Make the buckets or folders that are not there yet."""
+    made = {
+        uri: store.create() for uri, store in ((places.data, places.data_store), (places.models, places.models_store))
+    }
+    return {"made": [uri for uri, new in made.items() if new], "there": [uri for uri, new in made.items() if not new]}
+
+
+def fetch(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
+    """Bring the photos of `source` to this machine, or go on with it."""
+    from training.data.fetch import fetch as fetch_photos
+
+    raw = _fetched(places, run)
+    done = fetch_photos(raw, source=source, recorded=Path(listing) if listing else None, workers=workers)
+    return {"photos": done.photos, "resumed": done.resumed}
+
+
+def store_raw(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
+    """Keep the fetched photos in the data store; what is not on this machine is fetched again."""
+    fetched = fetch(places, run, source=source, listing=listing, workers=workers)
+    folder = _fetched(places, run)
+    paths = [f"{label}/{file.name}" for label in fetched["photos"] for file in (folder / label).iterdir()]
+    uploaded = upload_tree(folder, places.data_store, RAW, [path for path in paths if "/." not in path])
+    return {"prefix": RAW, "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
+
+
+def prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
+    """Verify, clean and split the stored photos together with the accepted corrections."""
+    store = places.data_store
+    raw = Run(places, run).folder / RAW
+    download_tree(store, RAW, raw)
+    return _prepare(places, run, labels=labels, validation=validation, seed=seed)
+
+
+def store_processed(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
+    """Keep the prepared dataset in the data store; where this machine has not prepared it, it does so now."""
+    prepared = prepare(places, run, labels=labels, validation=validation, seed=seed)
+    uploaded = upload_tree(Run(places, run).folder / PROCESSED, places.data_store, PROCESSED)
+    return {"prefix": PROCESSED, "dataset": prepared["dataset"], "uploaded": uploaded}
+
+
+def sync_processed(places: Places, run: str, *, validation: float, seed: int) -> Result:
+    """Bring the stored dataset here, prepare it anew with the corrections accepted since, and store that."""
+    from training.data.dataset import MANIFEST
+
+    store = places.data_store
+    raw = Run(places, run).folder / RAW
+    download_tree(store, PROCESSED, raw)
+    (raw / MANIFEST).unlink()
+    prepared = _prepare(places, run, labels=None, validation=validation, seed=seed)
+    upload_tree(Run(places, run).folder / PROCESSED, store, PROCESSED)
+    return prepared
+
+
+def trained_already(
+    places: Places, *, dataset: str, image_size: int, epochs: int, seed: int, weights: str
+) -> str | None:
+    """The newest published version that came of the same dataset and recipe."""
+    catalogue = Catalogue(places.models_store)
+    recipe = (dataset, image_size, epochs, seed, weights)
+    for version in reversed(catalogue.versions()):
+        manifest = catalogue.manifest(version)[1]
+        made_of = (manifest.dataset.sha256, manifest.input.height, manifest.epochs, manifest.seed, manifest.weights)
+        if made_of == recipe:
+            return version
+    return None
+
+
+def train(places: Places, run: str, *, dataset: str, image_size: int, epochs: int, weights: str, seed: int) -> Result:
+    """Fine-tune, keep the best epoch, and hand the checkpoint on; a run does not train twice on the same photos."""
+    from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
+    from training.learning.fit import Recipe
+    from training.learning.history import best_epoch, read_history, write_history
+    from training.tracking.resources import sampled
+
+    this = Run(places, run)
+    if not _is_trained(this, dataset):
+        opened = dataset_of(places, run, dataset)
+        recipe = Recipe(image_size, epochs, seed, weights)
+        folder = this.folder / TRAINING
+        folder.mkdir(parents=True, exist_ok=True)
+        with sampled(folder / RESOURCES):
+            fitted = train_fold(opened, split_of(opened), recipe, what="fit")
+        best = best_epoch(fitted.history)
+        checkpoint_of(opened, recipe, fitted, fitted.best, epoch=best).save(folder / CHECKPOINT)
+        write_history(folder / HISTORY, fitted.history)
+        this.save(TRAINING)
+    history = read_history(this.restore(TRAINING) / HISTORY)
+    best = best_epoch(history)
+    figures = history[best - 1]
+    return {
+        "accuracy": figures.validation_accuracy,
+        "f1": figures.validation_f1,
+        "epoch": best,
+        "seconds": sum(epoch.seconds for epoch in history),
+    }
+
+
+def evaluate(places: Places, run: str, *, dataset: str) -> Result:
+    """Write the validation report of the run's checkpoint, and hand it on."""
+    from training.evaluation.evaluate import evaluate_checkpoint
+    from training.metrics.scores import score
+
+    this = Run(places, run)
+    checkpoint = this.restore(TRAINING) / CHECKPOINT
+    predictions, _ = evaluate_checkpoint(checkpoint, dataset_of(places, run, dataset), this.folder / REPORT)
+    this.save(REPORT)
+    scores = score(predictions)
+    return {"accuracy": scores.accuracy, "f1": scores.f1, "photos": len(predictions.truth)}
+
+
+def track(places: Places, run: str, *, dataset: str, tags: dict[str, str]) -> Result:
+    """Put the run into the tracking server: figures, report, dataset manifest, checkpoint, source."""
+    from training.tracking.run_record import Training, log_training
+    from training.tracking.server import Tracker
+
+    this = Run(places, run)
+    training = Training(
+        name=run,
+        folder=this.restore(TRAINING),
+        report=this.restore(REPORT),
+        dataset=dataset_of(places, run, dataset),
+    )
+    tracked = log_training(Tracker(places.tracking, resume=RESUME), training, tags)
+    return {"mlflow_run": tracked.run_id, "url": tracked.url}
+
+
+def waiting_feedback(places: Places) -> Result:
+    """How many corrections are accepted, and how many of them the stored dataset does not hold yet.
+
+    What killed appliances left alone among them is removed.
+    """
+    from runtime.serving.feedback.review_counter import remove_orphans
+    from training.feedback.review import accepted
+
+    store = places.data_store
+    remove_orphans(store)
+    index = read_index(store, PROCESSED)
+    known = set(index.files.values()) if index else set()
+    photos = accepted(store)
+    return {"accepted": len(photos), "new": sum(photo.sha256 not in known for photo in photos)}
+
+
+def dataset_of(places: Places, run: str, sha256: str) -> Any:
+    """The run's prepared dataset, brought here where this machine does not have it. Raises StaleRun."""
+    from training.data.dataset import Dataset, DatasetError
+
+    folder = Run(places, run).folder / PROCESSED
+    try:
+        here = Dataset.open(folder)
+        if here.manifest.sha256 == sha256:
+            return here
+    except DatasetError:
+        pass  # not here yet
+    download_tree(places.data_store, PROCESSED, folder)
+    opened = Dataset.open(folder)
+    if opened.manifest.sha256 != sha256:
+        raise StaleRun(
+            f"{places.data}/{PROCESSED}: holds dataset {opened.manifest.sha256[:12]} by now, this run began with "
+            f"{sha256[:12]}; start a new run"
+        )
+    return opened
+
+
+def _is_trained(run: Run, dataset: str) -> bool:
+    """Whether the run has trained on this dataset already; its recipe is always the same."""
+    from training.model.checkpoint import Checkpoint
+
+    return bool(run.index(TRAINING)) and Checkpoint.load(run.restore(TRAINING) / CHECKPOINT).dataset_sha256 == dataset
+
+
+def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
+    from training.data.dataset import DatasetError
+    from training.data.prepare import class_folders
+    from training.data.prepare import prepare as prepare_photos
+    from training.feedback.review import bring_accepted
+
+    folder = Run(places, run).folder
+    raw = folder / RAW
+    found = class_folders(raw)
+    if labels:
+        if missing := sorted(set(labels) - set(found)):
+            raise DatasetError(f"there is no class {', '.join(missing)}; the photos have {', '.join(found)}")
+        for label in set(found) - set(labels):
+            shutil.rmtree(raw / label)
+    corrected = bring_accepted(places.data_store, raw)
+    manifest = prepare_photos(raw, folder / PROCESSED, validation_fraction=validation, seed=seed)
+    counts = {label: sum(photo.label == label for photo in manifest.photos) for label in manifest.labels}
+    return {
+        "dataset": manifest.sha256,
+        "photos": counts,
+        "left_out": [f"{photo.path}: {photo.reason}" for photo in manifest.left_out],
+        "feedback": corrected,
+    }
+
+
+def _fetched(places: Places, run: str) -> Path:
+    return Run(places, run).folder / "fetched"

@@ -1,0 +1,1 @@
+"""Trees of files between folders and stores."""

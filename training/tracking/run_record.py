@@ -1,0 +1,165 @@
+"""MLflow run record: parameters, metrics by epoch, resources, report, dataset, model, source."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import mlflow
+import msgspec
+import numpy as np
+import torch
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.models import infer_signature
+
+from training.data.dataset import MANIFEST, Dataset
+from training.evaluation.report import Evaluation
+from training.learning.history import EpochFigures, read_history
+from training.model.checkpoint import Checkpoint
+from training.tracking.resources import read_samples
+from training.tracking.server import DONE_TAG, Tracker
+
+SOURCES = ("training", "export", "runtime")
+MODEL = "checkpoint"
+ROOT = Path(__file__).parents[2]
+
+
+class Training(NamedTuple):
+    """A finished training: its name, the folders that `fit` and `evaluate` made, its dataset."""
+
+    name: str
+    folder: Path
+    report: Path
+    dataset: Dataset
+
+
+class Tracked(NamedTuple):
+    """Where a training is now."""
+
+    run_id: str
+    url: str
+
+
+def log_training(tracker: Tracker, training: Training, tags: Mapping[str, str]) -> Tracked:
+    """Log everything of a training; one that is there whole is left as it is. Raises TrackerAway, CheckpointError."""
+    checkpoint = Checkpoint.load(training.folder / "best_model.pt")
+    run = tracker.run_named(training.name)
+    run_id = run.info.run_id
+    if DONE_TAG not in run.data.tags:
+        with tracker.answering():
+            tracker.client.log_batch(run_id, params=_params(checkpoint, training.dataset), tags=_tags(checkpoint, tags))
+            for metrics in _metrics(training):
+                tracker.client.log_batch(run_id, metrics=metrics)
+            _log_files(tracker, run_id, training)
+            _log_model(run_id, checkpoint)
+            tracker.client.set_tag(run_id, DONE_TAG, "training")
+        tracker.finish(run_id)
+    return Tracked(run_id, tracker.page_of(run_id))
+
+
+def _params(checkpoint: Checkpoint, dataset: Dataset) -> list[Param]:
+    values = {
+        "image_size": checkpoint.image_size,
+        "epochs": checkpoint.epochs,
+        "weights": checkpoint.weights,
+        "seed": checkpoint.seed,
+        "precision": checkpoint.precision,
+        "labels": ", ".join(checkpoint.labels),
+        "train_photos": len(dataset.photos("train")),
+        "validation_photos": len(dataset.photos("validation")),
+        "validation_fraction": dataset.manifest.validation_fraction,
+    }
+    return [Param(name, str(value)) for name, value in values.items()]
+
+
+def _tags(checkpoint: Checkpoint, tags: Mapping[str, str]) -> list[RunTag]:
+    ours = {
+        "dataset.sha256": checkpoint.dataset_sha256,
+        "git.commit": checkpoint.git_commit or "unknown",
+        "best_epoch": str(checkpoint.best_epoch),
+    }
+    return [RunTag(name, value) for name, value in {**ours, **tags}.items()]
+
+
+def _metrics(training: Training) -> list[list[Metric]]:
+    """Batches of points. Times are those of the training, so that logging them again changes nothing."""
+    samples = read_samples(training.folder / "resources.json")
+    began_s = samples[0].time_s if samples else (training.folder / "history.json").stat().st_mtime
+    machine = [
+        Metric(name, value, round(sample.time_s * 1000), step)
+        for step, sample in enumerate(samples)
+        for name, value in sample.figures.items()
+    ]
+    epochs, ended_s = [], began_s
+    for epoch in read_history(training.folder / "history.json"):
+        ended_s += epoch.seconds
+        epochs += [Metric(name, value, round(ended_s * 1000), epoch.epoch) for name, value in _figures(epoch)]
+    evaluation = msgspec.json.decode((training.report / "metrics.json").read_bytes(), type=Evaluation)
+    final = {
+        "accuracy": evaluation.accuracy.value,
+        "accuracy_low": evaluation.accuracy.low,
+        "accuracy_high": evaluation.accuracy.high,
+        "precision": evaluation.precision.value,
+        "recall": evaluation.recall.value,
+        "f1": evaluation.f1.value,
+        "log_loss": evaluation.log_loss,
+        "calibration_error": evaluation.calibration_error,
+    }
+    report = [Metric(name, value, round(ended_s * 1000), 0) for name, value in final.items()]
+    points = machine + epochs + report
+    return [points[start : start + 1000] for start in range(0, len(points), 1000)]
+
+
+def _figures(epoch: EpochFigures) -> list[tuple[str, float]]:
+    fields = msgspec.structs.asdict(epoch)
+    return [(name, float(value)) for name, value in fields.items() if name not in ("epoch", "seconds")]
+
+
+def _log_files(tracker: Tracker, run_id: str, training: Training) -> None:
+    client = tracker.client
+    client.log_artifacts(run_id, str(training.report), "evaluation")
+    client.log_artifact(run_id, str(training.dataset.path / MANIFEST), "dataset")
+    for name in ("best_model.pt", "history.json"):
+        client.log_artifact(run_id, str(training.folder / name), "training")
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = Path(temporary) / "source.tar.gz"
+        archive.write_bytes(source_archive())
+        client.log_artifact(run_id, str(archive), "source")
+
+
+def source_archive() -> bytes:
+    """The source that trains and exports, as a tar.gz; of the same source always the same bytes but for gzip's own."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as archive:
+        for room in SOURCES:
+            for file in sorted((ROOT / room).rglob("*")):
+                if file.suffix in (".py", ".json", ".j2") and "default" not in file.parts:
+                    info = archive.gettarinfo(str(file), str(file.relative_to(ROOT)))
+                    info.uid = info.gid = info.mtime = 0
+                    info.uname = info.gname = ""
+                    with file.open("rb") as content:
+                        archive.addfile(info, content)
+    return stream.getvalue()
+
+
+def _log_model(run_id: str, checkpoint: Checkpoint) -> None:
+    """The network as MLflow's own PyTorch model: normalised pixels [N, 3, size, size] in, logits [N, C] out."""
+    logging.getLogger("torch._export").setLevel(logging.ERROR)  # it warns of batches of one, which are fine
+    network = checkpoint.network()
+    pixels = np.zeros((1, 3, checkpoint.image_size, checkpoint.image_size), np.float32)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(pixels)).numpy()
+    with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+        mlflow.pytorch.log_model(
+            network,
+            name=MODEL,
+            signature=infer_signature(pixels, logits),
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "torchvision==0.28.0", "numpy"],
+            input_example=pixels,
+            serialization_format="pt2",  # loading it runs no code, as unpickling would
+        )
