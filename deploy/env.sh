@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write .env from .env.example, with a fresh secret on every line that follows a `# generated`. Never overwrites.
+# Write .env from .env.example, with a fresh secret, or this host's names, on every line that follows a `# generated`.
+# Never overwrites.
 # Another file: deploy/env.sh FILE
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,11 @@ if [ -e "$file" ]; then
 fi
 
 random_hex() { od -An -tx1 -N24 /dev/urandom | tr -d ' \n'; }
+host_names() { # of this machine: whole, short, in multicast DNS
+  local name short
+  name=$(uname -n) short=${name%%.*}
+  printf '%s\n' "$name" "$short" "$short.local" | sort -u | paste -sd, -
+}
 random_fernet() { head -c 32 /dev/urandom | base64 | tr '+/' '-_'; }
 
 declare -A values=()
@@ -24,12 +30,13 @@ while IFS= read -r line; do
     case $kind in
       hex) values[$name]=$(random_hex) ;;
       fernet) values[$name]=$(random_fernet) ;;
+      'host names') values[$name]=$(host_names) ;;
       'hash of '*)
         plain=${values[${kind#hash of }]}
         values[$name]=sha256:$(printf %s "$plain" | sha256sum | cut -d' ' -f1)
         ;;
       *)
-        echo ".env.example: '$kind' is not a kind of secret; hex, fernet and 'hash of NAME' are" >&2
+        echo ".env.example: '$kind' is no kind of value; hex, fernet, 'host names' and 'hash of NAME' are" >&2
         exit 1
         ;;
     esac

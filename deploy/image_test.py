@@ -3,7 +3,7 @@
     python deploy/image_test.py IMAGE [--photo FILE --label LABEL]
 
 No network, read-only root, 256 MB, one CPU, no capability; a second start, on two cores, is timed. Without a photo the
-probe draws a dandelion.
+probe draws a dandelion. Then it gets the largest photos that it accepts of each kind, 16 at once, and must not die.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent / "appliance"))
+import largest_photos  # a script, as this one
+
 LIMITS = (
     "--network=none",
     "--read-only",
@@ -27,7 +30,9 @@ LIMITS = (
     "--security-opt=no-new-privileges",
     "--pids-limit=128",
 )
-PROBE = Path(__file__).parent / "appliance" / "probe.py"
+SCRIPTS = Path(__file__).parent / "appliance"
+PROBE = SCRIPTS / "probe.py"
+LARGEST_PHOTOS = SCRIPTS / "largest_photos.py"
 
 
 def main() -> None:
@@ -39,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     photo = base64.b64encode(options.photo.read_bytes()).decode() if options.photo else ""
     found = try_image(options.image, photo)
-    faults = judge(found, options.label)
+    faults = judge(found, options.label) + judge_largest(found["largest"])
     answer = found["answer"]
     on_two_s = try_image(options.image, photo, cpus=2)["ready_s"]
     print(
@@ -47,6 +52,9 @@ def main() -> None:
         f"{answer.get('label')} with {answer.get('confidence')}; "
         f"the page answers {found['page']}; peak memory {(found['peak_bytes'] or 0) / 1e6:.0f} MB of 256; "
         f"{found['unroutable_packets']} packets for elsewhere"
+    )
+    print(
+        f"largest photos, megapixels: {found['largest']['limits']['megapixels']}; 16 at once of each: {_counts(found)}"
     )
     if faults:
         sys.exit("; ".join(faults))
@@ -64,6 +72,8 @@ def try_image(image: str, photo: str = "", cpus: int = 1) -> dict[str, Any]:
         started = docker("inspect", "--format", "{{.State.StartedAt}}", name).strip()
         found["ready_s"] = found["ready_at"] - datetime.datetime.fromisoformat(started[:26] + "+00:00").timestamp()
         docker("exec", name, "python", "-ISB", "/opt/dandelion/health.py")
+        if cpus == 1:
+            found["largest"] = send_largest_photos(image, name)
         found["command"] = json.loads(docker("image", "inspect", "--format", "{{json .Config.Cmd}}", image))
     except subprocess.CalledProcessError as error:
         logs = subprocess.run(["docker", "logs", "--tail", "20", name], capture_output=True, text=True, check=False)
@@ -71,6 +81,27 @@ def try_image(image: str, photo: str = "", cpus: int = 1) -> dict[str, Any]:
     finally:
         docker("rm", "--force", "--volumes", name)
     return found
+
+
+def send_largest_photos(image: str, name: str) -> dict[str, Any]:
+    """What came of the largest photos; they are drawn and sent from a container beside, which shares the network alone.
+
+    `killed` says that the kernel ended the appliance, or it ended by itself.
+    """
+    beside = ("--rm", "--interactive", f"--network=container:{name}", "--read-only", "--entrypoint=python")
+    sent: dict[str, Any] = json.loads(docker("run", *beside, image, "-", stdin=LARGEST_PHOTOS.read_text()))
+    state = json.loads(docker("inspect", "--format", "{{json .State}}", name))
+    return sent | {"killed": bool(state.get("OOMKilled")) or not state["Running"]}
+
+
+def judge_largest(found: dict[str, Any]) -> list[str]:
+    """What is wrong with what came of the largest photos."""
+    return ["the largest photos killed it"] * found["killed"] + largest_photos.faults(found)
+
+
+def _counts(found: dict[str, Any]) -> str:
+    photos = found["largest"]["photos"].items()
+    return ", ".join(f"{name} {photo['statuses'].get('200', 0)} answered" for name, photo in photos)
 
 
 def judge(found: dict[str, Any], label: str) -> list[str]:

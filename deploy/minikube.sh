@@ -45,7 +45,10 @@ secrets() {
   deploy/env.sh "$file" >/dev/null
   # shellcheck source=/dev/null
   . "$file"
-  secret store "MINIO_ACCESS_KEY=$S3_ACCESS_KEY" "MINIO_SECRET_KEY=$S3_SECRET_KEY"
+  secret s3-root "MINIO_ACCESS_KEY=$S3_ACCESS_KEY" "MINIO_SECRET_KEY=$S3_SECRET_KEY"
+  secret s3-appliance "MINIO_ACCESS_KEY=$S3_APPLIANCE_ACCESS_KEY" "MINIO_SECRET_KEY=$S3_APPLIANCE_SECRET_KEY"
+  secret s3-pipeline "MINIO_ACCESS_KEY=$S3_PIPELINE_ACCESS_KEY" "MINIO_SECRET_KEY=$S3_PIPELINE_SECRET_KEY"
+  secret s3-mlflow "MINIO_ACCESS_KEY=$S3_MLFLOW_ACCESS_KEY" "MINIO_SECRET_KEY=$S3_MLFLOW_SECRET_KEY"
   secret appliance "DANDELION_ADMIN_KEYS=$DANDELION_ADMIN_KEYS"
   secret admin-key "DANDELION_ADMIN_KEY=$DANDELION_ADMIN_KEY"
   secret databases "POSTGRES_PASSWORD=$POSTGRES_PASSWORD" "AIRFLOW_DB_PASSWORD=$AIRFLOW_DB_PASSWORD" \
@@ -60,7 +63,7 @@ deploy() {
   kubectl --context "$profile" apply --filename deploy/k8s/base/namespace.yaml
   secrets
   # A job cannot be changed, only made anew.
-  kubernetes delete job s3-buckets --ignore-not-found
+  kubernetes delete job s3-setup --ignore-not-found
   kubectl --context "$profile" apply --kustomize deploy/k8s/overlays/minikube
   local waited=(statefulset/s3 deployment/api deployment/ui)
   if [ "$parts" = all ]; then
@@ -83,7 +86,8 @@ smoke() {
 found = json.load(sys.stdin)
 print(found["answer"])
 sys.exit(0 if found["status"] == 200 and found["answer"]["label"] == "dandelion" else "expected a dandelion")'
-  kubernetes exec "$pod" -- python -c "import urllib.request as u; print(u.urlopen('http://ui:8501/health', timeout=10).read().decode())"
+  # Each asks itself: page and API reach nothing but the store.
+  kubernetes exec deployment/ui -- python -c "import urllib.request as u; print(u.urlopen('http://localhost:8501/health', timeout=10).read().decode())"
 }
 
 case ${1:-} in

@@ -10,7 +10,7 @@ image: ## Build the appliance image (BASE_IMAGE=your own; BASE_IMAGE=auto makes 
 	IMAGE=$(IMAGE) deploy/image.sh appliance
 	@echo "next: make image-test, make image-size"
 
-image-test: ## Run it with no network, read-only, in 256 MB on one CPU, and ask it for a photo (PHOTO=file LABEL=label)
+image-test: ## Run it with no network, read-only, in 256 MB on one CPU: a photo (PHOTO=file LABEL=label), then the largest
 	$(PYTHON) deploy/image_test.py $(IMAGE) $(if $(PHOTO),--photo $(PHOTO)) $(if $(LABEL),--label $(LABEL))
 
 image-size: ## Print what the image adds to its base, unpacked and compressed; fail above the limits

@@ -73,8 +73,9 @@ verify() { # folder, key or nothing
 run_arguments() { # prints one argument a line
   local image
   image=$(sed -n 1p "$STATE/current")
-  printf '%s\n' --name "$NAME" --read-only --memory "$MEMORY" --cap-drop ALL --security-opt no-new-privileges \
-    --pids-limit 256 --publish "$BIND:$PORT:8000" --volume "$NAME-state:/var/lib/dandelion" \
+  # Its host's name: browsers that ask for it are let in.
+  printf '%s\n' --name "$NAME" --hostname "$(uname -n)" --read-only --memory "$MEMORY" --cap-drop ALL \
+    --security-opt no-new-privileges --pids-limit 256 --publish "$BIND:$PORT:8000" --volume "$NAME-state:/var/lib/dandelion" \
     --env-file "$ETC/appliance.env" --env DANDELION_MODELS=/var/lib/dandelion/models
   if [ -n "$CPUS" ]; then printf '%s\n' --cpus "$CPUS"; fi
   printf '%s\n' "$image"
