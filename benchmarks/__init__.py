@@ -1,1 +1,1 @@
-"""Measurements that a reader can repeat."""
+"""Benchmarks: measurements that a reader can repeat."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks advise`."""
+"""Command `python -m benchmarks advise`: recommend threads, size and precision for a target."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ def advise(
 ) -> None:
     """Measure this host in a minute and say which threads, size and precision suit a target.
 
-    The bundles that are given are served and measured; other input sizes are reckoned from them and marked so.
+    The bundles that are given are served and measured; other input sizes are extrapolated from them and marked so.
     `--size` measures a size of which there is no trained bundle yet, with the network of another.
     """
-    from benchmarks.advise import Target
-    from benchmarks.advise import advise as measure
-    from benchmarks.advise_table import kernels_table, options_table, recommendation
-    from benchmarks.machine import describe
-    from benchmarks.photos import load_photos
-    from benchmarks.tables import crowd
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.measurements.advise import Target, kernels_table, options_table, recommendation
+    from benchmarks.measurements.advise import advise as measure
 
     if target_ms is None and target_rate is None:
         raise click.BadParameter("give --target-ms, --target-rate or both", param_hint="--target-ms")
@@ -46,8 +45,8 @@ def advise(
     advice = measure(opened, encoded, source, Target(target_ms, target_rate), seconds=seconds)
     keep(advice, out / "advise.json")
     show(options_table(advice), kernels_table(advice))
-    click.echo(f"{describe(advice.machine)}; {crowd(advice.neighbours)}")
-    if advice.neighbours.crowded:
+    click.echo(f"{describe(advice.machine)}; {describe_contention(advice.neighbours)}")
+    if advice.neighbours.contended:
         click.echo("the host was busy: what follows holds for a host that stays as busy")
     click.echo(recommendation(advice))
     click.echo(f"made {out / 'advise.json'}")

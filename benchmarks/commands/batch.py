@@ -1,4 +1,4 @@
-"""`python -m benchmarks batch`."""
+"""Command `python -m benchmarks batch`: batch-scoring throughput."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def batch(photos: Path | None, per_task: int, rounds: int, out: Path) -> None:
     A task is what `python -m runtime batch` and the DAG `dandelion_batch_predict` run for each part, with the default
     bundle and a folder as store.
     """
-    from benchmarks.batch import batch_table, measure_batch
-    from benchmarks.goals import goals_table
-    from benchmarks.machine import describe
-    from benchmarks.photos import load_photos
-    from benchmarks.tables import crowd
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.measurements.batch import batch_table, measure_batch
+    from benchmarks.statistics.goals import goals_table
 
     encoded, source = load_photos(photos)
     make(out)
     result = measure_batch(encoded, source, per_task=per_task, rounds=rounds)
     keep(result, out / "batch.json")
     show(batch_table(result), goals_table("Figures to reach", result.goals, result.neighbours))
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'batch.json'}")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks footprint`."""
+"""Command `python -m benchmarks footprint`: cold start, memory, idle CPU, disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks.commands.options import default_folder, keep, make, out_option, photos_option, show
+from benchmarks.commands.options import bundle_option, default_folder, keep, make, out_option, photos_option, show
 
 
 @click.command()
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
-)
+@bundle_option
 @photos_option
 @click.option("--requests", type=click.IntRange(min=1), default=10_000, help="Mixed requests.")
 @click.option("--starts", type=click.IntRange(min=1), default=7, help="Starts to take the median of.")
@@ -24,14 +22,13 @@ def footprint(bundle: Path | None, photos: Path | None, requests: int, starts: i
     Small JPEGs, 12-megapixel ones, PNG, WebP, forms, batches, and bodies that it must refuse. Memory is what its
     processes keep resident, looked at every hundred requests.
     """
-    from benchmarks.footprint import measure_footprint
-    from benchmarks.footprint_table import disk_table, requests_table
-    from benchmarks.goals import goals_table
-    from benchmarks.machine import describe
-    from benchmarks.photos import load_photos
-    from benchmarks.plots import footprint_plot
-    from benchmarks.tables import crowd
-    from runtime.bundle import Bundle
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.measurements.footprint import disk_table, measure_footprint, requests_table
+    from benchmarks.reporting.plots import footprint_plot
+    from benchmarks.statistics.goals import goals_table
+    from runtime.bundle.manifest import Bundle
 
     opened = Bundle.open(bundle or default_folder())
     encoded, _ = load_photos(photos)
@@ -40,5 +37,5 @@ def footprint(bundle: Path | None, photos: Path | None, requests: int, starts: i
     keep(result, out / "footprint.json")
     footprint_plot(result, out / "footprint.png")
     show(requests_table(result), disk_table(result), goals_table("Figures to reach", result.goals, result.neighbours))
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'footprint.json'} and {out / 'footprint.png'}")

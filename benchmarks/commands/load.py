@@ -1,4 +1,4 @@
-"""`python -m benchmarks load`."""
+"""Command `python -m benchmarks load`: open-loop and closed-loop load over HTTP."""
 
 from __future__ import annotations
 
@@ -36,18 +36,17 @@ def load(
 ) -> None:
     """Load the appliance over HTTP: closed loop with 1, 4, 16 and 64 clients, and open loop.
 
-    An open loop keeps its rate of arrivals, and a request's latency counts from its arrival: a server that stalls
-    cannot hide it. The same photos are answered in process in the same rounds; the figures to reach are ratios to that.
-    The load generator is a process of its own on the same cores, and what it takes is told.
+    An open loop keeps its rate of arrivals, and a request's latency counts from its arrival (no coordinated omission):
+    a server that stalls cannot hide it. The same photos are answered in process in the same rounds; the figures to
+    reach are ratios to that. The load generator is a process of its own on the same cores, and what it takes is told.
     """
-    from benchmarks import wire
-    from benchmarks.goals import goals_table
-    from benchmarks.load import OverloadPlan, measure_load
-    from benchmarks.load_table import load_table
-    from benchmarks.machine import describe
-    from benchmarks.photos import load_photos
-    from benchmarks.plots import load_plot
-    from benchmarks.tables import crowd
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.load_generator import raw_requests
+    from benchmarks.measurements.load import OverloadPlan, load_table, measure_load
+    from benchmarks.reporting.plots import load_plot
+    from benchmarks.statistics.goals import goals_table
 
     opened = open_bundles(bundles, sizes)
     encoded, source = load_photos(photos)
@@ -56,7 +55,7 @@ def load(
         opened,
         encoded,
         source,
-        wire.form("/predict") if form else wire.raw("/predict"),
+        raw_requests.form("/predict") if form else raw_requests.raw("/predict"),
         body="form" if form else "raw",
         rounds=rounds,
         seconds=seconds,
@@ -68,5 +67,5 @@ def load(
     for served in result.served:
         title = f"Figures to reach, {served.image_size} px"
         show(load_table(served, result.photos), goals_table(title, served.goals, result.neighbours))
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'load.json'} and {out / 'load.png'}")

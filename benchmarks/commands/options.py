@@ -1,4 +1,4 @@
-"""What several commands take and make."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from runtime.commands import Refusal
+from runtime.errors import Refusal
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from runtime.bundle import Bundle
+    from runtime.bundle.manifest import Bundle
 
 RESULTS = Path("var/benchmarks")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def bundle_option(function: F) -> F:
+    """`--bundle`, once."""
+    return click.option(
+        "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
+    )(function)
 
 
 def photos_option(function: F) -> F:
@@ -60,8 +67,8 @@ def bundles_options(function: F) -> F:
 
 def open_bundles(folders: Sequence[Path], sizes: Sequence[int]) -> list[Bundle]:
     """The bundles that were named, or ours; then for each size the network of the first."""
-    from benchmarks.stand_in import stand_in
-    from runtime.bundle import Bundle
+    from benchmarks.contenders.scaled_bundle import stand_in
+    from runtime.bundle.manifest import Bundle
 
     named = [Bundle.open(folder) for folder in folders] or [Bundle.open(default_folder())]
     return named + [Bundle.open(stand_in(named[0], size, RESULTS / "bundles")) for size in sizes]
@@ -69,11 +76,12 @@ def open_bundles(folders: Sequence[Path], sizes: Sequence[int]) -> list[Bundle]:
 
 def default_folder() -> Path:
     """The folder of the default bundle."""
-    from runtime.default import default_bundle
+    from runtime.bundle.default import default_bundle
+    from runtime.bundle.manifest import BundleError
 
     try:
         return default_bundle()
-    except ValueError as error:
+    except BundleError as error:
         raise Refusal("this checkout carries no default bundle; name one with --bundle") from error
 
 

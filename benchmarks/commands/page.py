@@ -1,4 +1,4 @@
-"""`python -m benchmarks page`."""
+"""Command `python -m benchmarks page`: the page in a real browser."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks.commands.options import default_folder, keep, make, out_option, photos_option, show
+from benchmarks.commands.options import bundle_option, default_folder, keep, make, out_option, photos_option, show
 
 
 @click.command()
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), envvar="DANDELION_BUNDLE", show_envvar=True, help="Default: ours."
-)
+@bundle_option
 @photos_option
 @click.option("--starts", type=click.IntRange(min=1), default=7, help="Starts to take the median of.")
 @click.option("--uploads", type=click.IntRange(min=1), default=1000, help="Photos to upload through the page at once.")
@@ -36,15 +34,14 @@ def page(
     Time to the first page, memory while photos are uploaded through it, how long a click takes beside 16 API clients,
     and the API's 99th percentile with a Monitor page open and without, in turns. Needs Playwright and a Chromium.
     """
-    from benchmarks.browser import chromium as opened_browser
-    from benchmarks.goals import goals_table
-    from benchmarks.machine import describe
-    from benchmarks.page import measure_page
-    from benchmarks.page_table import page_table
-    from benchmarks.photos import load_photos
-    from benchmarks.plots import page_plot
-    from benchmarks.tables import crowd
-    from runtime.bundle import Bundle
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.host.browser import chromium as opened_browser
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.measurements.page import measure_page, page_table
+    from benchmarks.reporting.plots import page_plot
+    from benchmarks.statistics.goals import goals_table
+    from runtime.bundle.manifest import Bundle
 
     opened = Bundle.open(bundle or default_folder())
     encoded, _ = load_photos(photos)
@@ -54,5 +51,5 @@ def page(
     keep(result, out / "page.json")
     page_plot(result, out / "page.png")
     show(page_table(result), goals_table("Figures to reach", result.goals, result.neighbours))
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'page.json'} and {out / 'page.png'}")

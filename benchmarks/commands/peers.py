@@ -1,4 +1,4 @@
-"""`python -m benchmarks peers`."""
+"""Command `python -m benchmarks peers`: side by side with other servers."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def peers(
     environment of its own (made with uv on the first run), in every sensible split of the cores, and its best one
     counts in each figure. Ours also serves the default bundle. Half an hour on two cores.
     """
-    from benchmarks.goals import goals_table
-    from benchmarks.machine import describe
+    from benchmarks.contenders.photos import load_photos
+    from benchmarks.contenders.scaled_bundle import stand_in
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
     from benchmarks.peers.catalogue import PEERS
     from benchmarks.peers.measure import measure_peers
     from benchmarks.peers.table import peers_table, reasons
     from benchmarks.peers.verdicts import peer_goals
-    from benchmarks.photos import load_photos
-    from benchmarks.plots import peers_plot
-    from benchmarks.stand_in import stand_in
-    from benchmarks.tables import crowd
-    from runtime.bundle import Bundle
+    from benchmarks.reporting.plots import peers_plot
+    from benchmarks.statistics.goals import goals_table
+    from runtime.bundle.manifest import Bundle
 
     if bundle and size:
         raise click.BadParameter("give --bundle or --size, not both", param_hint="--size")
@@ -84,5 +84,5 @@ def peers(
     show(peers_table(result), goals_table("Figures to reach", peer_goals(result), result.neighbours))
     for reason in reasons(result):
         click.echo(reason)
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'peers.json'} and {out / 'peers.png'}")

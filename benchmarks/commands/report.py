@@ -1,4 +1,4 @@
-"""`python -m benchmarks report`."""
+"""Command `python -m benchmarks report`: one HTML page of all results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.commands.options import RESULTS, make
 @click.option("--out", type=click.Path(path_type=Path), help="The page; report.html beside the results if not given.")
 def report(*, results: Path, sweep: Path, price: float, currency: str, out: Path | None) -> None:
     """Write one page of all results that are there, with plots; `make bench` measures them all first."""
-    from benchmarks.report import write_report
+    from benchmarks.reporting.report import write_report
 
     file = out or results / "report.html"
     make(file.parent)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks sessions`."""
+"""Command `python -m benchmarks sessions`: bare inference sessions."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ def sessions(
 
     The peak is the fastest of three large uint8 x int8 matrix products, each by onnxruntime and by our own kernel.
     """
-    from benchmarks.goals import goals_table
-    from benchmarks.machine import describe
-    from benchmarks.sessions import measure_sessions
-    from benchmarks.sessions_table import sessions_table
-    from benchmarks.stand_in import stand_in
-    from benchmarks.tables import crowd
-    from runtime.bundle import Bundle
+    from benchmarks.contenders.scaled_bundle import stand_in
+    from benchmarks.host.interference import describe_contention
+    from benchmarks.host.machine import describe
+    from benchmarks.measurements.sessions import measure_sessions, sessions_table
+    from benchmarks.statistics.goals import goals_table
+    from runtime.bundle.manifest import Bundle
 
     if bundle and size:
         raise click.BadParameter("give --bundle or --size, not both", param_hint="--size")
@@ -54,5 +53,5 @@ def sessions(
     )
     keep(result, out / "sessions.json")
     show(sessions_table(result), goals_table("Figures to reach", result.goals, result.neighbours))
-    click.echo(f"{describe(result.machine)}; {crowd(result.neighbours)}")
+    click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")
     click.echo(f"made {out / 'sessions.json'}")

@@ -1,4 +1,4 @@
-"""Which peers there are, how each is started, and in which settings: its best one counts."""
+"""Catalogue of peers: how each is started, and in which settings; its best one counts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import wire
-from benchmarks.environments import python_of
-from benchmarks.servers import HOST, Recipe, appliance
-from runtime.bundle import Bundle
+from benchmarks.contenders.environments import python_of
+from benchmarks.contenders.servers import Recipe, appliance
+from benchmarks.host.server_process import HOST
+from benchmarks.load_generator import raw_requests
+from runtime.bundle.manifest import Bundle
 
 HERE = Path(__file__).parent
 OURS = "this repository"
@@ -41,7 +42,7 @@ class Peer:
     title: str
     settings: Callable[[int], Sequence[Setting]]
     command: Callable[[Path, Setting], Sequence[str]]
-    encode: wire.Encode
+    encode: raw_requests.Encode
     ready: str = "/health"
     environment: tuple[tuple[str, str], ...] = ()
 
@@ -81,19 +82,19 @@ def _mlserver(python: Path, _: Setting) -> list[str]:
 
 PEERS = (
     Peer(REPLACED, "replaced stack: FastAPI + torch FP32", lambda cores: [alone(cores), pooled(cores)], _uvicorn,
-         wire.form("/predict")),
+         raw_requests.form("/predict")),
     Peer("fastapi-onnxruntime", "FastAPI + onnxruntime", lambda cores: [alone(cores), pooled(cores), forked(cores)],
-         _uvicorn, wire.form("/predict")),
+         _uvicorn, raw_requests.form("/predict")),
     Peer("fastapi-openvino", "FastAPI + OpenVINO", lambda cores: [alone(cores), pooled(cores), forked(cores)],
-         _uvicorn, wire.form("/predict")),
+         _uvicorn, raw_requests.form("/predict")),
     Peer("litserve", "LitServe + onnxruntime", lambda cores: [alone(cores), forked(cores)], _litserve,
-         wire.form("/predict")),
+         raw_requests.form("/predict")),
     Peer("bentoml", "BentoML + onnxruntime", lambda cores: [alone(cores), pooled(cores), forked(cores)], _bentoml,
-         wire.form("/predict"), ready="/readyz", environment=(("BENTOML_DO_NOT_TRACK", "True"),)),
+         raw_requests.form("/predict"), ready="/readyz", environment=(("BENTOML_DO_NOT_TRACK", "True"),)),
     # Without workers of its own (0) MLServer answers in one process: its default, 1, hands each request to another.
     Peer("mlserver", "MLServer + onnxruntime",
          lambda cores: [Setting(0, 1, cores), Setting(0, cores, 1), forked(cores)], _mlserver,
-         wire.kserve_json("/v2/models/photos/infer"), ready="/v2/models/photos/ready",
+         raw_requests.kserve_json("/v2/models/photos/infer"), ready="/v2/models/photos/ready",
          environment=(("MLSERVER_HOST", HOST), ("MLSERVER_HTTP_PORT", "{port}"), ("MLSERVER_GRPC_PORT", "0"),
                       ("MLSERVER_METRICS_ENDPOINT", ""), ("MLSERVER_DEBUG", "false"))),
 )  # fmt: skip

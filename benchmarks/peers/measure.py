@@ -1,4 +1,4 @@
-"""All servers in turn, each started, loaded and stopped in every round, so that none disturbs another."""
+"""Side-by-side benchmark of servers: each is started, loaded and stopped in every round."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from benchmarks import wire
-from benchmarks.environments import NotInstalled, environment, installed_bytes, versions
-from benchmarks.generator import Send, generator
-from benchmarks.installed import our_megabytes
-from benchmarks.load_table import answers
-from benchmarks.machine import Machine, this_machine
-from benchmarks.neighbours import Neighbours, watched
+from benchmarks.contenders.environments import NotInstalled, environment, installed_bytes, versions
+from benchmarks.contenders.installed import our_megabytes
+from benchmarks.contenders.servers import Recipe, Server, serving
+from benchmarks.host.interference import Contention, watch_contention
+from benchmarks.host.machine import Machine, this_machine
+from benchmarks.host.server_process import ServerError
+from benchmarks.load_generator import raw_requests
+from benchmarks.load_generator.generator import Send, generator
+from benchmarks.load_generator.plans import Closed, Order, describe_statuses
+from benchmarks.load_generator.raw_requests import Encode
 from benchmarks.peers.catalogue import OURS, REPLACED, REPLACED_SIZE, Peer, our_recipe, recipe, requirements_of
-from benchmarks.plans import Closed, Order
-from benchmarks.samples import Estimate, interleave, median_of
-from benchmarks.servers import Recipe, Server, ServerError, serving
-from benchmarks.wire import Encode
-from runtime.bundle import Bundle
-from runtime.cpu import available_cpus
-from runtime.progress import progress
+from benchmarks.statistics.samples import Estimate, interleave, median_of
+from runtime.bundle.manifest import Bundle
+from runtime.cli.progress import progress
+from runtime.host.cpu import available_cpus
 
 WARM_UP_CLIENTS = 4
 FIRST_REQUESTS, FIRST_S = 4, 30.0
@@ -96,7 +96,7 @@ class PeersResult(msgspec.Struct, frozen=True):
     """All servers; `bundle` is the one whose INT8 file all but the replaced stack serve, at `image_size`."""
 
     machine: Machine
-    neighbours: Neighbours
+    neighbours: Contention
     bundle: str
     image_size: int
     photos: str
@@ -131,7 +131,7 @@ def measure_peers(
     A peer that cannot be installed or does not answer keeps its row, with the reason; `install` allows to install.
     """
     contenders, refused = _contenders(bundles, peers, environments, install=install)
-    with watched(available_cpus()) as watch, generator() as send:
+    with watch_contention(available_cpus()) as watch, generator() as send:
         able, unable = _try(contenders, send, photos)
         turns = {
             str(index): functools.partial(_turn, one, send, photos, clients, seconds) for index, one in enumerate(able)
@@ -159,7 +159,7 @@ def _contenders(
     able = [
         _Contender(
             our_recipe(bundle),
-            wire.form("/predict"),
+            raw_requests.form("/predict"),
             Row(OURS, OURS, "its own", bundle.manifest.input.height, ours_mb, [], {}),
         )
         for bundle in bundles
@@ -209,7 +209,7 @@ def _refusal(one: _Contender, send: Send, photos: Sequence[bytes]) -> str | None
             burst = send(Order(server.port, _encoded(one, photos), plan))
     except ServerError as error:
         return str(error)
-    return None if burst.answered >= FIRST_REQUESTS else f"its first answers were {answers(burst.statuses())}"
+    return None if burst.answered >= FIRST_REQUESTS else f"its first answers were {describe_statuses(burst.statuses())}"
 
 
 def _turn(

@@ -1,11 +1,11 @@
-"""Results of `peers` for people."""
+"""Table of the peer comparison."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
 from benchmarks.peers.measure import PeersResult, Row
-from benchmarks.samples import median_of
+from benchmarks.statistics.samples import median_of
 
 
 def peers_table(result: PeersResult) -> Table:

@@ -1,14 +1,14 @@
-"""What the comparison is to show: ours against the replaced stack, and against the best peer of each figure."""
+"""Targets of the peer comparison: ours against the replaced stack, and against the best peer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from benchmarks.goals import Goal
 from benchmarks.peers.catalogue import OURS, REPLACED
 from benchmarks.peers.measure import PeersResult, Row
-from benchmarks.samples import median_of, ratio_of_medians
+from benchmarks.statistics.goals import Goal
+from benchmarks.statistics.samples import median_of, ratio_of_medians
 
 BUSY, ALONE = 16, 1  # clients
 Figure = Callable[[Row], list[float]]

@@ -1,0 +1,1 @@
+"""What is measured against what: servers, sessions, environments, photos."""

@@ -1,0 +1,1 @@
+"""The machine that is measured: description, interference, processes, browser."""

@@ -1,0 +1,1 @@
+"""HTTP load generator, open-loop and closed-loop, in a process of its own."""

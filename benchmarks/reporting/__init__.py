@@ -1,0 +1,1 @@
+"""Plots, cost and the HTML report."""

@@ -1,0 +1,1 @@
+"""Interleaved samples, medians, bootstrap intervals, goals."""
