@@ -2,18 +2,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.photos import write_photos
-from tests.s3 import S3Server, s3_server
-from training.checkpoint import Checkpoint
-from training.crossvalidate import checkpoint_of, split_of, train_fold
-from training.dataset import Dataset
-from training.fit import Recipe
-from training.history import best_epoch, write_history
-from training.prepare import prepare
+from tests.support.client_files import share_certificates, share_service_models
+from tests.support.groups import cannot_be_imported, group_of, is_left_out, rank, scope_of
+from tests.support.s3 import S3Server, s3_server
+from tests.support.system_packages import install_line
+
+pytest_plugins = ["tests.support.trained"]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = is_left_out(collection_path, config.getoption("markexpr"))
+    return True if left_out or cannot_be_imported(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its group; the groups that take longest begin first."""
+    for item in items:
+        group = group_of(item.path)
+        if group:
+            item.add_marker(group)
+        if "checkpoint_file" in getattr(item, "fixturenames", ()):
+            item.add_marker("training")
+    items.sort(key=lambda item: rank(group_of(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together, in one worker, what shares servers or images.
+
+    With pytest 9.2, xdist 3.8 ignores its own `xdist_group` (findings/pytest-xdist-groups.sh).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByGroup(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = (str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    line = install_line(skipped)
+    if line:
+        terminalreporter.write_line(f"skipped tests need: {line}", yellow=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,32 +63,11 @@ def patient_clients() -> None:
     default.connect = default.read = default.write = default.pool = 60
 
 
-@pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Drawn photos, 20 of each class, prepared."""
-    folder = tmp_path_factory.mktemp("dataset")
-    prepare(write_photos(folder / "raw", 20), folder / "processed")
-    return Dataset.open(folder / "processed")
-
-
-@pytest.fixture(scope="session")
-def recipe() -> Recipe:
-    return Recipe(image_size=64, epochs=3, seed=1, weights="none", precision="fp32")
-
-
-@pytest.fixture(scope="session")
-def checkpoint_file(dataset: Dataset, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ResNet18 trained on them from scratch, which takes seconds, with its history beside it."""
-    file = tmp_path_factory.mktemp("training") / "best_model.pt"
-    fitted = train_fold(dataset, split_of(dataset), recipe, what="fit")
-    checkpoint_of(dataset, recipe, fitted, fitted.best, epoch=best_epoch(fitted.history)).save(file)
-    write_history(file.with_name("history.json"), fitted.history)
-    return file
-
-
-@pytest.fixture
-def checkpoint(checkpoint_file: Path) -> Checkpoint:
-    return Checkpoint.load(checkpoint_file)
+@pytest.fixture(scope="session", autouse=True)
+def quick_clients() -> None:
+    """Have clients share the files that each would read for itself."""
+    share_certificates()
+    share_service_models()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
-"""What a newcomer meets: the commands of the README and the Makefile."""
+"""First steps: the commands that a newcomer runs."""
 
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -14,46 +12,22 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click import Command, Group
+from click import Group
 from click.testing import CliRunner
 
 import benchmarks.__main__
 import export.__main__
 import runtime.__main__
 import training.__main__
-from tests.photos import photo, write_photos
+from tests.support.photos import photo, write_photos
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 PROGRAMS: dict[str, Group] = {
     "training": training.__main__.main,
     "export": export.__main__.main,
     "runtime": runtime.__main__.main,
     "benchmarks": benchmarks.__main__.main,
 }
-
-
-def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
-@pytest.mark.parametrize("line", [line for line in commands() if "python -m" in line])
-def test_every_python_command_in_the_readme_exists_with_its_options(line: str) -> None:
-    words = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=.*", word)]
-    program = PROGRAMS[words[words.index("-m") + 1]]
-    name, *rest = words[words.index("-m") + 2 :] or ["serve"]
-    command: Command = program.commands[name]
-    options = {option for parameter in command.params for option in parameter.opts}
-    assert {word.split("=")[0] for word in rest if word.startswith("-")} <= options
-
-
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
-def test_every_make_target_in_the_readme_exists(line: str) -> None:
-    target = shlex.split(line)[1]
-    makefiles = (ROOT / "Makefile").read_text() + (ROOT / "deploy/targets.mk").read_text()
-    assert re.search(rf"^{target}:", makefiles, re.MULTILINE)
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
@@ -99,6 +73,7 @@ def post_when_ready(url: str, process: subprocess.Popen[bytes]) -> dict[str, obj
     raise AssertionError("make run did not serve")
 
 
+@pytest.mark.training
 def test_photos_become_a_served_bundle_by_the_commands_of_the_readme(tmp_path: Path) -> None:
     """From a folder of photos of new classes to a bundle, each step by its command line."""
     source = write_photos(tmp_path / "source", 20, labels=("blades", "dandelion"))

@@ -6,11 +6,11 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.latency import BURST
-from benchmarks.machine import this_machine
-from tests.bundles import write_bundle
-from tests.photos import write_photos
-from training.dataset import Dataset
+from benchmarks.host.machine import this_machine
+from benchmarks.measurements.latency import BURST
+from tests.support.bundles import write_bundle
+from tests.support.photos import write_photos
+from training.data.dataset import Dataset
 
 
 def run(*arguments: str) -> str:

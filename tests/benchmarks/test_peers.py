@@ -8,20 +8,20 @@ from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import main
 from benchmarks.commands.peers import NAMES
-from benchmarks.cost import cost_table, per_million
-from benchmarks.environments import NotInstalled, environment
-from benchmarks.machine import this_machine
-from benchmarks.neighbours import Neighbours
+from benchmarks.contenders.environments import NotInstalled, environment
+from benchmarks.host.interference import Contention
+from benchmarks.host.machine import this_machine
 from benchmarks.peers.catalogue import HERE, OURS, PEERS, REPLACED, Peer, Setting, recipe
 from benchmarks.peers.measure import Loaded, PeersResult, Row, Turn
 from benchmarks.peers.table import reasons
 from benchmarks.peers.verdicts import peer_goals
-from benchmarks.plots import best_settings
-from runtime.bundle import Bundle
-from runtime.default import default_bundle
-from tests.bundles import write_bundle
-from tests.photos import write_photos
-from tests.waiting import PATIENT
+from benchmarks.reporting.cost import cost_table, per_million
+from benchmarks.reporting.plots import best_settings
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import Bundle
+from tests.support.bundles import write_bundle
+from tests.support.photos import write_photos
+from tests.support.waiting import PATIENT
 
 ROOT = Path(__file__).parents[2] / "var" / "peers"  # kept from run to run, as for the command
 INSTALLED = [peer.name for peer in PEERS if (ROOT / peer.name / "made.txt").exists()]
@@ -118,7 +118,7 @@ def test_the_cores_are_shared_sensibly(peer: Peer):
 
 
 def test_a_peer_is_told_its_setting_and_model(tmp_path: Path):
-    from runtime.bundle import Bundle
+    from runtime.bundle.manifest import Bundle
 
     bundle = Bundle.open(write_bundle(tmp_path / "v1"))
     made = recipe(PEERS[1], Setting(2, 1, 1), tmp_path / "environment", bundle)
@@ -139,7 +139,7 @@ def row(name: str, size: int, rate: float, p50: float, cpu: float, memory: float
 
 
 def outcome(*rows: Row) -> PeersResult:
-    return PeersResult(this_machine(), Neighbours(0.0, 2, 2), "v1", 224, "photos", 6, 3.0, [1, 16], list(rows))
+    return PeersResult(this_machine(), Contention(0.0, 2, 2), "v1", 224, "photos", 6, 3.0, [1, 16], list(rows))
 
 
 def test_ours_is_held_against_the_best_in_each_figure():

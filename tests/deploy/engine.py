@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -14,28 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 60
 
 # The client that comes with the engine: another one, earlier on PATH, may lack BuildKit.
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-TOOLS = {
-    "dockerd": "docker.io",
-    "debootstrap": "debootstrap",
-    "ip": "iproute2",
-    "iptables": "iptables",
-    "ssh-keygen": "openssh-client",
-}
-MISSING = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
-
-needs_engine = pytest.mark.skipif(
-    bool(MISSING) or os.geteuid() != 0,
-    reason=f"be root and install {', '.join(MISSING) or 'nothing'}: images are built and run by a real engine",
-)
+PACKAGES = ("docker.io", "debootstrap", "iproute2", "iptables", "openssh-client")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -13,20 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 
-from tests.waiting import wait_until
+from tests.support.system_packages import needs
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy/prometheus/rules"
 DASHBOARDS = ROOT / "deploy/grafana/dashboards"
 START_S = 120
 
-needs_prometheus = pytest.mark.skipif(
-    shutil.which("prometheus") is None or shutil.which("promtool") is None,
-    reason="install Debian's package prometheus: the monitoring is tested with the real one",
-)
+needs_prometheus = needs("prometheus")
 
 
 class Prometheus:

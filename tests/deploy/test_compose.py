@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONCE = {"s3-buckets", "airflow-init"}
+ONCE = {"s3-buckets", "s3-users", "airflow-init"}
 # Which images bring a health check of their own (deploy/*/Dockerfile).
 CHECKED_BY_IMAGE = {"appliance", "api", "ui", "mlflow"}
 
@@ -115,9 +117,84 @@ def test_prometheus_finds_the_appliances_under_the_names_that_compose_gives_them
     given = {
         (alias, int(service["environment"]["PORT"]))
         for service in SERVICES.values()
-        for alias in (service.get("networks") or {}).get("default", {}).get("aliases", [])
+        for alias in (aliases(service, "metrics") if "PORT" in service.get("environment", {}) else ())
     }
     assert searched == given
+
+
+SERVING = {"appliance", "api", "ui"}
+
+
+def networks(name: str) -> set[str]:
+    return set(SERVICES[name]["networks"])
+
+
+def aliases(service: dict[str, Any], network: str) -> list[str]:
+    joined = service.get("networks")
+    found: list[str] = ((joined.get(network) or {}) if isinstance(joined, dict) else {}).get("aliases", [])
+    return found
+
+
+def test_page_and_api_share_a_network_with_the_store_and_with_who_reads_their_metrics_alone() -> None:
+    assert networks("appliance") == {"serving"}
+    for name in ("api", "ui"):
+        assert networks(name) == {"serving", "storage", "metrics"}
+    for network, others in (("serving", set()), ("storage", {"s3"}), ("metrics", {"prometheus"})):
+        assert {name for name in SERVICES if network in networks(name)} - SERVING == others
+    assert {name for name in SERVICES if "admin" in networks(name)} == set(SERVICES) - SERVING
+    assert set(COMPOSE["networks"]) == {"serving", "storage", "metrics", "admin"}
+
+
+def test_what_shares_a_network_with_them_shows_operators_alone_its_page() -> None:
+    """Both listen there under a name that only the operators' network knows."""
+    (console,) = [after for word, after in pairwise(SERVICES["s3"]["command"]) if word == "--console-address"]
+    (listening,) = [
+        word.partition("=")[2] for word in SERVICES["prometheus"]["command"] if word.startswith("--web.listen-address=")
+    ]
+    for name, address in (("s3", console), ("prometheus", listening)):
+        assert aliases(SERVICES[name], "admin") == [address.split(":")[0]]
+        (between,) = networks(name) - {"admin"}
+        assert COMPOSE["networks"][between] == {"internal": True}, "its ports would be published from there"
+    assert not {"--web.enable-admin-api", "--web.enable-lifecycle"} & set(SERVICES["prometheus"]["command"])
+
+
+def test_the_root_key_of_the_store_is_given_to_the_store_and_what_sets_it_up_alone() -> None:
+    holders = {name for name, service in SERVICES.items() if "${S3_SECRET_KEY" in str(service.get("environment"))}
+    assert holders == {"s3", "s3-buckets", "s3-users"}
+
+
+@pytest.mark.parametrize(
+    ("user", "services"),
+    [
+        ("APPLIANCE", {"api", "ui"}),
+        ("PIPELINE", {name for name in SERVICES if name.startswith("airflow")}),
+        ("MLFLOW", {"mlflow"}),
+    ],
+)
+def test_each_part_has_a_key_of_its_own_that_has_its_policy(user: str, services: set[str]) -> None:
+    for kind in ("ACCESS", "SECRET"):
+        holders = {
+            name for name, service in SERVICES.items() if f"${{S3_{user}_{kind}_KEY" in str(service.get("environment"))
+        }
+        assert holders == {"s3-users", *services}
+    assert (ROOT / f"deploy/s3/{user.lower()}.json").exists()
+    assert f"user {user.lower()} " in (ROOT / "deploy/s3/users.sh").read_text()
+
+
+def test_no_policy_allows_everything_and_the_appliance_may_write_corrections_alone() -> None:
+    for file in (ROOT / "deploy/s3").glob("*.json"):
+        for statement in json.loads(file.read_text())["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert all(re.fullmatch(r"s3:[A-Za-z]+", action) for action in statement["Action"])
+            assert all(re.match(r"arn:aws:s3:::[a-z-]+(/|$)", found) for found in statement["Resource"])
+    writing = [
+        (action, found)
+        for statement in json.loads((ROOT / "deploy/s3/appliance.json").read_text())["Statement"]
+        for action in statement["Action"]
+        for found in statement["Resource"]
+        if not re.match("s3:(Get|List)", action)
+    ]
+    assert writing == [("s3:PutObject", "arn:aws:s3:::dandelion-data/feedback/*")]
 
 
 def test_secrets_have_no_default_and_every_variable_is_in_the_example() -> None:
@@ -130,7 +207,7 @@ def test_secrets_have_no_default_and_every_variable_is_in_the_example() -> None:
 
 def test_every_secret_is_generated_fresh_and_kept(tmp_path: Path) -> None:
     written = [generate(tmp_path / name) for name in ("first", "second")]
-    names = re.findall(r"^# generated: .*\n(\w+)=$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    names = re.findall(r"^# generated: (?!host names).*\n(\w+)=$", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(names) >= 10
     for name in names:
         values = {re.search(rf"^{name}=(.*)$", text, re.MULTILINE)[1] for text in written}  # type: ignore[index]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import uuid
@@ -18,15 +17,16 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.deploy.engine import ROOT, Engine, needs_engine
-from tests.photos import photo
-from tests.ui.pages import PATHS, launch, visitor
-from tests.waiting import wait_until
+from tests.deploy.engine import PACKAGES, ROOT, Engine
+from tests.support.photos import photo
+from tests.support.system_packages import needs, needs_root
+from tests.support.waiting import wait_until
+from tests.ui.browser.pages import PATHS, launch, visitor
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test
 
-pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first builds the image
+pytestmark = [needs(*PACKAGES), needs_root, pytest.mark.timeout(1800)]  # the first builds the image
 
 MEMORY_BYTES = 256 * 2**20
 VISITORS = 3
@@ -78,8 +78,7 @@ def test_it_takes_every_format_that_the_readme_names(format: str, container: Con
     assert answer.json()["label"] in {"dandelion", "grass"}
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="install strace (Debian's package of that name)")
-@pytest.mark.skipif(not Path("/usr/bin/chromium").exists(), reason="install chromium (Debian's package of that name)")
+@needs("strace", "chromium")
 def test_it_lives_in_256_mb_on_one_cpu_with_pages_open_and_asks_nobody(
     container: Container, browser: Browser, tmp_path: Path
 ) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.engine import ROOT, Engine, needs_engine
+from tests.deploy.engine import PACKAGES, ROOT, Engine
+from tests.support.system_packages import needs, needs_root
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test
@@ -23,20 +24,36 @@ BASE = "dandelion-base:trixie"
 pytestmark = pytest.mark.timeout(1800)  # the first builds the image
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_it_answers_for_a_photo_without_network_in_256_mb_on_one_cpu(image: str) -> None:
     found = image_test.try_image(image)
     assert image_test.judge(found, "dandelion") == []
     assert found["peak_bytes"] is None or found["peak_bytes"] < 256_000_000
+    assert image_test.judge_largest(found["largest"]) == []
 
 
-@needs_engine
+def test_an_appliance_that_the_largest_photos_kill_is_told() -> None:
+    def seen(statuses: dict[str, int], retry_after: int, *, killed: bool = False) -> list[str]:
+        photo = {"side": 9, "statuses": statuses, "retry_after": retry_after, "others": []}
+        return image_test.judge_largest({"photos": {"PNG": photo}, "killed": killed})
+
+    assert seen({"200": 1, "503": 15}, 15) == []
+    assert "a 503 without Retry-After" in seen({"200": 1, "503": 15}, 14)[0]
+    assert "none of 16 was answered" in seen({"503": 16}, 16)[0]
+    assert "PNG of 9 px a side" in seen({"200": 15, "0": 1}, 0)[0]
+    assert seen({"200": 16}, 0, killed=True) == ["the largest photos killed it"]
+
+
+@needs(*PACKAGES)
+@needs_root
 def test_a_wrong_answer_is_told(image: str) -> None:
     found = image_test.try_image(image)
     assert "expected grass" in image_test.judge(found, "grass")[0]
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_it_adds_no_more_to_its_base_than_promised(image: str) -> None:
     done = subprocess.run([sys.executable, ROOT / "deploy/image_size.py", image, BASE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -47,7 +64,8 @@ def test_it_adds_no_more_to_its_base_than_promised(image: str) -> None:
     assert "too large" in refused.stderr
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_it_runs_as_nobody_special_and_can_change_nothing_but_its_state(engine: Engine, image: str) -> None:
     def inside(command: str) -> str:
         return engine.docker(
@@ -68,7 +86,8 @@ def test_it_runs_as_nobody_special_and_can_change_nothing_but_its_state(engine: 
     assert inside("find / -xdev -perm -4000 -newer /opt/dandelion/health.py -type f | head").strip() == ""
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_what_the_runtime_may_import_survived_the_pruning(engine: Engine, image: str) -> None:
     program = (
         "import boto3, nacl.signing, nicegui, litestar.openapi, onnxruntime, PIL.Image\n"
@@ -81,14 +100,16 @@ def test_what_the_runtime_may_import_survived_the_pruning(engine: Engine, image:
     assert said.strip() == "all there"
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_its_labels_name_the_version_and_the_commit(engine: Engine, image: str) -> None:
     labels = json.loads(engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image))
     assert labels["org.opencontainers.image.version"] == version()
     assert re.fullmatch(r"[0-9a-f]{40}|unknown", labels["org.opencontainers.image.revision"])
 
 
-@needs_engine
+@needs(*PACKAGES)
+@needs_root
 def test_a_server_that_is_not_ready_is_unhealthy(engine: Engine, image: str) -> None:
     said = engine.docker(
         "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.engine import ROOT, Engine, needs_engine, offline_docker, offline_podman
-from tests.waiting import wait_until
+from tests.deploy.engine import PACKAGES, ROOT, Engine, offline_docker, offline_podman
+from tests.support.system_packages import needs, needs_root
+from tests.support.waiting import wait_until
 
-pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first builds the images, and three more
+pytestmark = [needs(*PACKAGES), needs_root, pytest.mark.timeout(1800)]  # the first builds the images, and three more
 
 NEWER = "FROM {image}\nLABEL newer=yes\n"
 BROKEN = 'FROM {image}\nCMD ["no_such_module"]\n'
@@ -79,7 +79,7 @@ ENGINES = [
     pytest.param(
         offline_podman,
         id="podman",
-        marks=pytest.mark.skipif(shutil.which("podman") is None, reason="install Debian's package podman"),
+        marks=needs("podman"),
     ),
 ]
 
@@ -219,7 +219,7 @@ def test_a_missing_file_is_one_line(installed: Host) -> None:
 
 
 def test_a_bundle_is_imported_and_a_tampered_one_refused(installed: Host, tmp_path: Path) -> None:
-    from runtime.default import default_bundle
+    from runtime.bundle.default import default_bundle
 
     good = tmp_path / "model.bundle"
     with tarfile.open(good, "w") as archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,12 +119,51 @@ def test_every_door_is_closed_but_those_that_are_named() -> None:
     assert opened - {name for name, _ in listening} == set(), "a policy for a service that does not exist"
 
 
+def test_page_and_api_may_reach_the_store_and_the_name_service_alone() -> None:
+    policies = [each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"]
+    for name in ("api", "ui"):
+        (labels,) = [labels for pod, _, labels in PODS if pod == name]
+        reached = [
+            (to["podSelector"]["matchLabels"], sorted(port["port"] for port in rule["ports"]))
+            for spec in policies
+            if "Egress" in spec["policyTypes"] and selects(spec["podSelector"], labels)
+            for rule in spec.get("egress", [])
+            for to in rule["to"]
+        ]
+        assert reached == [({"k8s-app": "kube-dns"}, [53, 53]), ({"app.kubernetes.io/name": "s3"}, [9000])]
+
+
+def test_services_of_operators_are_reached_by_each_other_alone() -> None:
+    serving = [labels for pod, _, labels in PODS if pod in {"api", "ui"}]
+    for each in OBJECTS:
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] not in {"api", "ui", "s3"}:
+            for rule in each["spec"].get("ingress", []):
+                assert rule["from"]
+                for door in rule["from"]:
+                    assert not any(selects(door["podSelector"], labels) for labels in serving), each["metadata"]["name"]
+
+
+@every_pod
+def test_a_pod_has_the_key_of_its_part_of_the_store(name: str, spec: dict[str, Any], labels: dict[str, str]) -> None:
+    secrets = {reference["name"] for kind, reference in references(spec) if kind.startswith("secret")}
+    airflow = name == "task" or name.startswith("airflow")
+    expected = {
+        "api": {"s3-appliance"},
+        "ui": {"s3-appliance"},
+        "mlflow": {"s3-mlflow"},
+        "s3": {"s3-root"},
+        "s3-setup": {"s3-root", "s3-appliance", "s3-pipeline", "s3-mlflow"},
+    }
+    found = {secret for secret in secrets if secret.startswith("s3-")}
+    assert found == ({"s3-pipeline"} if airflow else expected.get(name, set()))
+
+
 def test_who_uses_the_databases_and_the_store_may_reach_them() -> None:
     for name, spec, labels in PODS:
         text = yaml.safe_dump(spec)
         if "@postgres/" in text:
             assert labels.get("postgres-client") == "true", name
-        if "name: store" in text and name != "s3":
+        if re.search(r"name: (store|s3-\w+)$", text, re.MULTILINE) and name != "s3":
             assert labels.get("s3-client") == "true", name
 
 
@@ -153,8 +193,6 @@ def test_no_secret_is_in_the_repository() -> None:
 
 
 def test_the_image_versions_are_those_of_the_project() -> None:
-    import re
-
     text = (ROOT / "deploy/k8s/overlays/minikube/kustomization.yaml").read_text()
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
@@ -173,6 +211,15 @@ def test_compose_and_kubernetes_run_the_same_images() -> None:
 
 def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector selects a pod with these labels."""
+    for rule in selector.get("matchExpressions", []):
+        assert rule["operator"] in {"In", "NotIn"}
+        if (labels.get(rule["key"]) in rule["values"]) != (rule["operator"] == "In"):
+            return False
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())
 
 
 def references(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

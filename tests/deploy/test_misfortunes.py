@@ -11,16 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from runtime.models.catalogue import Catalogue
-from runtime.models.publish import publish
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.bundles import write_bundle
-from tests.deploy.engine import DOCKER, Engine, needs_engine
-from tests.s3 import S3Server
-from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.deploy.engine import DOCKER, PACKAGES, Engine
+from tests.support.bundles import write_bundle
+from tests.support.s3 import S3Server
+from tests.support.servers import free_port
+from tests.support.system_packages import needs, needs_root
+from tests.support.waiting import wait_until
 
-pytestmark = [needs_engine, pytest.mark.timeout(1800)]  # the first to build the images of MLflow and Airflow
+pytestmark = [
+    needs(*PACKAGES),
+    needs_root,
+    pytest.mark.timeout(1800),
+]  # the first to build the images of MLflow and Airflow
 
 S3 = {"DANDELION_MODELS": "s3://models", "MINIO_ACCESS_KEY": "tester", "MINIO_SECRET_KEY": "wrong"}
 NOBODY = "127.0.0.1:1"

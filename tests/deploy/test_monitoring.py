@@ -23,9 +23,9 @@ from tests.deploy.prometheus import (
     rule_expressions,
 )
 from tests.deploy.statsd import exposition
-from tests.photos import photo
-from tests.servers import appliance
-from tests.waiting import wait_until
+from tests.support.photos import photo
+from tests.support.servers import appliance
+from tests.support.waiting import wait_until
 
 # Metrics that the rules and dashboards may name although the runtime does not expose them yet. Keep it empty.
 PROMISED: frozenset[str] = frozenset()

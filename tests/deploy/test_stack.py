@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.engine import Engine, needs_engine
+from tests.deploy.engine import PACKAGES, Engine
 from tests.deploy.prometheus import Prometheus, panel_queries, rule_expressions
 from tests.deploy.stack import (
     STAYING,
@@ -20,10 +20,11 @@ from tests.deploy.stack import (
     needs_stack,
     predict,
 )
-from tests.photos import photo, write_photos
-from tests.waiting import wait_until
+from tests.support.photos import photo, write_photos
+from tests.support.system_packages import needs, needs_root
+from tests.support.waiting import wait_until
 
-pytestmark = [needs_engine, *needs_stack, pytest.mark.timeout(1800)]
+pytestmark = [needs(*PACKAGES), needs_root, *needs_stack, pytest.mark.timeout(1800)]
 
 DATA, BATCH = "dandelion_data_pipeline", "dandelion_batch_predict"
 PHOTOS = "/opt/airflow/photos"
@@ -43,6 +44,26 @@ CLIENT = (
     "endpoint_url='http://' + os.environ['MINIO_ENDPOINT'], aws_access_key_id=os.environ['MINIO_ACCESS_KEY'], "
     "aws_secret_access_key=os.environ['MINIO_SECRET_KEY']); "
 )
+
+LISTENING = {
+    "s3": (9000, 9001),
+    "postgres": (5432,),
+    "mlflow": (5000,),
+    "airflow-api-server": (8080,),
+    "airflow-scheduler": (8974,),
+    "statsd-exporter": (9102,),
+    "prometheus": (9090,),
+}
+REACHED = """
+import socket
+for address in {addresses}:
+    host, port = address.split()
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+    except OSError:
+        continue
+    print(address)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +117,9 @@ def serves(port: int, version: str) -> Callable[[], bool]:
 def objects(stack: Stack, bucket: str) -> set[str]:
     listing = f"client.get_paginator('list_objects_v2').paginate(Bucket='{bucket}')"
     return set(
-        stack.python(CLIENT + f"print(*[each['Key'] for page in {listing} for each in page['Contents']])").split()
+        stack.python_as_root(
+            CLIENT + f"print(*[each['Key'] for page in {listing} for each in page['Contents']])"
+        ).split()
     )
 
 
@@ -137,6 +160,27 @@ def test_a_trained_model_is_published_served_by_both_and_seen_by_prometheus(stac
     assert champion()["metrics"]
 
 
+def test_the_api_reaches_of_the_other_services_the_store_alone(stack: Stack) -> None:
+    addresses = {
+        f"{network['IPAddress']} {port}": f"{service}:{port}"
+        for service, ports in LISTENING.items()
+        for network in stack.networks(service).values()
+        for port in ports
+    }
+    reached = stack.python(REACHED.format(addresses=list(addresses)))
+    assert {addresses[line] for line in reached.splitlines()} == {"s3:9000"}
+
+
+def test_the_api_may_not_write_models_or_remove_what_it_wrote(stack: Stack, published: str) -> None:
+    for what in (
+        "put_object(Bucket='dandelion-models', Key='models/latest.json', Body=b'')",
+        "delete_object(Bucket='dandelion-data', Key='feedback/grass/any.jpeg')",
+        "list_objects_v2(Bucket='mlflow-artifacts')",
+    ):
+        program = f"from botocore.exceptions import ClientError\ntry: client.{what}\nexcept ClientError as e: print(e)"
+        assert "AccessDenied" in stack.python(CLIENT + "\n" + program)
+
+
 def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflow: GuardedAirflow) -> None:
     assert airflow.trigger(DATA, "refused", classes=["thistle"]).is_success
     assert airflow.finished(DATA, "refused") == "failed"
@@ -149,6 +193,8 @@ def test_a_run_that_is_refused_fails_at_once_and_is_counted(stack: Stack, airflo
     [
         ("s3-buckets", "MINIO_SECRET_KEY=wrong"),
         ("s3-buckets", "MINIO_ENDPOINT=nowhere:9000"),
+        ("s3-users", "MINIO_SECRET_KEY=wrong"),
+        ("s3-users", "MINIO_ENDPOINT=nowhere:9000"),
         ("mlflow", "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2://mlflow:wrong@postgres/mlflow"),
         ("airflow-init", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:wrong@postgres/airflow"),
     ],

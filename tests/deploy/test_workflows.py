@@ -47,6 +47,14 @@ def test_nothing_is_published_before_the_tests_and_nothing_deployed_before_it_is
     assert [found[name].get("needs") for name in ("build", "publish", "minikube")] == ["test", "build", "publish"]
 
 
+def test_a_release_is_made_of_a_tag_alone_whose_name_is_the_version_and_after_all_else() -> None:
+    found = jobs(ROOT / ".github/workflows/images.yml")
+    assert found["release"]["if"] == "github.ref_type == 'tag'"
+    assert found["release"]["needs"] == ["publish", "minikube"]
+    assert found["test"]["needs"] == "version"
+    assert any("deploy/release-notes.sh" in str(step.get("run")) for step in found["version"]["steps"])
+
+
 def test_both_architectures_are_built_on_machines_of_their_own() -> None:
     matrix = jobs(ROOT / ".github/workflows/images.yml")["build"]["strategy"]["matrix"]
     assert matrix["platform"] == [

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.front import draw_front, table
+from export.pareto_front import draw_front, table
 from export.sweep import SizeFigures, SweepResult, choose, sweep
-from runtime.bundle import Scores
-from training.dataset import Dataset
-from training.fit import Recipe
-from training.narrow import narrow
+from runtime.bundle.manifest import Scores
+from training.data.dataset import Dataset
+from training.learning.fit import Recipe
+from training.learning.pruning import narrow
 
 
 def figures(size: int, accuracy: float, share: float = 1.0) -> SizeFigures:
@@ -59,7 +59,7 @@ def test_a_sweep_measures_every_size_and_uses_its_checkpoints_again(
 def test_a_sweep_tries_each_size_narrow_if_asked(
     dataset: Dataset, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.crossvalidate.narrow", partial(narrow, epochs=0))
+    monkeypatch.setattr("training.learning.crossvalidate.narrow", partial(narrow, epochs=0))
     short = replace(recipe, epochs=1, image_size=32)
     result = sweep(dataset, short, [32], 2, tmp_path, share=0.1)
     assert [(size.image_size, size.share) for size in result.sizes] == [(32, 1), (32, 0.1)]

@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.servers import free_port, free_ports
-from tests.waiting import wait_until
+from tests.support.servers import free_port, free_ports
+from tests.support.system_packages import needs
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PASSWORD = "a-password-of-the-tests"
 
-needs_postgres = pytest.mark.skipif(
-    not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="install postgresql (Debian's package)"
-)
+needs_postgres = needs("postgresql")
 
 
 @contextmanager
@@ -117,7 +115,7 @@ class Airflow:
     def state(self, dag: str, run: str) -> str:
         return str(self.ask("GET", f"dags/{dag}/dagRuns/{run}").json()["state"])
 
-    def finished(self, dag: str, run: str, *, seconds: float = 600) -> str:
+    def finished(self, dag: str, run: str, *, seconds: float = 1500) -> str:
         """The state in which the run ends."""
         return str(
             wait_until(

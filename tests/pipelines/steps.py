@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from export import steps as exporting
-from training import steps
-from training.places import Places
+from training.pipeline import steps
+from training.storage.locations import Places
 
 RECIPE: dict[str, Any] = {"image_size": 64, "epochs": 2, "weights": "none", "seed": 1}
 SPLIT: dict[str, Any] = {"validation": 0.25, "seed": 1}

@@ -14,27 +14,27 @@ import numpy as np
 import pytest
 
 from export.build import build
+from export.champion_challenger import paired
 from export.gates import Limits
-from export.promote import paired
 from export.register import register
 from export.release import judge, release
-from runtime.bundle import Bundle
-from runtime.models.catalogue import Catalogue
-from runtime.models.publish import publish
+from runtime.bundle.manifest import Bundle
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import publish
 from runtime.store import Conflict
-from tests.bundles import write_bundle
-from tests.photos import photo
 from tests.pipelines.steps import places_in
-from tests.servers import appliance
-from tests.waiting import wait_until
-from training.checkpoint import Checkpoint
-from training.crossvalidate import checkpoint_of, split_of, train_fold
-from training.dataset import Dataset
-from training.fit import Recipe
-from training.history import best_epoch
-from training.places import Places
-from training.prepare import prepare
-from training.tracking import Tracker
+from tests.support.bundles import write_bundle
+from tests.support.photos import photo
+from tests.support.servers import appliance
+from tests.support.waiting import wait_until
+from training.data.dataset import Dataset
+from training.data.prepare import prepare
+from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
+from training.learning.fit import Recipe
+from training.learning.history import best_epoch
+from training.model.checkpoint import Checkpoint
+from training.storage.locations import Places
+from training.tracking.server import Tracker
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning"
@@ -133,9 +133,9 @@ def test_a_verdict_does_not_outlive_its_champion(bundles: dict[str, Bundle], dat
     verdict, tag = judge(bundles["good"], store, dataset, tmp_path / "champions")
     assert "nothing is published yet" in verdict.reason
     publish(bundles["shuffled"].path, store)  # by somebody else, meanwhile
-    with pytest.raises(Conflict, match="somebody else") as refused:
+    with pytest.raises(Conflict, match="another writer") as refused:
         release(bundles["good"], store, promote=verdict.promote, tag=tag, checkpoint=None)
-    assert not refused.value.may_pass
+    assert not refused.value.retryable
     latest = Catalogue(store).latest()
     assert latest
     assert latest.version == "v-shuffled"

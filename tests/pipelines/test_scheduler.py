@@ -19,12 +19,13 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from tests.photos import photo, write_photos
 from tests.pipelines.servers import Airflow, airflow, mlflow_server, needs_postgres, postgres
-from tests.s3 import S3Server
-from tests.servers import appliance
+from tests.support.photos import photo, write_photos
+from tests.support.s3 import S3Server
+from tests.support.servers import appliance
+from tests.support.stores import MANY_BYTES
+from tests.support.waiting import wait_until
 from tests.training.test_fetch import serving as serving_photos
-from tests.waiting import wait_until
 
 pytestmark = [needs_postgres, pytest.mark.timeout(1800)]
 
@@ -209,7 +210,9 @@ def test_a_prefix_of_photos_becomes_one_table(world: World, published: dict[str,
     assert sum(name.startswith("classify[") for name in world.airflow.tasks(BATCH, "table")) == 3
     summary = world.airflow.result(BATCH, "table", "merge")
     assert (summary["photos"], summary["errors"]) == (11, 1)
-    world.s3.open("s3://scheduler-data/predictions").download("table.parquet", tmp_path / "table.parquet")
+    world.s3.open("s3://scheduler-data/predictions").download(
+        "table.parquet", tmp_path / "table.parquet", max_bytes=MANY_BYTES
+    )
     rows = pq.read_table(tmp_path / "table.parquet").to_pylist()
     assert [row["photo"] for row in rows if row["error"]] == ["broken.jpg"]
     assert {row["model_version"] for row in rows} == {published["version"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,18 +16,19 @@ import pytest
 
 from export import steps as exporting
 from export.gates import GateError
-from runtime.models.cache import Cache
-from runtime.models.catalogue import Catalogue
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import Catalogue
 from runtime.store import StoreError, open_store
-from tests.photos import photo, write_photos
 from tests.pipelines.steps import RECIPE, RUN, SPLIT, all_of, places_in, tasks
-from tests.s3 import S3Server
-from training import steps
-from training.dataset import DatasetError
-from training.download import FetchError
-from training.places import Places
-from training.review import ReviewError, review
-from training.tracking import TrackerAway
+from tests.support.photos import photo, write_photos
+from tests.support.s3 import S3Server
+from tests.support.system_packages import needs_root
+from training.data.dataset import DatasetError
+from training.data.download import FetchError
+from training.feedback.review import ReviewError, review
+from training.pipeline import steps
+from training.storage.locations import Places
+from training.tracking.server import TrackerAway
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning"
@@ -120,7 +120,7 @@ def test_a_tracking_server_that_is_away_loses_nothing(source: Path, tmp_path: Pa
         chain[name]()
     with pytest.raises(TrackerAway, match=r"127.0.0.1:9.*run the task `track` again") as refused:
         chain["track"]()
-    assert refused.value.may_pass
+    assert refused.value.retryable
     back = places_in(tmp_path)
     trained = Path(back.data) / "runs"
     before = contents(str(trained))
@@ -148,11 +148,11 @@ def test_retraining_takes_accepted_corrections_and_only_those(source: Path, tmp_
 
 
 def correct(places: Places, data: bytes, label: str) -> str:
-    from runtime.feedback import Feedback
-    from runtime.metrics import Metrics
+    from runtime.serving.feedback import Feedback
+    from runtime.serving.metrics import Metrics
 
     feedback = Feedback(places.data_store, places.work / "spool", Metrics(), retry_s=60)
-    kept = feedback.keep(data, "JPEG", label, predicted=None, version=None)
+    kept = feedback.keep(feedback.reserve(data, label, client="127.0.0.1"), data, "JPEG")
     feedback.send()
     return kept.id
 
@@ -253,7 +253,7 @@ def test_a_store_that_goes_away_in_mid_upload_leaves_the_tree_of_before(
     forget = partial(places.data_store.delete, f"{steps.RAW}/index.json")  # so that it has to travel again
     with pytest.raises(StoreError) as refused:
         run_all(*[large["store_raw"], forget] * 100)
-    assert refused.value.may_pass
+    assert refused.value.retryable
     killer.join()
     mortal_s3.start()
     index = steps.read_index(places.data_store, steps.RAW)
@@ -264,7 +264,7 @@ def test_a_store_that_goes_away_in_mid_upload_leaves_the_tree_of_before(
     assert len(index.files) == 600
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="run as root: it mounts a tiny disk")
+@needs_root
 @pytest.mark.parametrize("full", ["work", "data"])
 def test_a_full_disk_is_said_in_one_line(full: str, tmp_path: Path):
     source = write_photos(tmp_path / "source", 60)

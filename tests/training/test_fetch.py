@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import training.download
-from tests.photos import photo, write_photos
-from training.download import FetchError, Timeouts
-from training.fetch import fetch
-from training.listing import RECORDED, read_list
+import training.data.download
+from tests.support.photos import photo, write_photos
+from training.data.download import FetchError, Timeouts
+from training.data.fetch import fetch
+from training.data.listing import RECORDED, read_list
 
 QUICK = Timeouts(connect_s=5, read_s=2, photo_s=6)
 
@@ -47,7 +47,7 @@ def serving(folder: Path, handler: Handler = Quiet) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.download, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(training.data.download, "FIRST_PAUSE_S", 0.01)
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def fail(handler: Quiet) -> None:
 def test_a_server_that_misbehaves_is_named_and_nothing_half_is_kept(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Callable[[Quiet], None], message: str
 ) -> None:
-    monkeypatch.setattr(training.download, "LARGEST_BYTES", 2**20)
+    monkeypatch.setattr(training.data.download, "LARGEST_BYTES", 2**20)
     recorded = write_list(tmp_path / "list.json", photos)
     with serving(photos, misbehaving(action)) as url, pytest.raises(FetchError, match=rf"grass/0000.jpg: .*{message}"):
         fetch(tmp_path / "raw", source=url, recorded=recorded, timeouts=QUICK)

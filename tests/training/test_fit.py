@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-import training.fit
-from training.augment import augment
-from training.checkpoint import Checkpoint, CheckpointError
-from training.crossvalidate import photos_of, predict, split_of, train_fold
-from training.dataset import Dataset
-from training.fit import Recipe, crop_size, fit, predict_logits, steps
-from training.history import EpochFigures, best_epoch, read_history, write_history
-from training.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
-from training.norms import fold_norms, state_with_norms
-from training.scores import score
-from training.vision import models
+import training.learning.fit
+from training.data.dataset import Dataset
+from training.learning.augment import augment
+from training.learning.batchnorm_folding import fold_norms, state_with_norms
+from training.learning.crossvalidate import photos_of, predict, split_of, train_fold
+from training.learning.fit import Recipe, crop_size, fit, predict_logits, steps
+from training.learning.history import EpochFigures, best_epoch, read_history, write_history
+from training.metrics.scores import score
+from training.model.checkpoint import Checkpoint, CheckpointError
+from training.model.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
+from training.model.torchvision_models import models
 
 
 def quiet(done: int = 1, *, note: str | None = None) -> None:
@@ -76,10 +76,10 @@ def test_the_result_lies_between_the_probed_and_the_tuned_network(
     torch.save(models().resnet18(weights=None).state_dict(), tmp_path / "weights.pt")
     short = replace(recipe, image_size=32, epochs=1, weights=str(tmp_path / "weights.pt"))
     photos = photos_of(dataset, split_of(dataset), 32)
-    share = training.fit.TUNED_SHARE
+    share = training.learning.fit.TUNED_SHARE
     found = {}
     for part in (0.0, share, 1.0):
-        monkeypatch.setattr(training.fit, "TUNED_SHARE", part)
+        monkeypatch.setattr(training.learning.fit, "TUNED_SHARE", part)
         found[part] = fit(photos, short, quiet).last
     for name in ("layer2.0.conv1.weight", "layer4.0.conv1.weight", "fc.weight"):
         probed, tuned = found[0.0][name], found[1.0][name]

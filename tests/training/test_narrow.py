@@ -10,13 +10,13 @@ from click.testing import CliRunner
 from export.build import build
 from export.gates import GateError, Limits
 from training.__main__ import main
-from training.checkpoint import Checkpoint, CheckpointError
-from training.crossvalidate import photos_of, predict, split_of
-from training.dataset import Dataset
-from training.fit import TrainingPhotos
-from training.narrow import narrow, width_of
-from training.network import blocks
-from training.prepare import prepare
+from training.data.dataset import Dataset
+from training.data.prepare import prepare
+from training.learning.crossvalidate import photos_of, predict, split_of
+from training.learning.fit import TrainingPhotos
+from training.learning.pruning import narrow, width_of
+from training.model.checkpoint import Checkpoint, CheckpointError
+from training.model.network import blocks
 
 EASY = Limits(min_accuracy=0.5, answered_precision=0.9, max_narrowing_loss=1.0)
 
@@ -48,7 +48,7 @@ def test_a_checkpoint_of_a_narrow_network_is_read_back_as_it_was(narrow_file: Pa
     assert parts < 0.3 * whole
 
 
-def test_the_solved_network_answers_as_the_wide_one_where_a_pruned_one_does_not(
+def test_the_refitted_network_answers_as_the_wide_one_where_a_pruned_one_does_not(
     wide: Checkpoint, photos: TrainingPhotos, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = split_of(dataset).held_out
@@ -58,9 +58,9 @@ def test_the_solved_network_answers_as_the_wide_one_where_a_pruned_one_does_not(
         checkpoint = narrow(wide, photos, share=0.25, epochs=0).checkpoint
         return float(abs(predict(checkpoint, dataset, rows).probabilities - expected).mean())
 
-    solved = error()
-    monkeypatch.setattr("training.narrow._solve", lambda *_: None)
-    assert solved < error()
+    refitted = error()
+    monkeypatch.setattr("training.learning.pruning._refit", lambda *_: None)
+    assert refitted < error()
 
 
 def test_the_same_seed_gives_the_same_weights(wide: Checkpoint, photos: TrainingPhotos, narrow_file: Path) -> None:

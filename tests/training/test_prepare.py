@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from PIL import Image
 
-from tests.photos import draw_photo, encode, photo, write_photos
-from training.dataset import Dataset, DatasetError
-from training.prepare import near_duplicates, prepare
+from tests.support.photos import draw_photo, encode, photo, write_photos
+from training.data.dataset import Dataset, DatasetError
+from training.data.prepare import near_duplicates, prepare
 
 
 @pytest.fixture

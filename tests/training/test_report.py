@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.photos import photo
-from training.checkpoint import CheckpointError
-from training.crossvalidate import split_of
-from training.dataset import Dataset
-from training.evaluate import evaluate_checkpoint, evaluate_recipe
-from training.fit import Recipe
-from training.intervals import bootstrap_interval, proportion_interval
-from training.prepare import prepare
-from training.report import evaluate, write_report
-from training.scores import Predictions, calibration_error, pooled, score
+from tests.support.photos import photo
+from training.data.dataset import Dataset
+from training.data.prepare import prepare
+from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
+from training.evaluation.report import evaluate, write_report
+from training.learning.crossvalidate import split_of
+from training.learning.fit import Recipe
+from training.metrics.intervals import bootstrap_interval, proportion_interval
+from training.metrics.scores import Predictions, calibration_error, pooled, score
+from training.model.checkpoint import CheckpointError
 
 
 def predictions(

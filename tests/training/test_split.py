@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.dataset import DatasetError
-from training.split import assign_folds
+from training.data.dataset import DatasetError
+from training.data.split import assign_folds
 
 LABELS = ["dandelion"] * 50 + ["grass"] * 30
 ALONE = list(range(80))

@@ -7,7 +7,7 @@ from string import Formatter
 import pytest
 
 import ui
-from ui.language import LANGUAGES, Texts, catalogue, preferred
+from ui.view.language import LANGUAGES, Texts, preferred, translations
 
 FOLDER = Path(ui.__file__).parent
 
@@ -17,7 +17,7 @@ def placeholders(text: str) -> set[str]:
 
 
 def test_both_languages_say_the_same_things():
-    english, french = (catalogue(language) for language in LANGUAGES)
+    english, french = (translations(language) for language in LANGUAGES)
     assert english.keys() == french.keys()
     for key, text in english.items():
         assert placeholders(text) == placeholders(french[key]), key
@@ -29,7 +29,7 @@ def test_every_text_that_the_code_asks_for_is_there():
     code = "\n".join(file.read_text() for file in FOLDER.rglob("*.py"))
     asked = set(re.findall(r'text\(\s*"([a-z]+\.[a-z0-9_]+)"', code))
     assert len(asked) > 60
-    assert asked <= catalogue("en").keys()
+    assert asked <= translations("en").keys()
 
 
 @pytest.mark.parametrize(

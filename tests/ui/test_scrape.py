@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from runtime.answers import Prediction
-from runtime.metrics import Metrics
-from ui.scrape import asked, cpu, parse, percentile, rate
+from runtime.inference.predictions import Prediction
+from runtime.serving.metrics import Metrics
+from ui.appliance.scrape import asked, cpu, parse, percentile, rate
 
 
 def scrape(metrics: Metrics, at: float):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cpu import available_cpus
-from tests.bundles import write_bundle
-from ui.language import Texts
-from ui.measure import Report
+from runtime.host.cpu import available_cpus
+from tests.support.bundles import write_bundle
+from ui.appliance.latency_test import Report
+from ui.appliance.targets import LOCAL, Targets
+from ui.appliance.threads import ByThreads, by_threads, counts
 from ui.pages.benchmark import PANELS
-from ui.targets import LOCAL, Targets
-from ui.threads import ByThreads, by_threads, counts
+from ui.view.language import Texts
 
 
 @pytest.mark.parametrize(

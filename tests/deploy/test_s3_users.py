@@ -1,0 +1,294 @@
+"""The S3 users of the stack on a real server: what the jobs of compose.yaml make, each may do what it must, no more.
+
+MinIO comes in no package: SeaweedFS enforces the same policies, and a stand-in for `mc` makes them there
+(tests/deploy/stand_ins).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+import runtime.serving.feedback.review_counter
+from runtime.registry.cache import Cache
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import prune, publish
+from runtime.serving.feedback import Feedback
+from runtime.serving.metrics import Metrics
+from runtime.store import S3Settings, Store, StoreError, open_store
+from tests.support.bundles import write_bundle
+from tests.support.corrections import keep, send
+from tests.support.following import serving
+from tests.support.s3 import S3Server, s3_server
+from tests.support.servers import appliance
+from tests.support.stores import content
+from tests.support.waiting import wait_until
+from training.feedback.review import accepted, review
+from training.pipeline.steps import waiting_feedback
+from training.storage.locations import Places
+
+ROOT = Path(__file__).parent.parent.parent
+MODELS, DATA, ARTIFACTS = "dandelion-models", "dandelion-data", "mlflow-artifacts"
+BUCKETS = (MODELS, DATA, ARTIFACTS)
+USERS = ("appliance", "pipeline", "mlflow")
+MIB = 2**20
+
+
+class Users:
+    """The server after `python -m runtime store init` and deploy/s3/users.sh."""
+
+    def __init__(self, server: S3Server, folder: Path) -> None:
+        self.server = server
+        self._folder = folder
+        self._secrets = {user: f"a-secret-of-{user}" for user in USERS}
+        (folder / "bin").mkdir()
+        command = folder / "bin/mc"
+        shutil.copy(ROOT / "tests/deploy/stand_ins/mc.py", command)
+        command.write_text(command.read_text().replace("#!/usr/bin/env python3", f"#!{sys.executable}", 1))
+        command.chmod(0o755)
+
+    def make(self, **changed: str) -> subprocess.CompletedProcess[str]:
+        keys = {f"S3_{user.upper()}_ACCESS_KEY": user for user in USERS}
+        keys |= {f"S3_{user.upper()}_SECRET_KEY": secret for user, secret in self._secrets.items()}
+        path = {"PATH": f"{self._folder}/bin:/usr/bin:/bin", "HOME": str(self._folder)}
+        return subprocess.run(
+            ["/bin/sh", ROOT / "deploy/s3/users.sh"],
+            env=self.server.environment | keys | path | changed,
+            capture_output=True,
+            text=True,
+        )
+
+    def replace_secret(self, user: str) -> None:
+        self._secrets[user] += "-and-new"
+
+    def settings(self, user: str) -> S3Settings:
+        return S3Settings(self.server.endpoint, user, self._secrets[user])
+
+    def open(self, user: str, bucket: str) -> Store:
+        return open_store(f"s3://{bucket}", self.settings(user))
+
+    def client(self, user: str) -> Any:
+        settings = self.settings(user)
+        return boto3.client(
+            "s3",
+            endpoint_url=settings.endpoint,
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_key,
+            region_name="us-east-1",
+        )
+
+    def environment(self, user: str) -> dict[str, str]:
+        settings = self.settings(user)
+        return {
+            "MINIO_ENDPOINT": str(settings.endpoint),
+            "MINIO_ACCESS_KEY": str(settings.access_key),
+            "MINIO_SECRET_KEY": str(settings.secret_key),
+            "DANDELION_MODELS": f"s3://{MODELS}",
+            "DANDELION_DATA": f"s3://{DATA}",
+        }
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        for bucket in BUCKETS:
+            server.new_bucket(bucket)
+        users = Users(server, tmp_path_factory.mktemp("users"))
+        made = users.make()
+        assert made.returncode == 0, made.stderr
+        yield users
+
+
+@pytest.fixture(scope="module")
+def published(users: Users, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A version that the pipeline's user has published."""
+    store = users.open("pipeline", MODELS)
+    publish(write_bundle(tmp_path_factory.mktemp("bundles") / "v7"), store, tag=Catalogue(store).tag())
+    return "v7"
+
+
+@pytest.fixture
+def feedback(users: Users, tmp_path: Path) -> Iterator[Feedback]:
+    """Corrections as an appliance keeps them, of which there are none yet."""
+    store = users.server.open(f"s3://{DATA}")
+    for entry in list(store.list()):
+        store.delete(entry.key)
+    feedback = Feedback(users.open("appliance", DATA), tmp_path / "spool", Metrics(), retry_s=60)
+    yield feedback
+    feedback.stop()
+
+
+def test_the_appliance_follows_and_fetches_models(users: Users, published: str, tmp_path: Path) -> None:
+    catalogue = Catalogue(users.open("appliance", MODELS))
+    latest = catalogue.latest()
+    assert latest is not None
+    assert latest.version == published
+    assert catalogue.versions() == [published]
+    assert Cache(tmp_path).pull(catalogue, published, manifest_sha256=latest.target[1]).manifest.version == published
+
+
+def test_before_a_model_is_published_the_appliance_finds_none_rather_than_a_refusal(users: Users) -> None:
+    store = users.open("appliance", MODELS)
+    assert store.tag("models/nothing.json") is None
+
+
+def test_the_appliance_keeps_counts_and_sends_corrections(users: Users, feedback: Feedback) -> None:
+    receipt = keep(feedback, b"a photo")
+    assert receipt.stored == "store"
+    assert keep(feedback, b"a photo") == receipt
+    feedback.count()
+    assert feedback.send() == 0
+    stored = users.server.open(f"s3://{DATA}")
+    assert {entry.key for entry in stored.list()} == {
+        f"feedback/grass/{receipt.id}.jpeg",
+        f"feedback/grass/{receipt.id}.json",
+    }
+
+
+def test_a_running_appliance_follows_models_and_keeps_corrections_without_a_complaint(
+    users: Users, published: str, feedback: Feedback, tmp_path: Path
+) -> None:
+    environment = users.environment("appliance") | {"DANDELION_POLL_S": "0.2"}
+    with appliance(tmp_path, **environment) as server:
+        wait_until(lambda: serving(server) == published, f"{published} serves")
+        assert send(server).json()["stored"] == "store"
+        health = httpx.get(server.url + "/health").json()
+    assert (health["status"], health["reasons"]) == ("ok", [])
+    assert len(list(users.server.open(f"s3://{DATA}").list("feedback/grass/"))) == 2
+
+
+REFUSED: dict[str, Callable[[Any], object]] = {
+    "write a model": lambda s3: s3.put_object(Bucket=MODELS, Key="models/latest.json", Body=b"mine"),
+    "delete a model": lambda s3: s3.delete_object(Bucket=MODELS, Key="models/latest.json"),
+    "begin an upload of a model": lambda s3: s3.create_multipart_upload(Bucket=MODELS, Key="models/v8/model.onnx"),
+    "read a photo of a correction": lambda s3: s3.get_object(Bucket=DATA, Key="feedback/grass/photo.jpeg"),
+    "delete a correction": lambda s3: s3.delete_object(Bucket=DATA, Key="feedback/grass/photo.jpeg"),
+    "copy a photo to where it can be read": lambda s3: s3.copy_object(
+        Bucket=DATA, Key="feedback/grass/photo.json", CopySource=f"{DATA}/feedback/grass/photo.jpeg"
+    ),
+    "read a training photo": lambda s3: s3.get_object(Bucket=DATA, Key="raw/grass/photo.jpeg"),
+    "write a training photo": lambda s3: s3.put_object(Bucket=DATA, Key="raw/grass/other.jpeg", Body=b""),
+    "list training photos": lambda s3: s3.list_objects_v2(Bucket=DATA, Prefix="raw/"),
+    "list all of the data": lambda s3: s3.list_objects_v2(Bucket=DATA),
+    "read MLflow's": lambda s3: s3.get_object(Bucket=ARTIFACTS, Key="1/model"),
+    "make a bucket": lambda s3: s3.create_bucket(Bucket="another"),
+    "delete a bucket": lambda s3: s3.delete_bucket(Bucket=MODELS),
+    "change who may do what": lambda s3: s3.put_bucket_policy(Bucket=MODELS, Policy="{}"),
+}
+
+
+@pytest.fixture
+def filled(users: Users) -> None:
+    data = users.server.open(f"s3://{DATA}")
+    for key in ("feedback/grass/photo.jpeg", "raw/grass/photo.jpeg"):
+        data.write(key, b"somebody's photo")
+    users.server.open(f"s3://{ARTIFACTS}").write("1/model", b"MLflow's")
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.usefixtures("filled", "published")
+def test_the_appliance_may_not(what: str, users: Users) -> None:
+    with pytest.raises(ClientError) as refused:
+        REFUSED[what](users.client("appliance"))
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+@pytest.mark.parametrize("command", [["models", "publish"], ["models", "prune"], ["store", "init"]])
+def test_a_refusal_is_told_in_one_line(command: list[str], users: Users, published: str, tmp_path: Path) -> None:
+    arguments = {"publish": [str(write_bundle(tmp_path / "v8"))], "prune": ["--keep", "1"], "init": ["s3://another"]}
+    spare = users.server.open(f"s3://{MODELS}")
+    for version in ("v1", "v2"):
+        spare.write(f"models/{version}/manifest.json", content(spare, f"models/{published}/manifest.json"))
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime", *command, *arguments[command[-1]]],
+        cwd=ROOT,
+        env=os.environ | users.environment("appliance"),
+        capture_output=True,
+        text=True,
+    )
+    for version in ("v1", "v2"):
+        spare.delete(f"models/{version}/manifest.json")
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert re.search(r"s3://\S+ at http://\S+: the server refused \((AccessDenied|403)\); check MINIO_ACCESS_KEY", line)
+
+
+def test_what_the_appliance_may_not_remove_the_pipeline_removes(
+    users: Users, feedback: Feedback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runtime.serving.feedback.review_counter, "ALONE_S", -60)  # nothing can be made old in S3
+    whole, alone = keep(feedback, b"with its record"), keep(feedback, b"left alone")
+    stored = users.server.open(f"s3://{DATA}")
+    stored.delete(f"feedback/grass/{alone.id}.json")
+    caplog.set_level("INFO")
+    for _ in range(3):
+        feedback.count()
+    assert len(list(stored.list())) == 3
+    assert len([line for line in caplog.messages if "the pipeline removes" in line]) == 1
+    for name, value in users.environment("pipeline").items():
+        monkeypatch.setenv(name, value)
+    assert waiting_feedback(Places.from_environment()) == {"accepted": 0, "new": 0}
+    assert {entry.key.rsplit(".")[0] for entry in stored.list()} == {f"feedback/grass/{whole.id}"}
+
+
+def test_the_pipeline_reads_and_writes_models_and_data(users: Users, feedback: Feedback, tmp_path: Path) -> None:
+    kept = keep(feedback, b"for training")
+    data = users.open("pipeline", DATA)
+    review(data, kept.id, "accepted")
+    (one,) = accepted(data)
+    data.download(one.photo, tmp_path / "photo", max_bytes=MIB)
+    (tmp_path / "large").write_bytes(bytes(20 * MIB))  # in parts
+    data.upload("raw/grass/large.jpeg", tmp_path / "large")
+    data.remove_abandoned("raw/")
+    data.delete("raw/grass/large.jpeg")
+    prune(users.open("pipeline", MODELS), keep=5, in_use=frozenset())
+    with pytest.raises(StoreError, match="AccessDenied"):
+        users.open("pipeline", ARTIFACTS).write("1/model", b"not MLflow's")
+
+
+def test_mlflow_reads_and_writes_its_artifacts_alone(users: Users) -> None:
+    store = users.open("mlflow", ARTIFACTS)
+    store.write("1/report.html", b"a report")
+    assert content(store, "1/report.html") == b"a report"
+    assert [entry.key for entry in store.list("1/")][-1] == "1/report.html"
+    store.delete("1/report.html")
+    for bucket in (MODELS, DATA):
+        with pytest.raises(StoreError, match="AccessDenied"):
+            list(users.open("mlflow", bucket).list())
+
+
+def test_the_users_can_be_made_again_and_a_new_secret_replaces_the_old(users: Users) -> None:
+    before = users.settings("mlflow")
+    users.replace_secret("mlflow")
+    made = users.make()
+    assert made.returncode == 0, made.stderr
+    assert len(made.stdout.splitlines()) == len(USERS)
+    test_mlflow_reads_and_writes_its_artifacts_alone(users)
+    with pytest.raises(StoreError, match="check MINIO_SECRET_KEY"):
+        list(open_store(f"s3://{ARTIFACTS}", before).list())
+
+
+def test_users_of_another_server_are_left_to_it(users: Users) -> None:
+    left = users.make(S3_USERS="keep", MINIO_ENDPOINT="127.0.0.1:1")
+    assert left.returncode == 0
+    assert "need the policies in deploy/s3" in left.stdout
+
+
+@pytest.mark.parametrize("wrong", [{"MINIO_SECRET_KEY": "wrong"}, {"MINIO_ENDPOINT": "127.0.0.1:1"}])
+def test_a_wrong_root_key_or_endpoint_is_told_in_one_line(wrong: dict[str, str], users: Users) -> None:
+    done = users.make(**wrong)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "check S3_ENDPOINT, S3_SECRET_KEY" in line
+    assert "a-secret" not in line

@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.bundles import write_bundle
+from tests.support.photos import encode, photo
+from tests.support.servers import Appliance, appliance
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    folder = tmp_path_factory.mktemp("api")
+    bundle = write_bundle(folder / "v7")
+    with appliance(
+        folder, "--bundle", str(bundle), DANDELION_MAX_UPLOAD_MB="1", DANDELION_MAX_MEGAPIXELS="2"
+    ) as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()  # no request of this module may leave a stack
+
+
+@pytest.fixture(scope="module")
+def client(server: Appliance) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+def send(client: httpx.Client, data: bytes, name: str = "photo.jpg") -> httpx.Response:
+    return client.post("/predict", files={"file": (name, data)})
+
+
+def assert_refused(answer: httpx.Response, status: int, detail: str) -> None:
+    assert answer.status_code == status, answer.text
+    problem = answer.json()
+    assert problem.keys() == {"status_code", "detail"}
+    assert problem["status_code"] == status
+    assert re.search(detail, problem["detail"]), problem["detail"]
+    assert "server" not in answer.headers
+
+
+def part(headers: bytes, body: bytes) -> bytes:
+    return b"--x\r\nContent-Disposition: form-data; " + headers + b"\r\n\r\n" + body + b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize("label", ["dandelion", "grass"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_as_a_form_field_is_answered(client: httpx.Client, label: str, format: str) -> None:
+    body = send(client, photo(label, format=format)).json()
+    assert body.keys() == {"label", "confidence", "probabilities", "uncertain", "model", "timings_ms"}
+    assert body["label"] == label
+    assert body["probabilities"].keys() == {"dandelion", "grass"}
+    assert body["probabilities"][label] == body["confidence"] > 0.5
+    assert abs(sum(body["probabilities"].values()) - 1) < 1e-3
+    assert body["uncertain"] is (body["confidence"] < 0.6)
+    assert body["model"] == {"name": "colours", "version": "v7"}
+    timings = body["timings_ms"]
+    assert timings.keys() == {"decode", "infer", "total"}
+    assert 0 < timings["decode"] + timings["infer"] <= timings["total"] + 0.01
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png; charset=binary", "application/octet-stream"])
+def test_a_photo_as_the_raw_body_is_answered(client: httpx.Client, content_type: str) -> None:
+    answer = client.post("/predict", content=photo(), headers={"content-type": content_type})
+    assert answer.status_code == 200
+    assert answer.json()["label"] == "dandelion"
+
+
+def test_an_unsure_answer_says_so(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "v1", threshold=1.0)
+    with appliance(tmp_path, "--bundle", str(bundle)) as strict:
+        assert httpx.post(strict.url + "/predict", files={"file": photo()}).json()["uncertain"] is True
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"files": {"photo": photo()}},
+        {"files": {"file": (None, "only text")}},
+        {"files": {"other": (None, "x")}},
+    ],
+)
+def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form: dict[str, object]) -> None:
+    answer = client.post("/predict", **form)  # type: ignore[arg-type]
+    assert_refused(answer, 400, "no file in the field `file`; send a JPEG, .* photo")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=x", b"no boundary in sight"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncut',
+        ),
+        ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; boundary=x", part(b"nameless", photo())),
+        ("multipart/form-data; boundary=x", part(b'name="file"; filename="\xff\xfe"', photo())),
+        ("multipart/form-data; boundary=x", part(b"name=\"file\"; filename*=bogus''%ff", photo())),
+        ("multipart/form-data; boundary=x", part(b'name="text"', b"\xff\xfe")),
+        ("multipart/form-data; boundary=x", part(b'name="text"\r\nContent-Type: text/plain; charset=bogus', b"text")),
+        ("multipart/form-data; boundary=x", part(b'name="file"; filename="a"\r\nX: ' + b"a" * 50_000, photo())),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 2000 + b"--x--\r\n",
+        ),
+    ],
+)
+def test_a_broken_form_is_refused_with_400(client: httpx.Client, content_type: str, body: bytes) -> None:
+    answer = client.post("/predict", content=body, headers={"content-type": content_type})
+    assert_refused(answer, 400, "the form cannot be read; send a JPEG, .* photo as the multipart field")
+
+
+def test_an_empty_form_is_refused_with_400(client: httpx.Client) -> None:
+    for body in (b"", b"--x--\r\n"):
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        assert_refused(client.post("/predict", content=body, headers=headers), 400, "no file in the field `file`")
+
+
+def test_a_damaged_form_is_never_a_fault_of_ours(client: httpx.Client) -> None:
+    form = part(b'name="file"; filename="a"\r\nContent-Type: image/jpeg', photo())
+    damage = random.Random(0)  # noqa: S311
+    for _ in range(150):
+        damaged = bytearray(form)
+        damaged[damage.randrange(120)] = damage.randrange(256)
+        answer = client.post(
+            "/predict", content=bytes(damaged), headers={"content-type": "multipart/form-data; boundary=x"}
+        )
+        assert answer.status_code in {200, 400, 415, 422}
+        if not answer.is_success:
+            assert_refused(answer, answer.status_code, "; send ")
+
+
+def test_a_file_that_is_no_photo_is_refused_with_415(client: httpx.Client) -> None:
+    assert_refused(send(client, b"Dear appliance,", "letter.jpg"), 415, "not a photo in an accepted format; send JPEG")
+    assert_refused(send(client, encode(Image.new("RGB", (9, 9)), "GIF")), 415, "not a photo in an accepted format")
+    assert_refused(send(client, b""), 415, "the file is empty")
+    empty = client.post("/predict", content=b"", headers={"content-type": "image/jpeg"})
+    assert_refused(empty, 415, "the file is empty")
+
+
+def test_a_body_that_is_no_photo_is_refused_with_415(client: httpx.Client) -> None:
+    for headers, detail in (
+        ({"content-type": "text/plain"}, "'text/plain' is not a photo; send"),
+        ({"content-type": "application/json"}, "'application/json' is not a photo"),
+        ({}, "the request has no content type; send"),
+    ):
+        assert_refused(client.post("/predict", content=b"hello", headers=headers), 415, detail)
+
+
+def test_a_truncated_jpeg_is_refused_with_422(client: httpx.Client) -> None:
+    assert_refused(send(client, photo()[:-200]), 422, "the photo is broken .*; send it again")
+
+
+def test_an_upload_over_the_limit_is_refused_with_413(client: httpx.Client) -> None:
+    large = photo() + bytes(2**21)
+    assert_refused(send(client, large), 413, "larger than the 1 MiB accepted; send a smaller photo")
+    raw = client.post("/predict", content=large, headers={"content-type": "image/jpeg"})
+    assert_refused(raw, 413, "larger than the 1 MiB accepted")
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "multipart/form-data; boundary=x"])
+def test_an_upload_that_does_not_say_its_length_is_refused_with_413(client: httpx.Client, content_type: str) -> None:
+    pieces = (bytes(100_000) for _ in range(30))
+    answer = client.post("/predict", content=pieces, headers={"content-type": content_type})
+    assert_refused(answer, 413, "larger than the 1 MiB accepted")
+
+
+def test_too_many_pixels_are_refused_with_413(client: httpx.Client) -> None:
+    assert_refused(
+        send(client, photo(size=(2000, 1500))), 413, "2000 x 1500 pixels, more than the 2 megapixels accepted"
+    )
+
+
+def test_unknown_routes_and_methods_are_refused(client: httpx.Client) -> None:
+    assert_refused(client.get("/nowhere"), 404, ".")
+    assert_refused(client.get("/predict"), 405, ".")
+    assert "POST" in client.get("/predict").headers["allow"]
+
+
+def test_a_client_that_hangs_up_half_way_harms_nobody(server: Appliance, client: httpx.Client) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\nhalf"
+        )
+    assert send(client, photo()).status_code == 200
+
+
+def test_many_clients_at_once_each_get_their_own_answer(client: httpx.Client) -> None:
+    labels = ["dandelion", "grass"] * 40
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda job: send(client, photo(job[1], job[0])).json(), enumerate(labels)))
+    assert [answer["label"] for answer in answers] == labels
+
+
+def test_health_tells_what_it_is_asked(client: httpx.Client) -> None:
+    health = client.get("/health").json()
+    assert health.pop("uptime_s") >= 0
+    model = {"name": "colours", "version": "v7"}
+    limits = health.pop("limits")
+    assert limits["megapixels"]["PNG"] == 2  # as it is set
+    assert limits["megapixels"]["WebP"] <= 2
+    assert limits["decoding_bytes"] > 0
+    assert health == {"status": "ok", "model": model, "reasons": [], "following": None}
+    assert client.get("/health/live").json() == {"status": "live"}
+    assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_model_is_the_manifest_and_how_it_is_computed_here(client: httpx.Client, server: Appliance) -> None:
+    manifest = json.loads((server.log.parent / "v7" / "manifest.json").read_text())
+    described = client.get("/model").json()
+    assert described["manifest"] == manifest
+    assert described["serving"] == {
+        "precision": "int8",
+        "kernel": "fast",
+        "golden_deviation": 0.0,
+        "abstain_threshold": 0.6,
+        "source": str(server.log.parent / "v7"),
+    }
+
+
+def test_metrics_are_in_the_text_format_of_prometheus(client: httpx.Client) -> None:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert "dandelion_requests" in {family.name for family in text_string_to_metric_families(answer.text)}
+
+
+def samples(client: httpx.Client) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
+
+
+def test_metrics_count_predictions_and_requests(client: httpx.Client) -> None:
+    before = samples(client)
+    send(client, photo("grass"))
+    send(client, b"nonsense")
+    after = samples(client)
+
+    def grown(*key: str) -> float:
+        return after[key] - before.get(key, 0.0)
+
+    assert sum(grown("dandelion_predictions_total", *sorted(["grass", flag])) for flag in ("true", "false")) == 1
+    assert grown("dandelion_requests_total", *sorted(["/predict", "POST", "200"])) == 1
+    assert grown("dandelion_requests_total", *sorted(["/predict", "POST", "415"])) == 1
+    for stage in ("queue", "decode", "infer", "total"):
+        assert grown("dandelion_stage_seconds_count", stage) == 1
+    assert after["dandelion_model_info", "colours", "fast", "int8", "v7"] == 1
+    assert any(key[0] == "process_resident_memory_bytes" for key in after)
+
+
+def test_unknown_paths_do_not_become_metric_labels(client: httpx.Client) -> None:
+    client.get("/made-up-by-a-scanner")
+    client.get("/docs/made-up-by-a-scanner")
+    client.post("/predict/made-up-by-a-scanner")
+    assert "made-up-by-a-scanner" not in client.get("/metrics").text
+
+
+def test_the_documents_work_without_internet(client: httpx.Client) -> None:
+    assert client.get("/").headers["location"] == "/docs"
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.text)
+    assets = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text)
+    assert len(assets) == 2
+    for asset in assets:
+        loaded = client.get(asset)
+        assert loaded.headers["content-encoding"] == "gzip"
+        assert len(loaded.text) > 50_000
+    assert_refused(client.get("/docs/assets/passwd"), 404, ".")
+
+
+def test_the_openapi_document_tells_how_to_predict(client: httpx.Client) -> None:
+    document = client.get("/docs/openapi.json").json()
+    predict = document["paths"]["/predict"]["post"]
+    assert {"multipart/form-data", "image/jpeg", "image/png", "image/webp"} <= predict["requestBody"]["content"].keys()
+    assert {"200", "400", "413", "415", "422"} <= predict["responses"].keys()
+
+
+def nodes(tree: object) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(child)
+
+
+def test_the_openapi_document_is_whole_and_stays_on_this_host(client: httpx.Client) -> None:
+    answer = client.get("/docs/openapi.json")
+    assert "://" not in answer.text
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/predict", "/predict/batch", "/explain", "/model", "/metrics", "/health"} <= document["paths"].keys()
+    operations = [node for node in nodes(document["paths"]) if "operationId" in node]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all(operation["responses"] and operation["summary"] for operation in operations)
+    references = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+
+def test_answers_carry_no_stack_and_no_server_name(client: httpx.Client) -> None:
+    answer = send(client, photo())
+    assert "server" not in answer.headers
+    assert msgspec.json.decode(answer.content)["label"] == "dandelion"
+
+
+def test_a_phone_photo_that_stands_on_its_head_is_turned(tmp_path: Path) -> None:
+    upright = Image.new("RGB", (80, 60), (20, 60, 200))
+    upright.paste((240, 200, 20), (0, 0, 80, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    headlong = upright.transpose(Image.Transpose.ROTATE_180)
+    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1", rows=16))) as upper_half:
+
+        def label(data: bytes) -> str:
+            return str(httpx.post(upper_half.url + "/predict", files={"file": data}).json()["label"])
+
+        assert label(encode(upright)) == "dandelion"
+        assert label(encode(headlong)) == "grass"
+        assert label(encode(headlong, exif=exif)) == "dandelion"

@@ -1,0 +1,174 @@
+"""Test models made from the default bundle (other input sizes, widths, weights), and the kernel's variants to run them.
+
+Nothing here needs torch but `write_random`: exporting a network takes many times what changing one does.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from functools import cache, lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import Bundle
+from runtime.image import ImageSpec
+from runtime.inference.native_session import NativeSession, plan_of
+from runtime.native.library import COMPILED, ISA, Instructions, Job, Layout, Library, library, load
+from runtime.native.steps import Plan
+
+ROOT = Path(__file__).parents[3]
+CLASSES = 2
+ON_LINUX_X86 = sys.platform == "linux" and platform.machine() == "x86_64"
+loads_prebuilt = pytest.mark.skipif(not ON_LINUX_X86, reason="needs Linux on x86-64")
+
+
+@cache
+def model_of(size: int, *, widths: tuple[int, ...] = (), shuffled: bool = False) -> bytes:
+    """The default INT8 model for photos of `size` px.
+
+    `widths` are the channels that are kept inside its eight blocks. `shuffled` weights use the whole range of bytes,
+    and sums that saturate.
+    """
+    model = onnx.load(Bundle.open(default_bundle()).model)
+    constants = {each.name: each for each in model.graph.initializer}
+    del model.graph.value_info[:]
+    _resize(model, constants, size)
+    for i, width in enumerate(widths):
+        block = f"body.{i // 2}.{i % 2}."
+        for name, constant in constants.items():
+            if name.startswith((f"{block}conv1.", f"{block}conv2.weight_quantized")):
+                values = numpy_helper.to_array(constant)
+                is_second = name == f"{block}conv2.weight_quantized"
+                _set(constant, values[:, :width] if is_second else values[:width] if "conv1" in name else values)
+    if shuffled:
+        generator = np.random.default_rng(size)
+        for name, constant in constants.items():
+            if name.endswith(".weight_quantized"):
+                values = numpy_helper.to_array(constant)
+                _set(constant, generator.permutation(values.ravel()).reshape(values.shape))
+    return model.SerializeToString()
+
+
+def _resize(model: onnx.ModelProto, constants: dict[str, onnx.TensorProto], size: int) -> None:
+    pixels, _, scores = *model.graph.input, *model.graph.output
+    for value, places in ((pixels, {1: size, 2: size}), (scores, {2: -(-size // 32), 3: -(-size // 32)})):
+        for axis, side in places.items():
+            value.type.tensor_type.shape.dim[axis].dim_value = side
+    first, second = (node.input[1] for node in model.graph.node if node.op_type == "Reshape")
+    _set(constants[first], np.array([-1, size // 2, 2, size // 2, 2, 3], np.int64))
+    _set(constants[second], np.array([-1, size // 2, size // 2, 12], np.int64))
+
+
+def _set(constant: onnx.TensorProto, values: np.ndarray) -> None:
+    constant.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), constant.name))
+
+
+def write_random(file: Path, *, size: int, widths: list[int] | None = None) -> Path:
+    """An INT8 model of random weights, exported as `export` does it; `widths` are the channels inside its blocks."""
+    torch = pytest.importorskip("torch", reason="needs torch")
+
+    from export.graph import ServingGraph, to_onnx
+    from export.quantise import quantise
+    from training.model.network import build
+
+    torch.manual_seed(size)
+    network = build(CLASSES, widths=widths)
+    for module in network.modules():  # biases, which a network of random weights has none of
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    fp32 = to_onnx(ServingGraph(network.eval(), temperature=1.3), size)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    onnx.save(quantise(fp32, pixels), file)
+    return file
+
+
+def photos(count: int, size: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+class Variant(NamedTuple):
+    """A way to compute a plan: instructions, and the layout that they are given."""
+
+    library: Library
+    layout: Layout
+
+    def session(self, content: bytes, size: int, *, threads: int = 1) -> NativeSession:
+        return NativeSession(_plan(content, size, self.layout), self.library, threads=threads)
+
+
+@lru_cache(maxsize=1)
+def _plan(content: bytes, size: int, layout: Layout) -> Plan:
+    """The weights of a model, laid out: no session changes them."""
+    return plan_of(content, ImageSpec(height=size, width=size), CLASSES, layout)
+
+
+VARIANTS: dict[str, tuple[Instructions, Layout]] = {
+    "reference": ("reference", "vnni"),
+    "reference, laid out for AMX": ("reference", "amx"),
+    "vnni": ("vnni", "vnni"),
+    "amx": ("amx", "amx"),
+}
+every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS, indirect=False)
+
+
+def variant_of(named: tuple[Instructions, Layout]) -> Variant:
+    """That variant of the kernel; the test is skipped if this processor does not have it."""
+    instructions, layout = named
+    return Variant(library_of(instructions), layout)
+
+
+@cache
+def library_of(instructions: Instructions) -> Library:
+    """The kernel with these instructions, AMX's tiles in plain C (tiles.h) on a processor that has only VNNI."""
+    if instructions == "reference":
+        return _portable()._replace(instructions=instructions)
+    best = library()
+    if best is None:
+        pytest.skip("needs AVX-512 VNNI")
+    found = _with_plain_tiles() if (instructions, best.instructions) == ("amx", "vnni") else best
+    return found._replace(instructions=instructions)
+
+
+def claiming(instructions: Instructions) -> Library:
+    """The reference kernel, which says that it has these instructions: for tests of what chooses and falls back."""
+    reference = library_of("reference")
+
+    def run(job: Job, pool: int | None) -> int:
+        job.isa = ISA["reference"]
+        return reference.run(job, pool)
+
+    return reference._replace(instructions=instructions, run=run)
+
+
+def build(folder: Path, *settings: str, name: str = COMPILED.name) -> Path:
+    """What `make kernel` compiles, in another folder. `.venv` is left as it is."""
+    subprocess.run(
+        ["make", "--silent", "--old-file=.venv/.dev", "kernel", f"KERNEL={folder / name}", *settings],
+        cwd=ROOT,
+        check=True,
+    )
+    return folder / name
+
+
+def _portable() -> Library:
+    """As it is in the repository, if this host can load that; else compiled for this host."""
+    try:
+        return load(COMPILED)
+    except OSError:
+        with TemporaryDirectory() as folder:
+            return load(build(Path(folder), "KERNEL_TARGET=native"))
+
+
+def _with_plain_tiles() -> Library:
+    with TemporaryDirectory() as folder:
+        return load(build(Path(folder), f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"))

@@ -1,0 +1,33 @@
+/* Run one job from a file, for a processor that is emulated: run_job BLOB RELOCATIONS START prints the blob from START on.
+
+   BLOB is memory that begins with a Job; its pointers are offsets into the blob, and RELOCATIONS says where they lie. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api.h"
+
+static void *read_file(const char *name, size_t *size) {
+    FILE *file = fopen(name, "rb");
+    if (!file || fseek(file, 0, SEEK_END)) exit(2);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    void *content = aligned_alloc(64, (*size + 63) / 64 * 64);
+    if (!content || fread(content, 1, *size, file) != *size) exit(2);
+    fclose(file);
+    return content;
+}
+
+int main(int count, char **arguments) {
+    if (count != 4) return 2;
+    size_t size, relocations_size;
+    char *blob = read_file(arguments[1], &size);
+    const int64_t *relocations = read_file(arguments[2], &relocations_size);
+    for (size_t i = 0; i < relocations_size / sizeof *relocations; i++)
+        *(uintptr_t *)(void *)(blob + relocations[i]) += (uintptr_t)blob;
+    ThreadPool *pool = dandelion_pool_create(1);
+    if (dandelion_run((Job *)(void *)blob, pool)) return 3;
+    if (pool) dandelion_pool_destroy(pool);
+    const size_t start = (size_t)atol(arguments[3]);
+    return fwrite(blob + start, 1, size - start, stdout) == size - start ? 0 : 4;
+}

@@ -1,0 +1,139 @@
+"""The prebuilt library: what its source compiles to, described for scanners, refused if damaged or different."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import logging
+import re
+import struct
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from runtime.native import library as native_library
+from runtime.native import steps
+from runtime.native.library import COMPILED, ISA, PREBUILT, SUMS, Job, Step, Taps, check_sum, library, load
+from tests.runtime.native.models import ON_LINUX_X86, ROOT, build, loads_prebuilt
+
+KERNEL = ROOT / "runtime" / "native" / "kernel"
+HEADER = (KERNEL / "api.h").read_text()
+VERSION = re.search(r'DANDELION_KERNEL_VERSION "(.+)"', HEADER)
+
+
+def test_the_compiled_kernel_is_what_its_source_compiles_to(tmp_path: Path) -> None:
+    build(tmp_path)
+    made = {file.name for file in PREBUILT.iterdir()} - {"README.md"}
+    assert made == {COMPILED.name, "SHA256SUMS", "dandelion-kernel.cdx.json"}
+    for name in made:
+        assert (tmp_path / name).read_bytes() == (PREBUILT / name).read_bytes(), "run `make kernel` and commit"
+
+
+def test_the_read_me_gives_the_command_that_makes_it() -> None:
+    command = (PREBUILT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    flags = re.search(r"ziglang cc -target \$\(KERNEL_TARGET\) (.+?) \\\n\t\t(.+?) \$\(KERNEL_FLAGS\)", makefile)
+    assert flags
+    target = re.search(r"KERNEL_TARGET \?= (.+)", makefile)
+    assert target
+    for words in (target[1], flags[1], flags[2]):
+        assert words in command
+    compilers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
+    (compiler,) = (each for each in compilers if each.startswith("ziglang=="))
+    assert compiler in command
+
+
+def test_sum_and_sbom_are_those_of_the_library() -> None:
+    digest = hashlib.sha256(COMPILED.read_bytes()).hexdigest()
+    assert SUMS.read_text() == f"{digest}  {COMPILED.name}\n"
+    (component,) = json.loads((PREBUILT / "dandelion-kernel.cdx.json").read_text())["components"]
+    assert VERSION
+    assert (component["name"], component["version"]) == ("dandelion-kernel", VERSION[1])
+    assert component["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    assert component["components"][0]["name"] == COMPILED.name
+
+
+def test_the_library_carries_a_package_note_that_scanners_of_images_read() -> None:
+    note = _section(COMPILED.read_bytes(), ".note.package")
+    name_bytes, note_bytes, kind = struct.unpack_from("<III", note)
+    assert (note[12 : 12 + name_bytes], kind) == (b"FDO\0", 0xCAFE1A7E)
+    assert VERSION
+    assert json.loads(note[16 : 16 + note_bytes].rstrip(b"\0")) == {
+        "type": "generic",
+        "name": "dandelion-kernel",
+        "version": VERSION[1],
+        "license": "Apache-2.0",
+    }
+
+
+def test_a_damaged_library_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = bytearray(COMPILED.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / COMPILED.name).write_bytes(damaged)
+    with pytest.raises(OSError, match=r"its SHA-256 is .*, which SHA256SUMS does not say; run `make kernel`"):
+        check_sum(tmp_path / COMPILED.name, SUMS)
+    check_sum(COMPILED, SUMS)
+    if ON_LINUX_X86:
+        monkeypatch.setattr(native_library, "COMPILED", tmp_path / COMPILED.name)
+        with caplog.at_level(logging.WARNING):
+            assert library.__wrapped__() is None
+        assert "the native kernel does not load" in caplog.text
+
+
+def swapped(structure: type[ctypes.Structure], first: str, second: str) -> type[ctypes.Structure]:
+    """The same structure with two of its fields in each other's place."""
+    other = {first: second, second: first}
+    fields = [(other.get(name, name), kind) for name, kind, *_ in structure._fields_]
+    return type(structure.__name__, (ctypes.Structure,), {"_fields_": fields})
+
+
+@loads_prebuilt
+@pytest.mark.parametrize(
+    ("structure", "first", "second"),
+    [(Step, "tiles", "rows"), (Step, "bias", "scale"), (Job, "photos", "isa"), (Taps, "first", "count")],
+)
+def test_a_library_with_two_fields_swapped_is_refused(
+    structure: type[ctypes.Structure], first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = swapped(structure, first, second)
+    assert ctypes.sizeof(other) == ctypes.sizeof(structure)
+    load(COMPILED)
+    monkeypatch.setattr(native_library, structure.__name__, other)
+    with pytest.raises(OSError, match=rf"another release: `{structure.__name__}\.({first}|{second})` is laid"):
+        load(COMPILED)
+
+
+@loads_prebuilt
+def test_a_library_with_one_field_more_or_less_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fields in ([*Job._fields_, ("more", ctypes.c_int32)], Job._fields_[:-1]):
+        monkeypatch.setattr(native_library, "Job", type("Job", (ctypes.Structure,), {"_fields_": fields}))
+        with pytest.raises(OSError, match=r"is of another release: `Job"):
+            load(COMPILED)
+
+
+@loads_prebuilt
+def test_a_library_that_does_not_describe_itself_is_refused() -> None:
+    other = next(Path("/lib/x86_64-linux-gnu").glob("libm.so*"), None) or pytest.skip("needs another library")
+    with pytest.raises(OSError, match="does not describe its structures"):
+        load(other)
+
+
+def test_numbers_of_kinds_and_instruction_sets_are_those_of_the_header() -> None:
+    sets, kinds = (each.split(", ") for each in re.findall(r"enum \{ (.+) \};", HEADER))
+    assert [f"ISA_{name.upper()}" for name, _ in sorted(ISA.items(), key=lambda item: item[1])] == sets
+    assert [getattr(steps, name) for name in kinds] == list(range(len(kinds)))
+    assert f"#define MAX_STEPS {steps.MAX_STEPS} " in HEADER
+
+
+def _section(elf: bytes, wanted: str) -> bytes:
+    """A section of a 64-bit little-endian ELF file."""
+    (table,), (entries, names) = struct.unpack_from("<Q", elf, 40), struct.unpack_from("<HH", elf, 60)
+    headers = [struct.unpack_from("<IIQQQQ", elf, table + 64 * i) for i in range(entries)]
+    strings = headers[names][4]
+    found = {elf[strings + each[0] :].split(b"\0", 1)[0].decode(): each for each in headers}
+    return elf[found[wanted][4] :][: found[wanted][5]]

@@ -1,0 +1,56 @@
+"""The native resizing is Pillow's, bit for bit: training and serving see the same pixels on every processor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.image import ImageSpec, decode, flatten
+from runtime.native.library import Instructions
+from runtime.native.resize import resize
+from tests.runtime.native.models import library_of
+from tests.support.photos import photo
+
+# Sides of less than four times the input's, once JPEG's own scaling is done: the others are reduced by Pillow first.
+NEAR = {(1, 1), (383, 383), (384, 384), (385, 385)}
+BILINEAR = Image.Resampling.BILINEAR
+
+
+def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+RESIZES: tuple[Instructions, ...] = ("reference", "vnni")
+
+
+@pytest.mark.parametrize("instructions", RESIZES)
+def test_any_size_becomes_any_other_as_in_pillow(instructions: Instructions) -> None:
+    found = library_of(instructions)
+    generator = np.random.default_rng(0)
+    for seed in range(300):
+        width, height, *size = (int(side) for side in generator.integers(1, 500, 4))
+        image = picture(width, height, seed)
+        ours, theirs = resize(image, (size[0], size[1]), found), image.resize((size[0], size[1]), BILINEAR)
+        assert ours.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=f"{width} x {height} to {size}")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (383, 383), (384, 384), (385, 385), (500, 100)])
+@pytest.mark.parametrize("instructions", RESIZES)
+def test_photos_of_any_shape_are_decoded_alike_with_and_without_it(
+    instructions: Instructions, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, spec = photo("dandelion", size=size), ImageSpec(height=96, width=96)
+    found = library_of(instructions)
+    called: list[None] = []
+
+    def counted(*arguments: object) -> None:
+        called.append(None)
+        found.resize(*arguments)
+
+    monkeypatch.setattr(flatten, "library", lambda: found._replace(resize=counted))
+    pixels = decode(data, spec)
+    assert bool(called) is (size in NEAR)
+    monkeypatch.setattr(flatten, "library", lambda: None)
+    np.testing.assert_array_equal(pixels, decode(data, spec))

@@ -1,0 +1,46 @@
+"""The largest photos that are accepted, many at once, under the memory limits that are promised: nothing dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.deploy.engine import ROOT
+from tests.support.confined import CPUS, GROUP
+from tests.support.memory_cgroup import memory_cgroup
+from tests.support.servers import appliance
+
+sys.path.insert(0, str(ROOT / "deploy" / "appliance"))
+import largest_photos
+
+MIB = 2**20
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("memory_mib", "cpus", "module"), [(256, 1, "ui"), (512, 2, "ui")])
+def test_the_largest_photos_of_each_kind_do_not_kill_it(
+    memory_mib: int, cpus: int, module: str, tmp_path: Path
+) -> None:
+    with memory_cgroup(memory_mib * MIB) as group:
+        place = {GROUP: str(group.folder), CPUS: str(cpus), "DANDELION_CACHE": str(tmp_path / "cache")}
+        with appliance(tmp_path, module=("tests.support.confined", module), **place) as running:
+            limits = httpx.get(running.url + "/health").json()["limits"]
+            assert limits["memory_bytes"] == memory_mib * MIB
+            found = send_to(running.port)
+            print(f"{group.peak_bytes / MIB:.0f} MiB of {memory_mib} at the peak")
+            assert largest_photos.faults(found) == []
+            assert group.kills == 0
+            assert running.alive
+
+
+def send_to(port: int) -> dict[str, object]:
+    command = [sys.executable, largest_photos.__file__]
+    done = subprocess.run(command, env=os.environ | {"PORT": str(port)}, capture_output=True, text=True, check=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found

@@ -1,0 +1,131 @@
+"""A real bundle in miniature: yellow photos are dandelions, the others grass."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from runtime.bundle.golden_patterns import PATTERNS, draw
+from runtime.bundle.manifest import (
+    MANIFEST,
+    MODEL,
+    SCHEMA_VERSION,
+    DriftReference,
+    GoldenCase,
+    Manifest,
+    Scores,
+    TrainingData,
+    ValidationMetrics,
+    describe_file,
+    read_manifest,
+    to_json,
+)
+from runtime.image import ImageSpec
+from runtime.inference.onnxruntime_session import ACTIVATION_MAP, INPUT, PROBABILITIES, OnnxruntimeSession
+
+BALLAST = "ballast.bin"
+
+
+def write_model(
+    file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8, rows: int | None = None
+) -> None:
+    """A model that judges by the mean colour of the upper `rows` of a photo, by default all of it."""
+    weight = np.zeros((classes, 3, 1, 1), np.float32)
+    weight[0] = np.array([0.04, 0.0, -0.04]).reshape(3, 1, 1)  # red without blue: yellow
+    weight[1] = np.array([-0.04, 0.01, 0.04]).reshape(3, 1, 1)
+    nodes = [
+        helper.make_node("Transpose", [INPUT], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["nchw"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["floats", "weight"], [ACTIVATION_MAP]),
+        helper.make_node("Slice", [ACTIVATION_MAP, "top", "rows", "row_axis"], ["seen"]),
+        helper.make_node("ReduceMean", ["seen", "axes"], ["logits"], keepdims=0),
+        helper.make_node("Softmax", ["logits"], [PROBABILITIES], axis=1),
+    ]
+    indices = {"axes": [2, 3], "top": [0], "rows": [rows or size], "row_axis": [2]}
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in indices.items()]
+    constants.append(numpy_helper.from_array(weight, "weight"))
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info(INPUT, dtype, ["n", size, size, 3])],
+        [
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes]),
+            helper.make_tensor_value_info(ACTIVATION_MAP, TensorProto.FLOAT, ["n", classes, size, size]),
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, file)
+
+
+def write_bundle(
+    folder: Path, *, size: int = 32, rows: int | None = None, threshold: float = 0.6, **changes: Any
+) -> Path:
+    """A valid bundle in `folder`; `changes` replace keys of its manifest."""
+    folder.mkdir(parents=True)
+    write_model(folder / MODEL, size=size, rows=rows)
+    spec = ImageSpec(height=size, width=size)
+    golden = [GoldenCase(name, 0, answer, answer) for name, answer in _answers((folder / MODEL).read_bytes(), size)]
+    scores = Scores(accuracy=1.0, precision=1.0, recall=1.0, f1=1.0, log_loss=0.1, calibration_error=0.0)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name="colours",
+        version=folder.name,
+        created="2026-01-01T00:00:00+00:00",
+        labels=["dandelion", "grass"],
+        input=spec,
+        temperature=1.0,
+        abstain_threshold=threshold,
+        metrics=ValidationMetrics(
+            photos=10, fp32=scores, int8=scores, agreement=1.0, answered=1.0, answered_precision=1.0
+        ),
+        gates=[],
+        dataset=TrainingData(sha256="0" * 64, train_photos=8, validation_photos=2),
+        weights="none",
+        epochs=1,
+        seed=0,
+        git_commit=None,
+        mlflow_run=None,
+        golden=golden,
+        reference=DriftReference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0.1] * 10, brightness=[0.1] * 10),
+        files={MODEL: describe_file(folder / MODEL)},
+    )
+    (folder / MANIFEST).write_bytes(to_json(manifest))
+    change_manifest(folder, **changes)
+    return folder
+
+
+@cache
+def _answers(model: bytes, size: int) -> list[tuple[str, list[float]]]:
+    """The probabilities of each golden pattern: most tests have the same model."""
+    spec = ImageSpec(height=size, width=size)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, MODEL)
+        file.write_bytes(model)
+        session = OnnxruntimeSession(file, spec, 2, threads=1)
+    return [(name, session.infer(draw(name, 0, spec)[np.newaxis]).probabilities[0].tolist()) for name in PATTERNS]
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    import msgspec
+
+    file = folder / MANIFEST
+    manifest = msgspec.json.decode(file.read_bytes())
+    file.write_bytes(msgspec.json.encode(manifest | changes))
+
+
+def heavy_bundle(folder: Path, size_bytes: int) -> Path:
+    """A valid bundle with one file more, of bytes that nothing makes shorter: it takes a while to copy."""
+    import msgspec
+
+    manifest = read_manifest(write_bundle(folder) / MANIFEST)
+    (folder / BALLAST).write_bytes(os.urandom(size_bytes))
+    change_manifest(folder, files=msgspec.to_builtins(manifest.files | {BALLAST: describe_file(folder / BALLAST)}))
+    return folder

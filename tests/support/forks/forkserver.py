@@ -1,0 +1,107 @@
+"""A fork server, `python -m tests.support.forks.forkserver CHANNEL PARENT [warm]`.
+
+Each order on the socket CHANNEL forks a process that goes on as `python -m MODULE …` does. If it
+is `warm`, it has imported all that an appliance needs, which takes a second of CPU. It ends with the process PARENT,
+and what it has forked ends with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import select
+import socket
+import sys
+from importlib import import_module
+from typing import Any
+
+from runtime.serving.trial.parent_death_signal import end_with_parent
+
+MAX_ORDER = 1 << 20  # bytes: an environment is some kilobytes
+IMPORTED = (
+    "anyio._backends._asyncio",
+    "numpy.random",
+    "runtime.api.app",
+    "runtime.cli.batch",
+    "runtime.cli.models",
+    "runtime.cli.options",
+    "runtime.host.sockets",
+    "runtime.inference.onnxruntime_session",
+    "runtime.serving.appliance",
+    "runtime.serving.uvicorn_server",
+    "runtime.store.s3",
+    "boto3",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.websockets.auto",
+    "zoneinfo",
+)
+
+
+def warm_up() -> None:
+    """Import what a serving process does, and what that imports once it begins; starts no thread and no session."""
+    for name in IMPORTED:
+        import_module(name)
+    from litestar import Litestar, get
+
+    from runtime.store import S3Settings, open_store
+    from tests.support.client_files import share_service_models
+
+    @get("/")
+    async def nothing() -> None: ...
+
+    Litestar([nothing])
+    share_service_models()
+    open_store("s3://bucket", S3Settings("http://localhost", "key", "secret"))
+    gc.collect()
+    gc.freeze()  # else a collection in each child would copy every page
+
+
+def serve(channel: socket.socket, parent: int) -> dict[str, Any]:
+    """Carry out orders until the other end is closed; returns in a forked process, with the order that it is for."""
+    ending = os.pidfd_open(parent)
+    while True:
+        ready, _, _ = select.select([channel.fileno(), ending], [], [])
+        if ending in ready:
+            os._exit(1)
+        message, files, _, _ = socket.recv_fds(channel, MAX_ORDER, 1)
+        if not message:
+            sys.exit(0)
+        order: dict[str, Any] = json.loads(message)
+        if "reap" in order:
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
+        else:
+            own = os.getpid()
+            answer = os.fork()
+            if not answer:
+                channel.close()
+                os.close(ending)
+                become(order, files[0], own)
+                return order
+            os.close(files[0])
+        channel.send(str(answer).encode())
+
+
+def become(order: dict[str, Any], output: int, parent: int) -> None:
+    """What a new process has of its own: session, output, environment, arguments."""
+    end_with_parent(parent)
+    os.setsid()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    sys.argv = ["-m", *order["arguments"]]
+
+
+if __name__ == "__main__":
+    before = dict(os.environ)
+    if "warm" in sys.argv[3:]:
+        warm_up()
+    set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    ordered = serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    os.environ.update(set_by_imports)
+    # Here, so that it ends as any other program does: with the exit code of SystemExit, and its threads joined.
+    runpy.run_module(ordered["module"], run_name="__main__", alter_sys=True)

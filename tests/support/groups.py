@@ -1,0 +1,84 @@
+"""Groups of tests that the shorter run leaves out, each with the package that its modules import."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from itertools import combinations
+from pathlib import Path
+
+from _pytest.mark.expression import Expression
+
+TESTS = Path(__file__).parents[1]
+
+# group: the package that must be there to import these, and where they are
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "compiler": ("ziglang", ("runtime/native/test_arm64.py", "runtime/native/test_prebuilt.py")),
+    "scheduler": ("airflow", ("pipelines", "benchmarks/measurements/test_batch.py")),
+    "browser": ("playwright", ("ui/browser", "benchmarks/measurements/test_page.py")),
+    "containers": ("kubernetes_validate", ("deploy",)),
+    "training": (
+        "torch",
+        (
+            "benchmarks/contenders/test_servers.py",
+            "benchmarks/measurements",
+            "benchmarks/reporting",
+            "benchmarks/test_commands.py",
+            "benchmarks/test_peers.py",
+            "export",
+            "training/test_fit.py",
+            "training/test_narrow.py",
+            "training/test_report.py",
+        ),
+    ),
+}
+
+MARKS = (*GROUPS, "emulated")
+ONE_WORKER = ("containers", "scheduler", "browser")  # these share an engine, a scheduler, a browser
+SPREAD = (  # many independent cases, for all workers: those that take a while each would keep one busy at the end
+    "test_hostile_archives.py",
+    "test_hostile_store.py",
+    "test_limits.py",
+    "test_misbehaving_store.py",
+    "test_overload.py",
+    "test_reloader.py",
+    "test_reloader_trials.py",
+)
+
+
+def rank(group: str | None) -> int:
+    """Groups of which one worker does all come first, since they take longest."""
+    return ONE_WORKER.index(group) if group in ONE_WORKER else len(ONE_WORKER)
+
+
+def group_of(file: Path) -> str | None:
+    """The group that a test file belongs to."""
+    return next(
+        (name for name, (_, places) in GROUPS.items() if any(file.is_relative_to(TESTS / place) for place in places)),
+        None,
+    )
+
+
+def cannot_be_imported(file: Path) -> bool:
+    """Whether the package that the group of `file` needs is not installed here."""
+    group = group_of(file)
+    return bool(group) and find_spec(GROUPS[str(group)][0]) is None
+
+
+def is_left_out(file: Path, markers: str) -> bool:
+    """Whether `-m markers` leaves out the group of `file`, whatever other marks its tests have: it is not imported."""
+    group = group_of(file)
+    if not group or not markers:
+        return False
+    chosen = Expression.compile(markers)
+    others = [name for name in MARKS if name != group]
+    sets = (set(more) | {group} for count in range(len(others) + 1) for more in combinations(others, count))
+    return not any(chosen.evaluate(lambda name, marks=marks, **_: name in marks) for marks in sets)
+
+
+def scope_of(nodeid: str) -> str:
+    """What one worker runs as a whole: a group of ONE_WORKER, else a file, or one test of a file in SPREAD."""
+    file = TESTS.parent / nodeid.split("::", 1)[0]
+    group = group_of(file)
+    if group in ONE_WORKER:
+        return str(group)
+    return nodeid if file.name in SPREAD else str(file)

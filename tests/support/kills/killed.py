@@ -1,0 +1,140 @@
+"""`python -m tests.support.kills.killed`: run operations in child processes, killed after so many s.
+
+It has everything imported and forks for each operation, so that fifty of them take seconds. Orders come as lines of
+JSON, `[operation, arguments, after_s]`, and so do the answers, `[was killed, seconds, orphans left]`. What the
+operation started and left behind becomes a child of this process, which thereby knows when it is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3  # noqa: F401 - imported here, not by each that is forked
+
+import runtime.serving.trial.process
+from runtime.__main__ import main as command
+from runtime.bundle.manifest import Bundle
+from runtime.registry.state import StateFile
+from runtime.serving.feedback import Feedback
+from runtime.serving.metrics import Metrics
+from runtime.serving.trial.runner import TrialRunner
+from runtime.store import open_store
+
+PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+ORPHANS_S = 10.0
+
+
+def keep(store: Path | str, spool: Path | str, photo: Path | str) -> None:
+    keeper, data = feedback(store, spool), Path(photo).read_bytes()
+    keeper.keep(keeper.reserve(data, "grass", client="client"), data, "JPEG")
+
+
+def send(store: Path | str, spool: Path | str) -> None:
+    feedback(store, spool).send()
+
+
+def validate(state: str, bundle: str, *trial: str) -> None:
+    """A trial whose child is started by the command `trial`."""
+    runtime.serving.trial.process.COMMAND = [*trial]
+    trials(state).validate(Bundle.open(Path(bundle)))
+
+
+def load(state: str, version: str) -> None:
+    """Die while a version is loaded."""
+    with trials(state).loading(version):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def feedback(store: Path | str, spool: Path | str) -> Feedback:
+    return Feedback(open_store(str(store)), Path(spool), Metrics(), retry_s=60)
+
+
+def trials(state: str) -> TrialRunner:
+    return TrialRunner(StateFile(Path(state)), seconds=60, memory_bytes=None)
+
+
+OPERATIONS: dict[str, Callable[..., object]] = {
+    "command": lambda *arguments: command(arguments),
+    "keep": keep,
+    "send": send,
+    "validate": validate,
+    "load": load,
+}
+
+
+def main() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    for line in sys.stdin:
+        operation, arguments, after_s = json.loads(line)
+        print(json.dumps(run(operation, arguments, after_s)), flush=True)
+
+
+def run(operation: str, arguments: list[str], after_s: float | None) -> tuple[bool, float, int]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        do(OPERATIONS[operation], arguments, writer)
+    os.close(writer)
+    os.read(reader, 1)
+    began = time.monotonic()
+    select.select([reader], [], [], after_s)
+    seconds = time.monotonic() - began
+    if after_s is not None:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(reader)
+    assert status in (0, -signal.SIGKILL), f"{operation} {arguments}: exit code {status}"
+    return status != 0, seconds, orphans()
+
+
+def do(operation: Callable[..., object], arguments: list[str], writer: int) -> None:
+    """In the child: `writer` says that it begins, and by closing that it has ended."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.write(writer, b".")
+    code: object = 1
+    try:
+        operation(*arguments)
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def orphans() -> int:
+    """How many of those that the child left behind do not end by themselves; they are killed."""
+    deadline = time.monotonic() + ORPHANS_S
+    left: set[int] = set()
+    while True:
+        try:
+            gone, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return len(left)
+        if not gone:
+            time.sleep(0.005)
+        if time.monotonic() > deadline:
+            left.update(kill_children())
+
+
+def kill_children() -> list[int]:
+    children = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    return children
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A browser to look at the browser app with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
+
+from tests.support.waiting import wait_until
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 60_000  # a busy machine draws slowly; only a failure waits to the end
+WIDE = {"width": 1440, "height": 900}
+NARROW = {"width": 390, "height": 844}
+PATHS = ("/", "/live", "/monitor", "/versions", "/benchmark")
+
+
+def until(page: Page, holds: Callable[[], Any]) -> None:
+    """Wait for what the page makes true over here: its events are heard only while Playwright is asked something."""
+
+    def asked() -> Any:
+        page.wait_for_timeout(50)
+        return holds()
+
+    wait_until(asked, "what the page should do")
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--font-render-hinting=none",
+        ],
+    )
+
+
+@dataclass
+class Visitor:
+    """One browser context. What it asked of anybody else, and what its pages complained of, is held against it."""
+
+    context: BrowserContext
+    page: Page
+    url: str
+    strays: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> Page:
+        self.page.goto(self.url + path)
+        self.page.wait_for_selector(".state .dot")  # connected: the server has drawn the state
+        return self.page
+
+
+@contextmanager
+def visitor(
+    browser: Browser,
+    url: str,
+    *,
+    size: dict[str, int] = WIDE,
+    language: str = "en-GB",
+    dark: bool = False,
+    scale: float = 1,
+) -> Iterator[Visitor]:
+    narrow = size["width"] < 700
+    context = browser.new_context(
+        viewport=size,  # type: ignore[arg-type]
+        locale=language,
+        color_scheme="dark" if dark else "light",
+        device_scale_factor=scale,
+        has_touch=narrow,
+        is_mobile=narrow,
+        permissions=["camera"],
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    guest = Visitor(context, context.new_page(), url)
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((url, url.replace("http", "ws"), "blob:", "data:")):
+            guest.strays.append(request.url)
+
+    context.on("request", watch)
+    guest.page.on("pageerror", lambda error: guest.errors.append(str(error)))
+    try:
+        yield guest
+    finally:
+        context.close()
+    assert guest.strays == []
+    assert guest.errors == []
