@@ -16,6 +16,7 @@ from benchmarks.commands.page import page
 from benchmarks.commands.peers import peers
 from benchmarks.commands.reload import reload
 from benchmarks.commands.report import report
+from benchmarks.commands.requests import requests
 from benchmarks.commands.robustness import robustness
 from benchmarks.commands.sessions import sessions
 from benchmarks.commands.training import training
@@ -32,7 +33,7 @@ def main() -> None:
 
 for command in (
     *(latency, training, decode, robustness),
-    *(load, footprint, page, peers, sessions, batch, reload, advise, report),
+    *(load, footprint, page, peers, sessions, batch, reload, requests, advise, report),
 ):
     main.add_command(command)
 
