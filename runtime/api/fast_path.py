@@ -1,10 +1,10 @@
 """ASGI fast path: a plain `POST /predict` is answered without the web framework.
 
 Litestar's routing, request and response, and the middleware, cost such a request as much as half a small inference
-(`benchmarks/NOTES.md`). A request is plain if its body is the photo, its length is known, its API key, if one is
-required, was valid before, and no browser sends it for a page. All others, multipart and chunked ones among them, fall
-through to the Litestar route. An error, load shedding (503) included, is answered here by the same `error_response`
-that Litestar's exception handler uses.
+(`benchmarks/NOTES.md`). A request is plain if its body is the photo, or a short form with it, its length is known, its
+API key, if one is required, was valid before, and no browser sends it for a page. All others, long forms and chunked
+bodies among them, fall through to the Litestar route. An error, load shedding (503) included, is answered here by the
+same `error_response` that Litestar's exception handler uses.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from runtime.api.request_state import has_left
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys
-from runtime.api.upload import is_photo
+from runtime.api.upload import is_form, is_photo, photo_in_form
 from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance
 from runtime.serving.scheduling.batcher import ClientGone
 
+MAX_FORM_BYTES = 1 << 20  # longer ones are parsed as they come, since here a form is copied
 LONE_AFTER_S = 0.05  # many times what several busy clients leave between two of their requests
 
 
@@ -75,7 +76,7 @@ class FastPath:
         status = 200
         more: Headers = []
         try:
-            answer = await self._answer(scope, receive, lone=lone)
+            answer = await self._answer(scope, receive, _text(headers, b"content-type"), lone=lone)
         except Exception as error:
             answer, more = self._problem(error, identity)
             status = answer.status_code
@@ -97,8 +98,14 @@ class FastPath:
         if ORIGIN in headers or FETCH_SITE in headers:  # a browser, which the middleware judges
             return False
         length = b"" if b"transfer-encoding" in headers else headers.get(b"content-length", b"")
-        fits = length.isdigit() and int(length) <= self._max_bytes and is_photo(_text(headers, b"content-type"))
+        fits = length.isdigit() and int(length) <= self._limit(_text(headers, b"content-type"))
         return fits and (not self._keys or self._has_proven_key(scope, headers))
+
+    def _limit(self, content_type: str) -> int:
+        """The longest body of this content type that is read here, in bytes; -1 for none."""
+        if is_photo(content_type):
+            return self._max_bytes
+        return min(self._max_bytes, MAX_FORM_BYTES) if is_form(content_type) else -1
 
     def _has_proven_key(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         if self._key_check is None:
@@ -106,10 +113,12 @@ class FastPath:
         given = _text(headers, b"x-api-key"), _text(headers, b"authorization")
         return self._key_check.is_proven(self._keys, scope, *given)
 
-    async def _answer(self, scope: Scope, receive: Receive, *, lone: bool) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, content_type: str, *, lone: bool) -> Answer:
         with self._metrics.in_flight(), self._bodies.reading(scope, receive) as bounded:
             self._engine.admission.check_wait()
             photo = await self._read(bounded)
+            if is_form(content_type):
+                photo = photo_in_form(content_type, photo)
             here = self._engine.answer_here(photo) if lone else None
             client = partial(client_of, scope, self._settings.trusted_proxies)
             return here or await self._engine.answer(photo, partial(has_left, scope), client)

@@ -12,12 +12,13 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.api.form import read_parts
+from runtime.api.form import file_of, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 
+FORM = "multipart/form-data"
 FIELD = "file"
 FIELDS = ("files", FIELD)
 _HOW = f"send a {ACCEPTED} photo as the multipart field `{FIELD}`, or as the body with its image/… content type"
@@ -79,12 +80,30 @@ def is_photo(content_type: str) -> bool:
     return content_type.startswith("image/") or content_type == "application/octet-stream"
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body of this content type is a multipart form."""
+    return content_type.partition(";")[0].strip().lower() == FORM
+
+
+def photo_in_form(content_type: str, body: bytes) -> bytes:
+    """The encoded photo of a form that has arrived; raises ClientException with what to send instead."""
+    with _readable(_HOW):
+        photo = file_of(content_type, body, FIELD)
+    if photo is None:
+        raise _no_file()
+    return photo
+
+
+def _no_file() -> ClientException:
+    return ClientException(f"the form has no file in the field `{FIELD}`; {_HOW}")
+
+
 async def _read_photo(request: AnyRequest) -> bytes:
     content_type = request.content_type[0].lower()
-    if content_type == "multipart/form-data":
+    if content_type == FORM:
         field = (await read_form(request, _HOW)).get(FIELD)
         if not isinstance(field, UploadFile):
-            raise ClientException(f"the form has no file in the field `{FIELD}`; {_HOW}")
+            raise _no_file()
         return await field.read()
     if is_photo(content_type):
         return await request.body()
@@ -95,7 +114,7 @@ async def _read_photo(request: AnyRequest) -> bytes:
 
 
 async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
-    if request.content_type[0].lower() != "multipart/form-data":
+    if request.content_type[0].lower() != FORM:
         raise HTTPException(f"the request is not a multipart form; {_HOW_MANY}", status_code=415)
     form = await read_form(request, _HOW_MANY)
     fields = [field for name in FIELDS for field in form.getall(name, []) if isinstance(field, UploadFile)]
@@ -108,8 +127,15 @@ async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
 
 async def read_form(request: AnyRequest, how: str) -> FormMultiDict:
     """The multipart form of a request; raises ClientException that ends with `how` to send one."""
-    try:
+    with _readable(how):
         return await read_parts(request)
+
+
+@contextmanager
+def _readable(how: str) -> Iterator[None]:
+    """Say `how` to send a form where one cannot be read."""
+    try:
+        yield
     except RequestEntityTooLarge:
         raise
     except (ClientException, UnicodeDecodeError) as error:

@@ -121,6 +121,45 @@ def test_what_is_no_good_is_refused_as_by_the_routes(server: Appliance, status: 
     assert fast.json().keys() == {"status_code", "detail"}
 
 
+FORM = "multipart/form-data; boundary=x"
+FILE = b'name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg'
+
+
+def parts(*sections: tuple[bytes, bytes]) -> bytes:
+    return b"".join(b"--x\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + body + b"\r\n"
+                    for head, body in sections) + b"--x--\r\n"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, FORM, parts((FILE, photo()))),
+        (200, 'Multipart/Form-Data; Boundary="x"', parts((FILE, photo()))),
+        (200, FORM, b"preamble\r\n" + parts((FILE, photo())) + b"epilogue"),
+        (200, FORM, parts((b'name="note"', b"of a meadow"), (FILE, photo()), (FILE, b"another"))),
+        (400, FORM, parts((b'name="file"', b"a text"), (FILE, photo()))),
+        (400, FORM, parts((b'name="photo"; filename="a"', photo()))),
+        (400, FORM, parts((FILE, photo()), (b'name="note"', b"x" * 5000))),
+        (400, FORM, parts((FILE, photo()), (b'name="note"\r\nContent-Type: text/plain; charset=odd', b"x"))),
+        (400, FORM, parts((FILE, photo()), (b'name="note"', b"\xff"))),
+        (400, FORM, parts(*[(b'name="note"', b"")] * 1100)),
+        (400, FORM, parts((FILE, photo()))[:-30]),
+        (400, FORM, b"no form"),
+        (400, FORM, b""),
+        (400, "multipart/form-data", parts((FILE, photo()))),
+        (400, f"multipart/form-data; boundary={'x' * 300}", parts((FILE, photo()))),
+        (415, FORM, parts((FILE, b"no photo"))),
+        (415, FORM, parts((FILE, b""))),
+        (413, FORM, parts((FILE, bytes(1 << 20)))),
+        (415, "multipart/mixed; boundary=x", parts((FILE, photo()))),
+    ],
+)
+def test_a_form_is_answered_and_refused_as_by_the_routes(server: Appliance, status: int, kind: str, body: bytes):
+    fast, routed = both_ways(server, body, **{"content-type": kind})
+    assert told(fast) == told(routed)
+    assert fast.status_code == status
+
+
 def test_a_body_that_is_no_photo_by_its_type_is_left_to_the_routes(server: Appliance) -> None:
     fast, routed = both_ways(server, photo(), **{"content-type": "text/plain"})
     assert told(fast) == told(routed)
@@ -235,7 +274,8 @@ async def send(path: FastPath, scope: dict[str, Any], receive: Any = None) -> li
         {"method": "GET"},
         {"headers": [(b"content-type", b"image/jpeg")]},
         {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"-5")]},
-        {"headers": [(b"content-type", b"multipart/form-data"), (b"content-length", b"5")]},
+        {"headers": [(b"content-type", b"multipart/mixed"), (b"content-length", b"5")]},
+        {"headers": [(b"content-type", FORM.encode()), (b"content-length", b"%d" % (fast_path.MAX_FORM_BYTES + 1))]},
         {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"5"), (b"content-type", b"text/plain")]},
         {"headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"99999999")]},
     ],
