@@ -1,0 +1,1 @@
+"""Real HTTP clients and proxies, each run against the appliance."""

@@ -1,0 +1,22 @@
+"""httpx."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import httpx
+
+case, url, file = sys.argv[1:]
+data = Path(file).read_bytes()
+headers = {"Content-Type": "image/jpeg"}
+match case:
+    case "raw" | "large":
+        answer = httpx.post(url, content=data, headers=headers, timeout=60)
+    case "chunked":
+        answer = httpx.post(url, content=iter([data[:1000], data[1000:]]), headers=headers, timeout=60)
+    case "form":
+        answer = httpx.post(url, files={"file": ("photo.jpg", data, "image/jpeg")}, timeout=60)
+    case _:
+        sys.exit(3)
+print(answer.text, answer.status_code, sep="\n")
