@@ -1,4 +1,4 @@
-/* Convolution by VNNI (VPDPBUSD): the sums of one tile and two groups of outputs, in registers. */
+/* Convolution microkernel by VNNI (VPDPBUSD): the sums of one tile and two groups of outputs, in registers. */
 
 #include "internal.h"
 #include "x86.h"
