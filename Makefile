@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
+# What is given as NAME=value is in the environment of the recipes: quoted there, it may hold blanks.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -20,17 +21,17 @@ help: ## List these targets
 
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
 	$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
-		$(if $(BUNDLE),DANDELION_BUNDLE=$(BUNDLE)) $(BIN)/python -m ui
+		$(if $(BUNDLE),DANDELION_BUNDLE="$$BUNDLE") $(BIN)/python -m ui
 
 train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
-	$(BIN)/python -m training fetch $(if $(SOURCE),--source $(SOURCE))
+	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE")
 	$(BIN)/python -m training prepare
 	$(BIN)/python -m training fit
 	$(BIN)/python -m training evaluate
 	$(BIN)/python -m export build
 
 pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL)
-	deploy/local/pipeline.sh $(SOURCE)
+	deploy/local/pipeline.sh $(if $(SOURCE),"$$SOURCE")
 
 airflow: $(VENV)/.airflow ## Airflow with the DAGs and its page on http://localhost:8080 (AIRFLOW_PORT=8081)
 	deploy/local/airflow.sh
@@ -86,7 +87,7 @@ kernel: $(VENV)/.dev ## Compile runtime/native/kernel for x86-64 Linux with glib
 	$(BIN)/python deploy/describe_kernel.py $(KERNEL)
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
-	$(BIN)/python -m tests.ui.browser.screenshots $(PHOTOS)
+	$(BIN)/python -m tests.ui.browser.screenshots $(if $(PHOTOS),"$$PHOTOS")
 
 include deploy/targets.mk
 

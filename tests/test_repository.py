@@ -73,6 +73,37 @@ def post_when_ready(url: str, process: subprocess.Popen[bytes]) -> dict[str, obj
     raise AssertionError("make run did not serve")
 
 
+@pytest.mark.parametrize(
+    ("target", "given", "seen"),
+    [
+        ("train", "SOURCE=it's my photos", "--source|it's my photos|"),
+        ("train", 'SOURCE=$HOME/`my` "photos"', '--source|$HOME/`my` "photos"|'),
+        ("run", "BUNDLE=my bundle", "DANDELION_BUNDLE=my bundle"),
+    ],
+)
+def test_a_name_with_blanks_and_quotes_is_one_argument(tmp_path: Path, target: str, given: str, seen: str) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@"\necho\nenv | grep ^DANDELION_\nexit 0\n')
+    python.chmod(0o755)
+    for stamp in (".export", ".serving"):
+        (tmp_path / stamp).touch()
+    command = ["make", target, f"VENV={tmp_path}", given.replace("$", "$$")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert seen in done.stdout
+
+
+def test_a_source_with_blanks_that_is_not_there_is_named_by_the_pipeline(tmp_path: Path) -> None:
+    (tmp_path / ".airflow").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    command = ["make", "pipeline", f"VENV={tmp_path}", "SOURCE=no such folder"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "no such folder: there is no such folder; give a folder" in done.stderr
+
+
 @pytest.mark.training
 def test_photos_become_a_served_bundle_by_the_commands_of_the_readme(tmp_path: Path) -> None:
     """From a folder of photos of new classes to a bundle, each step by its command line."""

@@ -67,7 +67,8 @@ def main() -> None:
 def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) -> None:
     """Download photos to OUT/<class>/.
 
-    Labels are the names of the class folders. What is there already is not fetched again.
+    Labels are the names of the class folders; photos in folders inside these are taken, too. What is there already is
+    not fetched again, and what the source no longer has is removed.
 
     \b
     python -m training fetch --source ~/photos
@@ -80,7 +81,8 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
 
     fetched = fetch_photos(out, source=source, recorded=recorded, workers=workers)
     counts = ", ".join(f"{count} {label}" for label, count in fetched.photos.items())
-    click.echo(f"made {out}: {counts} ({fetched.resumed} were there already)\nnext: python -m training prepare")
+    gone = f", {fetched.removed} removed that the source has not" if fetched.removed else ""
+    click.echo(f"made {out}: {counts} ({fetched.resumed} were there already{gone})\nnext: python -m training prepare")
 
 
 @main.command()

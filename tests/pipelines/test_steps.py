@@ -206,6 +206,20 @@ def test_ten_photos_make_a_dataset_and_no_less_than_the_split_needs(tmp_path: Pa
         steps.prepare(places, RUN, labels=None, validation=0.01, seed=1)
 
 
+def test_the_store_holds_what_the_source_has_however_often_its_tasks_run(source: Path, tmp_path: Path):
+    places = places_in(tmp_path)
+    chain = tasks(places, source)
+    for name in ("make_places", "fetch", "store_raw"):
+        chain[name]()
+    gone, *_ = sorted((source / "grass").iterdir())
+    gone.unlink()
+    for name in ("fetch", "store_raw", "store_raw"):
+        done = chain[name]()
+    stored = [entry.key for entry in places.data_store.list("raw/") if not entry.key.endswith("index.json")]
+    assert len(stored) == done["photos"] == sum(1 for file in source.rglob("*.jpg"))
+    assert f"raw/grass/{gone.name}" not in stored
+
+
 def test_a_run_whose_data_was_replaced_says_so(source: Path, tmp_path: Path):
     places = places_in(tmp_path)
     chain = tasks(places, source)

@@ -19,7 +19,7 @@ from training.data.download import FetchError, Timeouts
 from training.data.fetch import fetch
 from training.data.listing import RECORDED, read_list
 
-QUICK = Timeouts(connect_s=5, read_s=2, photo_s=6)
+QUICK = Timeouts(connect_s=5, read_s=1, photo_s=3)
 
 Handler = type[http.server.SimpleHTTPRequestHandler]
 
@@ -38,8 +38,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 @contextmanager
-def serving(folder: Path, handler: Handler = Quiet) -> Iterator[str]:
-    with Server(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
+def serving(folder: Path, handler: Handler = Quiet, port: int = 0) -> Iterator[str]:
+    with Server(("127.0.0.1", port), partial(handler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -111,6 +111,76 @@ def test_a_second_run_fetches_only_what_is_missing_or_altered(photos: Path, tmp_
         done = fetch(raw, source=url)
     assert done.resumed == 4
     assert (raw / "grass" / "0001.jpg").read_bytes() == photo("grass", 1)
+
+
+def test_the_folder_holds_what_the_source_has_after_any_number_of_runs(photos: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    fetch(raw, source=str(photos))
+    (photos / "grass" / "0000.jpg").unlink()
+    (photos / "grass" / "0001.jpg").rename(photos / "dandelion" / "0009.jpg")
+    (photos / "grass" / "0002.jpg").write_bytes(photo("grass", 77))
+    for removed in (2, 0):
+        done = fetch(raw, source=str(photos))
+        assert (done.photos, done.removed) == ({"dandelion": 4, "grass": 1}, removed)
+        assert {name: (raw / name).read_bytes() for name in names(raw)} == {
+            name: (photos / name).read_bytes() for name in names(photos)
+        }
+
+
+@pytest.mark.parametrize("how", ["folder", "server", "server without hashes, after a run that failed"])
+def test_another_source_is_another_data_set(photos: Path, tmp_path: Path, how: str) -> None:
+    raw, other = tmp_path / "raw", tmp_path / "other"
+    fetch(raw, source=str(photos))
+    write_photos(other, 2, labels=("moss", "grass"))
+    (other / "grass" / "0000.jpg").write_bytes(photo("grass", 55))
+    with serving(other) as url:
+        if "failed" in how:
+            listed = tmp_path / "list.json"
+            listed.write_text(json.dumps({"photos": [{"path": name} for name in [*names(other), "moss/none.jpg"]]}))
+            with pytest.raises(FetchError, match=r"moss/none\.jpg"):
+                fetch(raw, source=url, recorded=listed)
+        done = fetch(raw, source=str(other) if how == "folder" else url)
+    assert done.photos == {"grass": 2, "moss": 2}
+    assert {name: (raw / name).read_bytes() for name in names(raw)} == {
+        name: (other / name).read_bytes() for name in names(other)
+    }
+    assert not (raw / "dandelion").exists()
+
+
+def test_files_that_no_run_brought_are_refused_and_stay(photos: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    fetch(raw, source=str(photos))
+    mine = raw / "grass" / "mine.jpg"
+    mine.write_bytes(photo("grass", 8))
+    with pytest.raises(FetchError, match=r"holds 1 files that .*grass/mine.jpg for one; move them into the source"):
+        fetch(raw, source=str(photos))
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("how", ["folder", "server"])
+def test_photos_in_folders_inside_a_class_folder_are_taken(photos: Path, tmp_path: Path, how: str) -> None:
+    deeper = photos / "grass" / "2024" / "may"
+    deeper.mkdir(parents=True)
+    (deeper / "0000.jpg").write_bytes(photo("grass", 40))
+    for strange in ("@eaDir", "grass/@eaDir", "__MACOSX", ".thumbnails", "grass/2024/.cache"):
+        (photos / strange).mkdir()
+        (photos / strange / "0000.jpg").write_bytes(b"thumbnail")
+    (photos / "grass" / "Thumbs.db").write_bytes(b"thumbnails")
+    with serving(photos) as url:
+        done = fetch(tmp_path / "raw", source=str(photos) if how == "folder" else url)
+    assert done.photos == {"dandelion": 3, "grass": 4}
+    assert (tmp_path / "raw" / "grass" / "2024--may--0000.jpg").read_bytes() == photo("grass", 40)
+
+
+def test_a_link_that_leads_nowhere_is_named(photos: Path, tmp_path: Path) -> None:
+    (photos / "grass" / "lost.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(FetchError, match=r"grass/lost.jpg: is a link that leads nowhere; mend or remove it"):
+        fetch(tmp_path / "raw", source=str(photos))
+
+
+def test_a_folder_that_links_to_one_above_it_is_entered_once(photos: Path, tmp_path: Path) -> None:
+    (photos / "grass" / "again").symlink_to(photos / "grass", target_is_directory=True)
+    assert fetch(tmp_path / "raw", source=str(photos)).photos == {"dandelion": 3, "grass": 3}
 
 
 def test_a_photo_that_is_missing_is_named_and_the_others_arrive(photos: Path, tmp_path: Path) -> None:
@@ -217,8 +287,8 @@ def fail(handler: Quiet) -> None:
     ("action", "message"),
     [
         (stall, "timed out.*, 4 times; check the address and the network"),
-        (drip, "did not arrive within 6 s; the server is too slow"),
-        (drip_headers, "did not arrive within 6 s; the server is too slow"),
+        (drip, "did not arrive within 3 s; the server is too slow"),
+        (drip_headers, "did not arrive within 3 s; the server is too slow"),
         (cut_short, ", 4 times; check the address and the network"),
         (web_page, "is a web page, not a photo"),
         (web_page_called_a_photo, "is a web page, not a photo"),
@@ -307,10 +377,11 @@ def test_an_altered_photo_is_not_taken_as_it_is_after_a_run_that_failed(photos: 
     recorded.write_text(json.dumps({"photos": [{"path": name} for name in names(photos)]}))
     with serving(photos) as url:
         fetch(raw, source=url, recorded=recorded)
+    port = int(url.rpartition(":")[2])
     (raw / "grass" / "0000.jpg").write_bytes(b"altered")
-    with serving(photos, misbehaving(fail)) as url, pytest.raises(FetchError, match="1 of 6 photos"):
+    with serving(photos, misbehaving(fail), port) as url, pytest.raises(FetchError, match="1 of 6 photos"):
         fetch(raw, source=url, recorded=recorded)
-    with serving(photos) as url:
+    with serving(photos, port=port) as url:
         assert fetch(raw, source=url, recorded=recorded).resumed == 5
     assert (raw / "grass" / "0000.jpg").read_bytes() == photo("grass", 0)
 
@@ -320,7 +391,7 @@ def test_a_listing_that_drips_is_given_up(photos: Path, tmp_path: Path) -> None:
         def do_GET(self) -> None:
             drip(self)
 
-    with serving(photos, Dripping) as url, pytest.raises(FetchError, match=r"photos.json: did not arrive within 6 s"):
+    with serving(photos, Dripping) as url, pytest.raises(FetchError, match=r"photos.json: did not arrive within 3 s"):
         fetch(tmp_path / "raw", source=url, timeouts=QUICK)
 
 

@@ -19,6 +19,19 @@ def raw(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "raw", 10)
 
 
+def test_folders_inside_a_class_folder_are_named_with_their_counts_and_those_of_programs_are_no_classes(
+    raw: Path, tmp_path: Path
+):
+    write_photos(raw / "grass" / "2024", 3, labels=("may",))
+    (raw / "@eaDir").mkdir()
+    (raw / "grass" / "lost.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    manifest = prepare(raw, tmp_path / "processed")
+    assert manifest.labels == ["dandelion", "grass"]
+    reasons = {left.path: left.reason for left in manifest.left_out}
+    assert reasons["grass/2024"] == "a folder with 3 files; `training fetch --source` takes them"
+    assert "No such file" in reasons["grass/lost.jpg"]
+
+
 def test_a_dataset_is_split_by_class_and_has_one_hash(raw: Path, tmp_path: Path) -> None:
     manifest = prepare(raw, tmp_path / "processed")
     for label in ("dandelion", "grass"):

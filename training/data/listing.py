@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from http import HTTPStatus
 from pathlib import Path
@@ -11,27 +12,37 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 import msgspec
 
 from runtime.names import NOT_JSON, Sha256, is_path_below, plain
+from training.data.class_folders import files_below, flat, is_class, is_photo_file, subfolders
 from training.data.download import Downloads, FetchError, Page, RefusedByServer, check_address
 from training.storage.hashing import sha256_of
 
 RECORDED = Path(__file__).with_name("greenr.json")
 LIST_NAME = "photos.json"
+MAX_DEPTH = 8  # of folders in a class folder on a web server
 MAX_SHOWN = 100  # characters of a path in an error
 
 
 class ListedPhoto(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One photo of a source: `<class>/<name>`, and what it must be, where that is known."""
+    """One photo of a source: `<class>/<name>`, and what it must be, where that is known.
+
+    `at` is its path at the source, where that lies deeper than in a class folder.
+    """
 
     path: str
     sha256: Sha256 | None = None
     size_bytes: int | None = None
+    at: str | None = None
 
 
 class PhotoList(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A list of photos, and where they are: `photos.json` beside class folders on a web server has the same form."""
+    """A list of photos, and where they are: `photos.json` beside class folders on a web server has the same form.
+
+    `source` is set in the manifest of what was fetched: the folder or URL that it came from.
+    """
 
     photos: list[ListedPhoto]
     base_url: str | None = None
+    source: str | None = None
 
 
 def read_list(file: Path) -> PhotoList:
@@ -45,20 +56,27 @@ def read_list(file: Path) -> PhotoList:
 
 
 def list_folder(folder: Path) -> PhotoList:
-    """All files of the class folders in `folder`; raises FetchError."""
+    """All files of the class folders in `folder`, and of the folders in these; raises FetchError.
+
+    A link that leads nowhere is refused by its name: what it stood for would be missing without a word.
+    """
     if not folder.is_dir():
         raise FetchError(f"{folder}: is not a folder; --source takes a folder or a URL that holds <class>/<photo>")
-    children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-    for child in children:
-        if not any(file.is_file() for file in child.iterdir()):
-            raise FetchError(f"{child}: is empty; put the photos of that class there or remove the folder")
-    files = [file for child in children for file in sorted(child.iterdir())]
-    photos = [
-        ListedPhoto(file.relative_to(folder).as_posix(), sha256_of(file), file.stat().st_size)
-        for file in files
-        if file.is_file() and not file.name.startswith(".")
-    ]
+    photos = [photo for child in subfolders(folder) for photo in _photos_of_class(child, folder)]
     return _checked(PhotoList(photos), str(folder))
+
+
+def _photos_of_class(child: Path, folder: Path) -> list[ListedPhoto]:
+    files = list(files_below(child))
+    if broken := [file for file in files if not file.exists()]:
+        raise FetchError(f"{broken[0]}: is a link that leads nowhere; mend or remove it")
+    if not files:
+        raise FetchError(f"{child}: is empty; put the photos of that class there or remove the folder")
+    paths = {file: file.relative_to(folder).as_posix() for file in files if file.is_file()}
+    return [
+        ListedPhoto(flat(path), sha256_of(file), file.stat().st_size, path if flat(path) != path else None)
+        for file, path in paths.items()
+    ]
 
 
 def list_url(base_url: str, downloads: Downloads) -> PhotoList:
@@ -73,23 +91,41 @@ def list_url(base_url: str, downloads: Downloads) -> PhotoList:
             return _checked(msgspec.json.decode(recorded.content, type=PhotoList), base_url + LIST_NAME)
         except NOT_JSON as error:
             raise FetchError(f"{base_url}{LIST_NAME}: is not a list of photos ({plain(error)})") from error
-    classes = [name for name in _links(downloads, base_url) if name.endswith("/")]
-    names = {
-        name: [file for file in _links(downloads, urljoin(base_url, name)) if not file.endswith("/")]
-        for name in classes
-    }
-    for name, files in names.items():
-        if not files:
-            raise FetchError(f"{base_url}{name}: lists no files; add photos or remove the folder")
-    photos = [ListedPhoto(unquote(name) + unquote(file)) for name, files in names.items() for file in files]
+    photos = [photo for name in _folders(_links(downloads, base_url)) for photo in _listed(downloads, base_url, name)]
     return _checked(PhotoList(photos), base_url)
 
 
-def _checked(photos: PhotoList, origin: str) -> PhotoList:
-    """Refuse paths that are not `<class>/<name>`, and fewer classes than a classifier needs."""
+def _listed(downloads: Downloads, base_url: str, name: str) -> list[ListedPhoto]:
+    paths = list(_files_under(downloads, base_url, name, MAX_DEPTH))
+    if not paths:
+        raise FetchError(f"{base_url}{name}: lists no files; add photos or remove the folder")
+    return [ListedPhoto(flat(path), at=path if flat(path) != path else None) for path in paths]
+
+
+def _files_under(downloads: Downloads, base_url: str, folder: str, depth: int) -> Iterator[str]:
+    """The paths of the files that a server lists in `folder` and below it; raises FetchError beyond `depth` folders."""
+    if not depth:
+        raise FetchError(f"{base_url}{folder}: lies deeper than {MAX_DEPTH} folders; move it up")
+    names = _links(downloads, urljoin(base_url, folder))
+    yield from (unquote(folder + name) for name in names if is_photo_file(unquote(name)) and not name.endswith("/"))
+    for name in _folders(names):
+        yield from _files_under(downloads, base_url, folder + name, depth - 1)
+
+
+def _folders(names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith("/") and is_class(unquote(name[:-1]))]
+
+
+def checked_paths(photos: PhotoList, origin: str) -> None:
+    """Refuse paths that are not `<class>/<name>`, or lead elsewhere: raises FetchError."""
     for photo in photos.photos:
-        if photo.path.count("/") != 1 or not is_path_below(photo.path):
+        if photo.path.count("/") != 1 or not all(is_path_below(path) for path in (photo.path, photo.at or photo.path)):
             raise FetchError(f"{origin}: {photo.path[:MAX_SHOWN]!r} is not of the form <class>/<name>; rename it")
+
+
+def _checked(photos: PhotoList, origin: str) -> PhotoList:
+    """Refuse bad paths, paths that stand there twice, and fewer classes than a classifier needs."""
+    checked_paths(photos, origin)
     paths = [photo.path for photo in photos.photos]
     if twice := [path for path, count in Counter(paths).items() if count > 1]:
         raise FetchError(f"{origin}: {twice[0]!r} stands there twice; remove one")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from runtime.cli.progress import progress
 from runtime.image import ImageError, ImageSpec, decode, inspect
+from training.data.class_folders import files_below, is_photo_file, subfolders
 from training.data.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
 from training.data.duplicates import group_near_duplicates, picture_hash
 from training.data.placement import placed_before, write_dataset
@@ -52,7 +53,7 @@ def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, see
     labels = class_folders(raw)
     files = [file for label in labels for file in _files(raw / label)]
     seen: list[_Seen] = []
-    left_out: list[LeftOut] = []
+    left_out = [left for label in labels for left in _folders_left_out(raw / label, raw)]
     with ThreadPoolExecutor() as pool, progress("verify", len(files)) as advance:
         for result in pool.map(lambda file: _look_at(file, raw), files):
             (seen if isinstance(result, _Seen) else left_out).append(result)  # type: ignore[arg-type]
@@ -84,7 +85,7 @@ def class_folders(folder: Path) -> list[str]:
     """The names of the class folders in `folder`, sorted; raises DatasetError where there are fewer than two."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is not a folder; run `python -m training fetch` first")
-    labels = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    labels = [child.name for child in subfolders(folder)]
     if len(labels) < 2:
         found = f"only the class folder {labels[0]!r}" if labels else "no class folders"
         raise DatasetError(f"{folder}: {found}; put the photos of each class in a folder of its own, at least two")
@@ -106,7 +107,16 @@ def _require_apart(raw: Path, processed: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in folder.iterdir() if is_photo_file(file.name) and not file.is_dir())
+
+
+def _folders_left_out(folder: Path, raw: Path) -> list[LeftOut]:
+    """The folders inside a class folder, with the number of files in each."""
+    counts = {child: sum(1 for _ in files_below(child)) for child in subfolders(folder)}
+    return [
+        LeftOut(child.relative_to(raw).as_posix(), f"a folder with {count} files; `training fetch --source` takes them")
+        for child, count in counts.items()
+    ]
 
 
 def _look_at(file: Path, raw: Path) -> _Seen | LeftOut:

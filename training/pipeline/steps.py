@@ -44,10 +44,12 @@ def fetch(places: Places, run: str, *, source: str | None, listing: str | None, 
 
 def store_raw(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
     """Keep the fetched photos in the data store; what is not on this machine is fetched again."""
+    from training.data.fetched_files import read_manifest
+
     fetched = fetch(places, run, source=source, listing=listing, workers=workers)
     folder = _fetched(places, run)
-    paths = [f"{label}/{file.name}" for label in fetched["photos"] for file in (folder / label).iterdir()]
-    uploaded = upload_tree(folder, places.data_store, RAW, [path for path in paths if "/." not in path])
+    paths = [photo.path for photo in read_manifest(folder).photos]
+    uploaded = upload_tree(folder, places.data_store, RAW, paths)
     return {"prefix": RAW, "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
 
 
