@@ -309,3 +309,36 @@ def test_two_visitors_never_see_each_other_s_photos(visit: Visit, photos: Photos
     other.reload()
     expect(other.locator(".card")).to_have_count(1)
     assert "dandelion-" not in other.content()
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_while_photos_are_sent_the_rest_of_the_page_can_be_read_and_clicked(
+    visit: Visit, photos: Photos, size: dict[str, int]
+):
+    page = visit(size=size).open()
+    held: list[Route] = []
+    page.route("**/ui/api/explain", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    add(page, photos(4))
+    expect(page.locator(".card.sending")).to_have_count(3)
+    desk = page.locator(".desk").bounding_box()
+    cards = [card.bounding_box() for card in page.locator(".card").all()]
+    assert desk
+    for number, card in enumerate(cards):
+        assert card
+        assert card["y"] >= desk["y"] + desk["height"]
+        assert not any(overlap(card, other) for other in cards[number + 1 :] if other)
+    page.get_by_role("navigation").get_by_role("link").last.click(trial=True)
+    for route in held:
+        route.continue_()
+    page.unroute("**/ui/api/explain")
+    settled(page, 4)
+
+
+def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    apart = (
+        one["x"] + one["width"] <= other["x"]
+        or other["x"] + other["width"] <= one["x"]
+        or one["y"] + one["height"] <= other["y"]
+        or other["y"] + other["height"] <= one["y"]
+    )
+    return not apart

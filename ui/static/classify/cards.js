@@ -7,7 +7,7 @@ export const cards = `
             <img v-if="item.url && !item.sick" :src="item.url" alt="" loading="lazy" decoding="async" @load="seen($event, item)" @error="item.sick = true">
             <span v-else class="blank" aria-hidden="true"></span>
             <canvas v-if="item.map && item.width" :ref="(canvas) => draw(canvas, item)" aria-hidden="true"></canvas>
-            <span v-if="item.state === 'sending'" class="sending" aria-hidden="true"></span>
+            <span v-if="item.state === 'sending'" class="shimmer" aria-hidden="true"></span>
           </button>
           <div class="words" v-if="item.state === 'done'">
             <div class="answer"><h2>{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
