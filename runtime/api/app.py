@@ -18,6 +18,7 @@ from runtime.api.body_limits import BodyLimits
 from runtime.api.explain import explain
 from runtime.api.fast_path import FastPath
 from runtime.api.feedback import feedback
+from runtime.api.head import HeadAsGet
 from runtime.api.middleware import RequestMiddleware
 from runtime.api.openapi import pages as docs
 from runtime.api.predict import predict, predict_batch
@@ -27,6 +28,7 @@ from runtime.api.security.browser_guard import BrowserGuard
 from runtime.api.security.guards import may_predict
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.v2 import routes as v2
+from runtime.api.v2.statistics import Statistics
 from runtime.host.memory import return_free_memory
 from runtime.serving.appliance import Appliance
 from runtime.serving.comparison import ComparisonModel
@@ -49,7 +51,9 @@ class App:
         key_check = KeyCheck(settings, metrics)
         self._routes = _routes(appliance, key_check)
         bodies = BodyLimits(metrics, appliance.engine.uploads, settings)
-        guarded = RequestMiddleware(BrowserGuard(self._routes, settings, metrics), bodies)
+        routes = HeadAsGet(self._routes)
+        guard = BrowserGuard(routes, settings, metrics)  # type: ignore[arg-type]  # Litestar spells ASGI in its own types
+        guarded = RequestMiddleware(guard, bodies)
         self._outermost = FastPath(RequestMetricsMiddleware(guarded, metrics), appliance, bodies, key_check)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,6 +120,7 @@ def _dependencies(appliance: Appliance) -> dict[str, object]:
         "reloader": appliance.reloader,
         "metrics": appliance.metrics,
         "settings": appliance.settings,
+        "statistics": Statistics(),
     }
 
 

@@ -13,6 +13,7 @@ from litestar.types import HTTPReceiveMessage, Receive, Scope
 
 from runtime.api.client import client_of
 from runtime.api.request_state import has_no_body, is_here
+from runtime.names import entries
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Upload, Uploads
@@ -43,10 +44,13 @@ class BodyLimits:
             yield self._bounded(scope, receive, upload)
 
     def _bounded(self, scope: Scope, receive: Receive, upload: Upload) -> Receive:
+        coding = _coding_of(scope)
         began, received, more = time.monotonic(), 0, True
 
         async def receive_bounded() -> HTTPReceiveMessage:
             nonlocal received, more
+            if coding:
+                raise _refusal_of(coding)
             if not more:
                 return await receive()  # type: ignore[return-value]  # the wait for a disconnect may be long
             if is_here(scope):
@@ -78,3 +82,18 @@ class BodyLimits:
             ) from error
         finally:
             upload.on_given_up = None
+
+
+def _coding_of(scope: Scope) -> str:
+    """How the body of a request is compressed; empty if it is not."""
+    codings = b",".join(value for name, value in scope["headers"] if name == b"content-encoding").decode("latin-1")
+    return ", ".join(entry for entry in entries(codings) if entry.lower() != "identity")
+
+
+def _refusal_of(coding: str) -> HTTPException:
+    """415 that says what is accepted (RFC 9110, 12.5.3 and 15.5.16): a photo is compressed as it is."""
+    return HTTPException(
+        f"the body is compressed (`Content-Encoding: {coding[:40]}`); send it as it is, without Content-Encoding",
+        status_code=415,
+        headers={"accept-encoding": "identity"},
+    )

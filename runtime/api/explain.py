@@ -13,7 +13,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.api.accept import preferred
 from runtime.api.client import client_name
+from runtime.api.header_text import header_text
 from runtime.api.heatmap import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
@@ -25,6 +27,7 @@ from runtime.inference.predictions import Answer
 from runtime.serving.engine import Engine
 
 UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
+PNG = "image/png"
 _SHOWN = "In numbers; as image/png, the picture alone"
 
 
@@ -60,12 +63,16 @@ async def explain(
     if explained not in model.manifest.labels:
         raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
     strength = evidence(activation_map[model.manifest.labels.index(explained)])
-    if "image/png" not in request.headers.get("accept", ""):
+    if preferred(request.headers.get("accept", ""), ("application/json", PNG)) != PNG:
         rows = [[round(value, 4) for value in row] for row in strength.tolist()]
         return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
     job = partial(_draw, photo, strength, layer, settings_of(request).photo_limits)
     picture = await engine.work(job, await engine.cost_of(photo), client_name(request))
-    return Response(picture, media_type="image/png", headers={"x-label": answer.label, "x-explained": explained})
+    return Response(picture, media_type=PNG, headers=_headers(answer.label, explained))
+
+
+def _headers(label: str, explained: str) -> dict[str, str]:
+    return {"x-label": header_text(label), "x-explained": header_text(explained), "vary": "accept"}
 
 
 def _draw(photo: bytes, strength: NDArray[np.float32], layer: Literal["blend", "heat"], limits: PhotoLimits) -> bytes:

@@ -21,7 +21,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from runtime.api.body_limits import BodyLimits
 from runtime.api.client import client_of
 from runtime.api.json import json_headers
-from runtime.api.middleware import OF_DATA, Headers, identity_header
+from runtime.api.middleware import NEWLINE, OF_DATA, Headers, identity_header
 from runtime.api.predict import PATH
 from runtime.api.problems import Problem, error_response
 from runtime.api.request_state import has_left
@@ -80,12 +80,15 @@ class FastPath:
         except Exception as error:
             answer, more = self._problem(error, identity)
             status = answer.status_code
-        body = msgspec.json.encode(answer)
+        body = msgspec.json.encode(answer) + NEWLINE
         head = [*more, *json_headers(body), *OF_DATA, identity]
         seconds = time.perf_counter() - began
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body, "more_body": False})
-        asyncio.get_running_loop().call_soon(self._metrics.count_request, PATH, "POST", status, seconds)
+        asyncio.get_running_loop().call_soon(self._count, status, seconds, identity[1])
+
+    def _count(self, status: int, seconds: float, identity: bytes) -> None:
+        self._metrics.count_request(PATH, "POST", status, seconds, identity.decode())
 
     def _is_lone(self, client: object, now: float) -> bool:
         """Whether no other connection has sent a photo for a while; `now` is in seconds."""
@@ -98,6 +101,8 @@ class FastPath:
         if ORIGIN in headers or FETCH_SITE in headers:  # a browser, which the middleware judges
             return False
         length = b"" if b"transfer-encoding" in headers else headers.get(b"content-length", b"")
+        if b"content-encoding" in headers:  # is refused by name
+            return False
         fits = length.isdigit() and int(length) <= self._limit(_text(headers, b"content-type"))
         return fits and (not self._keys or self._has_proven_key(scope, headers))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
-from litestar import HttpMethod, Request, Response, get, route
+from litestar import Request, Response, get
 from litestar.exceptions import ServiceUnavailableException
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
+from runtime.api.accept import preferred
 from runtime.api.problems import documented
 from runtime.api.security.guards import may_predict, may_see_details
 from runtime.bundle.manifest import Manifest
@@ -22,9 +25,12 @@ from runtime.serving.engine import Engine
 from runtime.serving.metrics import Metrics
 from runtime.serving.reloader import Reloader
 
+# By media type: what writes it, and the content type with the version that is written.
+_EXPOSITIONS: dict[str, tuple[Callable[[CollectorRegistry], bytes], str]] = {
+    "text/plain": (generate_latest, CONTENT_TYPE_LATEST),
+    "application/openmetrics-text": (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST),
+}
 HIDDEN = "send an API key to see why it is degraded"
-
-_READ: list[HttpMethod] = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 class Following(msgspec.Struct, frozen=True):
@@ -89,7 +95,7 @@ class Probe(msgspec.Struct, frozen=True):
     status: Literal["live", "ready"]
 
 
-@route("/health", http_method=_READ, summary="Health status and active model", tags=["Health"])
+@get("/health", summary="Health status and active model", tags=["Health"])
 async def health(request: Request[Any, Any, Any], appliance: Appliance) -> Health:
     """Health status; a degraded appliance answers with 200, too."""
     reasons = appliance.troubles()
@@ -98,7 +104,7 @@ async def health(request: Request[Any, Any, Any], appliance: Appliance) -> Healt
     status: Literal["ok", "degraded", "stopping"] = "degraded" if reasons else "ok"
     uptime_s = round(time.monotonic() - appliance.began, 1)
     return Health(
-        "stopping" if appliance.stopping else status,
+        status if appliance.ready else "stopping",
         appliance.engine.model.name,
         reasons,
         uptime_s,
@@ -121,18 +127,23 @@ def _following(reloader: Reloader | None) -> Following | None:
     return Following(status.reachable, looked_at)
 
 
-@route("/health/live", http_method=_READ, summary="Is the process alive?", tags=["Health"])
+@get("/health/live", summary="Is the process alive?", tags=["Health"])
 async def live() -> Probe:
     """Liveness: the process answers; restart it if it does not."""
     return Probe("live")
 
 
-@route("/health/ready", http_method=_READ, summary="Is it ready for traffic?", tags=["Health"])
+@get("/health/ready", summary="Is it ready for traffic?", tags=["Health"])
 async def ready(appliance: Appliance) -> Probe:
     """Readiness: a model is loaded, validated and warmed up; send traffic. During graceful shutdown, 503."""
-    if appliance.stopping:
-        raise ServiceUnavailableException("the appliance is stopping; ask another one")
+    check_ready(appliance)
     return Probe("ready")
+
+
+def check_ready(appliance: Appliance) -> None:
+    """Raise ServiceUnavailableException if load balancers should send nothing more."""
+    if not appliance.ready:
+        raise ServiceUnavailableException("the appliance is stopping; ask another one")
 
 
 @get(
@@ -151,7 +162,8 @@ async def model(engine: Engine) -> ModelDescription:
 
 
 @get("/metrics", summary="Prometheus metrics", tags=["Health"], media_type="text/plain")
-async def metrics(metrics: Metrics, engine: Engine) -> Response[bytes]:
-    """Prometheus metrics in text format."""
+async def metrics(request: Request[Any, Any, Any], metrics: Metrics, engine: Engine) -> Response[bytes]:
+    """Prometheus metrics in its text format; in OpenMetrics, with request ids as exemplars, where `Accept` asks so."""
     metrics.refresh(waiting=engine.waiting)
-    return Response(generate_latest(metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    encode, kind = _EXPOSITIONS[preferred(request.headers.get("accept", ""), tuple(_EXPOSITIONS))]
+    return Response(encode(metrics.registry), headers={"content-type": kind, "vary": "accept"})

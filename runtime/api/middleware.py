@@ -16,7 +16,9 @@ from runtime.api.body_limits import BodyLimits
 from runtime.host.logs import request_id
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
-_ID = b"x-request-id"
+ID = b"x-request-id"
+_JSON = re.compile(rb"application/([\w.-]+\+)?json(;.*)?")
+NEWLINE = b"\n"  # ends each JSON body, so that a terminal's prompt stands on a line of its own
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -50,10 +52,16 @@ class RequestMiddleware:
             return
         identity = identity_header(dict(scope["headers"]))
         token = request_id.set(identity[1].decode())
+        is_json = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_json
             if message["type"] == "http.response.start":
-                message["headers"] = [*_with_ours(message["headers"]), identity]
+                is_json = any(name == b"content-type" and _JSON.fullmatch(value) for name, value in message["headers"])
+                theirs = map(_one_longer, message["headers"]) if is_json else message["headers"]
+                message["headers"] = [*_with_ours(theirs), identity]
+            elif is_json and message["type"] == "http.response.body" and not message["more_body"]:
+                message["body"] += NEWLINE
             await send(message)
 
         try:
@@ -65,8 +73,14 @@ class RequestMiddleware:
 
 def identity_header(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
     """The header of an answer that names its request: by the id that the request's own headers give, or a fresh one."""
-    given = headers.get(_ID)
-    return (_ID, given if given and _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128))
+    given = headers.get(ID)
+    return (ID, given if given and _SANE_ID.fullmatch(given) else b"%032x" % random.getrandbits(128))
+
+
+def _one_longer(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The header of a body to which NEWLINE is added."""
+    name, value = header
+    return (name, b"%d" % (int(value) + len(NEWLINE))) if name == b"content-length" else header
 
 
 def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -23,6 +23,7 @@ from runtime.serving.scheduling.scheduler import RequestTooCostly
 from runtime.serving.settings import Settings
 
 MAX_SHOWN = 100  # characters of a path in an answer
+PROTOCOL = "/v2"  # where the Open Inference Protocol begins, which has a refusal of its own shape
 CLIENT_CLOSED_REQUEST = 499  # nginx's, which has no name in HTTPStatus
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ class Problem(msgspec.Struct, frozen=True):
 
     status_code: int
     detail: str
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """The body of an error response below PROTOCOL, as the protocol has it."""
+
+    error: str
 
 
 class ErrorResponse(NamedTuple):
@@ -56,11 +63,18 @@ def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
     }
 
 
-def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def body_of(problem: Problem, path: str) -> Problem | Fault:
+    """The body of an error response of `path`, in the shape that its clients expect."""
+    protocol = path == PROTOCOL or path.startswith(PROTOCOL + "/")
+    return Fault(problem.detail) if protocol else problem
+
+
+def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Problem | Fault]:
     """The exception handler of the Litestar app."""
     state = request.app.state
     problem, headers = error_response(error, request.method, request.url.path, state.metrics, state.settings)
-    return Response(problem, status_code=problem.status_code, media_type="application/json", headers=headers)
+    body = body_of(problem, request.url.path)
+    return Response(body, status_code=problem.status_code, media_type="application/json", headers=headers)
 
 
 def error_response(error: Exception, method: str, path: str, metrics: Metrics, settings: Settings) -> ErrorResponse:
@@ -98,7 +112,12 @@ def _http_response(error: HTTPException, path: str, max_upload_bytes: int) -> Er
     if isinstance(error, RequestEntityTooLarge):
         limit = f"{max_upload_bytes / 2**20:.0f} MiB"
         detail = f"the request is larger than the {limit} accepted; send a smaller photo"
-    return _response(status, detail, error.headers)
+    if isinstance(error, NotFoundException) and detail == HTTPStatus.NOT_FOUND.phrase:  # Litestar's own word
+        detail = f"there is no {path[:MAX_SHOWN]!r}"
+    headers = dict(error.headers or {})
+    if isinstance(error, MethodNotAllowedException) and "GET" in headers.get("allow", headers.get("Allow", "")):
+        headers = {"allow": f"{headers.get('allow', headers.get('Allow'))}, HEAD"}
+    return _response(status, detail, headers)
 
 
 def _is_of_path(error: ValidationException) -> bool:

@@ -7,6 +7,7 @@ import time
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from runtime.api.middleware import ID
 from runtime.serving.metrics import Metrics
 
 
@@ -28,7 +29,9 @@ class RequestMetricsMiddleware:
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = str(scope.get("path_template") or "unknown")
-                self._metrics.count_request(route, scope["method"], message["status"], time.perf_counter() - began)
+                identity = next((value for name, value in message["headers"] if name == ID), b"").decode()
+                seconds = time.perf_counter() - began
+                self._metrics.count_request(route, scope["method"], message["status"], seconds, identity)
             await send(message)
 
         with self._metrics.in_flight():

@@ -39,6 +39,7 @@ class Appliance:
     feedback: Feedback | None
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
+    draining: bool = False
     tidying: HeapTrimmer = field(default_factory=HeapTrimmer)
     release: str = field(default_factory=partial(version, "dandelion"))
 
@@ -57,6 +58,11 @@ class Appliance:
         if self.feedback:
             self.feedback.stop()
         self.engine.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a load balancer should send requests."""
+        return not (self.stopping or self.draining)
 
     def begin_to_stop(self) -> None:
         """Say that it is stopping, and end what nobody should wait for."""

@@ -60,6 +60,14 @@ class BatchResult(NamedTuple):
     infer_s: float
 
 
+class TimedInference(NamedTuple):
+    """What the model says of a batch, the seconds that it waited for a worker, and those of the inference."""
+
+    inference: Inference
+    queue_s: float
+    infer_s: float
+
+
 class _Decoded(NamedTuple):
     """The pixels of one photo, and the seconds that decoding took."""
 
@@ -193,17 +201,19 @@ class Engine:
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             return await self._decode_all(model, charged, run)
 
-    async def infer(self, pixels: NDArray[np.uint8], model: LoadedModel) -> Inference:
+    async def infer(self, pixels: NDArray[np.uint8], model: LoadedModel) -> TimedInference:
         """Classify `pixels` [N, height, width, 3] that were decoded for `model`, by it. Raises Overloaded."""
         arrived = time.perf_counter()
         with self.admission.enqueue(len(pixels)):
             batches = (
                 pixels[start : start + REQUEST_BATCH_SIZE] for start in range(0, len(pixels), REQUEST_BATCH_SIZE)
             )
-            parts = [await self._workers.run(partial(self._infer, model, batch)) for batch in batches]
-        inference = Inference(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-        self._predictions(model, pixels, inference, time.perf_counter() - arrived)
-        return inference
+            parts = [await self._workers.run(partial(self._time_inference, model, batch)) for batch in batches]
+        elapsed_s = time.perf_counter() - arrived
+        outputs, seconds = zip(*parts, strict=True)
+        inference = Inference(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
+        self._predictions(model, pixels, inference, elapsed_s)
+        return TimedInference(inference, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
 
     async def cost_of(self, photo: bytes) -> float:
         """What decoding a photo costs (`runtime/serving/scheduling/decoding_work.py`). Raises Overloaded."""
@@ -264,6 +274,10 @@ class Engine:
             _Inferred(model, inference.of(i), photo.pixels, photo.seconds, done - began, done)
             for i, photo in enumerate(photos)
         ]
+
+    def _time_inference(self, model: LoadedModel, pixels: NDArray[np.uint8]) -> tuple[Inference, float]:
+        began = time.perf_counter()
+        return self._infer(model, pixels), time.perf_counter() - began
 
     def _infer(self, model: LoadedModel, pixels: NDArray[np.uint8]) -> Inference:
         with self.admission.in_service(len(pixels)):

@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.json import json_headers
 from runtime.api.middleware import Headers
-from runtime.api.problems import Problem
+from runtime.api.problems import Problem, body_of
 from runtime.api.security.origins import BrowserRequest, OriginRules
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
@@ -102,7 +102,7 @@ def _with_headers(send: Send, headers: Headers) -> Send:
 
 
 async def _refuse(scope: Scope, send: Send, detail: str) -> None:
-    body = msgspec.json.encode(Problem(int(HTTPStatus.FORBIDDEN), detail))
+    body = msgspec.json.encode(body_of(Problem(int(HTTPStatus.FORBIDDEN), detail), scope["path"]))
     if scope["type"] == ScopeType.HTTP:
         await _answer(send, HTTPStatus.FORBIDDEN, json_headers(body), body)
     else:

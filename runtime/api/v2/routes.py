@@ -14,14 +14,33 @@ from litestar.exceptions import NotFoundException
 from numpy.typing import NDArray
 
 from runtime.api.client import client_name
-from runtime.api.problems import MAX_SHOWN, error_response
+from runtime.api.health import check_ready
+from runtime.api.problems import MAX_SHOWN, PROTOCOL, Fault
 from runtime.api.security.guards import may_predict
+from runtime.api.v2.description import (
+    ACTIVATION_MAP,
+    EXTENSIONS,
+    LABEL,
+    OUTPUTS,
+    PHOTOS,
+    PIXELS,
+    PROBABILITIES,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    configuration_of,
+    metadata_of,
+)
+from runtime.api.v2.statistics import ModelStatistics, Stages, Statistics
 from runtime.api.v2.tensors import (
     HEADER,
     SHORT_BYTES,
     InferenceRequest,
     ProtocolError,
     TooMuchJson,
+    check_parameters,
     encode,
     json_length,
     photos_of,
@@ -36,39 +55,10 @@ from runtime.inference.interface import Inference
 from runtime.serving.appliance import Appliance
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.scheduling.scheduler import ClientName, RequestTooCostly
+from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
 
-PIXELS, PHOTOS = "pixels", "photos"
-OUTPUTS = PROBABILITIES, ACTIVATION_MAP, LABEL = "probabilities", "activation_map", "label"
 COST_OF_JSON_BYTE = 1.0  # it takes about as long as a pixel of a WebP (`runtime/serving/scheduling/decoding_work.py`)
-EXTENSIONS = ["binary_tensor_data"]
-
-
-class ServerMetadata(msgspec.Struct, frozen=True):
-    """Which server this is."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class TensorMetadata(msgspec.Struct, frozen=True):
-    """One input or output; -1 is any number."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class ModelMetadata(msgspec.Struct, frozen=True):
-    """Which model serves, and what goes in and out: one of the inputs, any of the outputs."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
 
 
 class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,12 +77,6 @@ class _Sent(NamedTuple):
     values: NDArray[np.uint8] | list[bytes]
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """The protocol's refusal."""
-
-    error: str
-
-
 @get("/", guards=[may_predict])
 async def server_metadata(appliance: Appliance) -> ServerMetadata:
     """Describe the server."""
@@ -100,41 +84,50 @@ async def server_metadata(appliance: Appliance) -> ServerMetadata:
 
 
 @get("/health/live")
-async def live() -> None:
+async def live() -> ServerLive:
     """Say that the process lives."""
+    return ServerLive(live=True)
 
 
 @get("/health/ready")
-async def ready(appliance: Appliance) -> Response[None]:
-    """Say whether requests are welcome."""
-    return Response(None, status_code=HTTPStatus.SERVICE_UNAVAILABLE if appliance.stopping else HTTPStatus.OK)
+async def ready(appliance: Appliance) -> ServerReady:
+    """Say whether requests are welcome; 503 if not."""
+    check_ready(appliance)
+    return ServerReady(ready=True)
 
 
 @get(["/models/{name:str}/ready", "/models/{name:str}/versions/{version:str}/ready"])
-async def model_ready(engine: Engine, name: str, version: str | None = None) -> None:
-    """Say whether this model serves."""
-    _named(engine, name, version)
+async def model_ready(appliance: Appliance, name: str, version: str | None = None) -> ModelReady:
+    """Say whether this model serves; 404 if another does, 503 if none does any longer."""
+    _named(appliance.engine, name, version)
+    check_ready(appliance)
+    return ModelReady(name, ready=True)
 
 
 @get(["/models/{name:str}", "/models/{name:str}/versions/{version:str}"], guards=[may_predict])
 async def model_metadata(engine: Engine, name: str, version: str | None = None) -> ModelMetadata:
     """Describe the model that serves."""
-    manifest = _named(engine, name, version).manifest
-    classes = len(manifest.labels)
-    return ModelMetadata(
-        name=manifest.name,
-        versions=[manifest.version],
-        platform="onnxruntime_onnx",
-        inputs=[
-            TensorMetadata(PIXELS, "UINT8", [-1, manifest.input.height, manifest.input.width, 3]),
-            TensorMetadata(PHOTOS, "BYTES", [-1]),
-        ],
-        outputs=[
-            TensorMetadata(PROBABILITIES, "FP32", [-1, classes]),
-            TensorMetadata(ACTIVATION_MAP, "FP32", [-1, classes, -1, -1]),
-            TensorMetadata(LABEL, "BYTES", [-1]),
-        ],
-    )
+    return metadata_of(_named(engine, name, version).manifest)
+
+
+@get(["/models/{name:str}/config", "/models/{name:str}/versions/{version:str}/config"], guards=[may_predict])
+async def model_configuration(
+    engine: Engine, settings: Settings, name: str, version: str | None = None
+) -> dict[str, Any]:
+    """Describe the model that serves as Triton's tools read it."""
+    return configuration_of(_named(engine, name, version).manifest, settings.max_photos)
+
+
+@get(
+    ["/models/stats", "/models/{name:str}/stats", "/models/{name:str}/versions/{version:str}/stats"],
+    guards=[may_predict],
+)
+async def model_statistics(
+    engine: Engine, statistics: Statistics, name: str | None = None, version: str | None = None
+) -> dict[str, list[ModelStatistics]]:
+    """Tell how many requests the model has answered, and how long the stages took."""
+    model = engine.model if name is None else _named(engine, name, version)
+    return {"model_stats": [statistics.of(model.name)]}
 
 
 @post(
@@ -143,18 +136,34 @@ async def model_metadata(engine: Engine, name: str, version: str | None = None) 
     guards=[may_predict],
 )
 async def infer(
-    request: Request[Any, Any, Any], engine: Engine, settings: Settings, name: str, version: str | None = None
+    request: Request[Any, Any, Any],
+    engine: Engine,
+    settings: Settings,
+    statistics: Statistics,
+    name: str,
+    version: str | None = None,
 ) -> Response[bytes]:
     """Classify decoded pixels or encoded photos."""
-    model, client = _named(engine, name, version), client_name(request)
+    model = _named(engine, name, version)
+    with statistics.request(model.name) as stages:
+        return await _infer(request, engine, settings, model, stages)
+
+
+async def _infer(
+    request: Request[Any, Any, Any], engine: Engine, settings: Settings, model: LoadedModel, stages: Stages
+) -> Response[bytes]:
+    client = client_name(request)
     engine.admission.check_wait()
     body = await request.body()
     length = json_length(body, request.headers.get(HEADER))
     read = partial(_read, body, length, model.manifest.input, settings)
     sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
-    inference = await engine.infer(await _pixels(engine, model, sent, client), model)
-    reply = partial(_answer, model, sent.asked, inference)
-    if inference.activation_map.size <= SHORT_BYTES:
+    pixels = await _pixels(engine, model, sent, client)
+    stages.decoded()
+    timed = await engine.infer(pixels, model)
+    stages.inferred(timed)
+    reply = partial(_answer, model, sent.asked, timed.inference)
+    if timed.inference.activation_map.size <= SHORT_BYTES:
         return reply()
     return await asyncio.get_running_loop().run_in_executor(None, reply)
 
@@ -163,6 +172,7 @@ def _read(body: bytes, length: int, spec: ImageSpec, settings: Settings) -> _Sen
     """Everything that a request says, of which `length` bytes are JSON; raises ProtocolError."""
     pixels_of_one = spec.height * spec.width * 3
     asked = read_json(body[:length], (settings.max_json_photos or max_batch_size(spec)) * pixels_of_one)
+    check_parameters(asked)
     _outputs(asked)
     tensor = asked.inputs[0]
     part = raw_part(tensor, memoryview(body)[length:])
@@ -197,8 +207,9 @@ async def _pixels(engine: Engine, model: LoadedModel, sent: _Sent, client: Clien
 
 
 def _outputs(asked: InferenceRequest) -> dict[str, bool | None]:
-    """The outputs that are asked for, and which of them in binary; raises ProtocolError."""
-    wanted = {output.name: output.parameters.binary_data for output in asked.outputs or ()} or {PROBABILITIES: None}
+    """The outputs that are asked for, all if none are, and which of them in binary; raises ProtocolError."""
+    named = {output.name: output.parameters.binary_data for output in asked.outputs or ()}
+    wanted = named or dict.fromkeys(OUTPUTS)
     unknown = wanted.keys() - set(OUTPUTS)
     if unknown:
         raise ProtocolError(f"there is no output {min(unknown)[:60]!r}; ask for {', '.join(OUTPUTS)}")
@@ -226,20 +237,19 @@ def _refuse(request: Request[Any, Any, Any], error: ProtocolError) -> Response[F
     return Response(Fault(str(error)), status_code=error.status)
 
 
-def _too_costly(request: Request[Any, Any, Any], error: RequestTooCostly) -> Response[Fault]:
-    state = request.app.state
-    problem, _ = error_response(error, request.method, request.url.path, state.metrics, state.settings)
-    return Response(Fault(problem.detail), status_code=problem.status_code)
-
-
-def _not_found(_: Request[Any, Any, Any], error: NotFoundException) -> Response[Fault]:
-    return Response(Fault(error.detail), status_code=HTTPStatus.NOT_FOUND)
-
-
 # Not in the OpenAPI document: it has a specification of its own.
 router = Router(
-    "/v2",
-    route_handlers=[server_metadata, live, ready, model_ready, model_metadata, infer],
-    exception_handlers={ProtocolError: _refuse, RequestTooCostly: _too_costly, NotFoundException: _not_found},
+    PROTOCOL,
+    route_handlers=[
+        server_metadata,
+        live,
+        ready,
+        model_ready,
+        model_metadata,
+        model_configuration,
+        model_statistics,
+        infer,
+    ],
+    exception_handlers={ProtocolError: _refuse},
     include_in_schema=False,
 )

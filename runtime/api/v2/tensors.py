@@ -26,6 +26,13 @@ _SLICE_BYTES = 1 << 18  # is read at once, in a millisecond: the interpreter's l
 _LITERAL = b"0123456789 \t\r\n"  # what JSON's lists of natural numbers have beside brackets and commas
 
 
+_NOT_OFFERED = {
+    "classification": "ask for the output `label`, or sort `probabilities`",
+    "shared_memory_region": "send the tensor in the request, in JSON or binary",
+    "sequence_id": "each request stands for itself",
+}
+
+
 class ProtocolError(ValueError):
     """A request that the protocol does not allow; the message is one sentence for whoever sent it."""
 
@@ -39,11 +46,14 @@ class TooMuchJson(ProtocolError):
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """Those parameters that mean something here."""
+    """Those parameters that mean something here, and those that would change the answer and are not offered."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
     binary_data_output: bool | None = None
+    classification: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    shared_memory_region: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    sequence_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class InputTensor(msgspec.Struct, frozen=True):
@@ -112,6 +122,16 @@ def read_json(text: bytes, max_numbers: int) -> InferenceRequest:
     except NOT_JSON as error:
         hint = "; send one input" if "$.inputs`" in str(error) else ""
         raise ProtocolError(f"the request is not JSON of an inference request: {error}{hint}") from error
+
+
+def check_parameters(asked: InferenceRequest) -> None:
+    """Raise ProtocolError for a parameter that would change the answer and is not offered."""
+    named = [("the request", asked.parameters), *((f"input {each.name!r}", each.parameters) for each in asked.inputs)]
+    named += [(f"output {each.name!r}", each.parameters) for each in asked.outputs or ()]
+    for place, parameters in named:
+        for name, remedy in _NOT_OFFERED.items():
+            if getattr(parameters, name) is not msgspec.UNSET:
+                raise ProtocolError(f"{place[:80]}: the parameter `{name}` is not offered here; {remedy}")
 
 
 def raw_part(tensor: InputTensor, raw: memoryview) -> memoryview | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +18,15 @@ import tritonclient.http as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+from runtime.api.app import App
+from runtime.api.security.keys import new_key, read_keys
+from runtime.bundle.manifest import Bundle
 from runtime.image import ImageSpec, decode
+from runtime.serving.appliance import Appliance as LocalAppliance
+from runtime.serving.engine import Engine
+from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
@@ -68,7 +79,7 @@ def test_the_client_sees_that_server_and_model_live_and_are_ready(client: Any):
 
 
 def test_the_client_reads_the_metadata(client: Any):
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data", "model_configuration", "statistics"]
     metadata = client.get_model_metadata(MODEL)
     assert metadata["versions"] == ["v7"]
     inputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["inputs"]}
@@ -103,10 +114,66 @@ def test_encoded_photos_are_classified(client: Any, server: Appliance, binary_ou
     assert answer.as_numpy("probabilities")[0] == pytest.approx(expected(server, photo("grass")), abs=1e-3)
 
 
-def test_without_named_outputs_the_probabilities_come(client: Any):
+def test_without_named_outputs_all_come(client: Any):
     answer = client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")], model_version="v7")
     assert answer.as_numpy("probabilities").shape == (3, 2)
-    assert answer.as_numpy("label") is None
+    assert answer.as_numpy("activation_map").shape == (3, 2, 32, 32)
+    assert answer.as_numpy("label").tolist() == [b"dandelion", b"grass", b"dandelion"]
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        (f"/v2/models/{MODEL}/ready", {"name": MODEL, "ready": True}),
+        (f"/v2/models/{MODEL}/versions/v7/ready", {"name": MODEL, "ready": True}),
+    ],
+)
+def test_health_is_told_as_both_official_clients_read_it(server: Appliance, path: str, answer: dict[str, object]):
+    """tritonclient reads the status, `kserve` 0.21 the fields `live` and `ready`."""
+    assert httpx.get(server.url + path).json() == answer
+
+
+def test_the_configuration_is_that_of_the_metadata(client: Any):
+    config = client.get_model_config(MODEL, "v7")
+    assert (config["name"], config["max_batch_size"]) == (MODEL, 128)
+    assert {tensor["name"]: (tensor["data_type"], tensor["dims"]) for tensor in config["input"] + config["output"]} == {
+        "pixels": ("TYPE_UINT8", [32, 32, 3]),
+        "photos": ("TYPE_STRING", []),
+        "probabilities": ("TYPE_FP32", [2]),
+        "activation_map": ("TYPE_FP32", [2, -1, -1]),
+        "label": ("TYPE_STRING", []),
+    }
+    assert all(tensor["optional"] for tensor in config["input"])
+
+
+def test_the_statistics_count_what_was_asked(client: Any, server: Appliance):
+    [before] = client.get_inference_statistics()["model_stats"]
+    client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")])
+    post(server, b"{")
+    [after] = client.get_inference_statistics(MODEL, "v7")["model_stats"]
+    assert (after["name"], after["version"]) == (MODEL, "v7")
+    assert after["inference_count"] - before["inference_count"] == 3
+    assert after["execution_count"] - before["execution_count"] == 1
+    assert after["last_inference"] >= before["last_inference"] > 0
+    grown = {
+        name: {key: value - before["inference_stats"][name][key] for key, value in duration.items()}
+        for name, duration in after["inference_stats"].items()
+    }
+    assert {name: duration["count"] for name, duration in grown.items()} == {
+        "success": 1,
+        "fail": 1,
+        "queue": 1,
+        "compute_input": 1,
+        "compute_infer": 1,
+        "compute_output": 1,
+        "cache_hit": 0,
+        "cache_miss": 0,
+    }
+    stages = sum(grown[name]["ns"] for name in ("queue", "compute_input", "compute_infer", "compute_output"))
+    assert stages == pytest.approx(grown["success"]["ns"], abs=4)
+    assert grown["compute_infer"]["ns"] > 0
 
 
 def post(server: Appliance, body: object, **headers: str) -> httpx.Response:
@@ -166,6 +233,22 @@ FLAT = [0] * (32 * 32 * 3)
         ),
         (photos_request(), {"inference-header-content-length": "99999999"}, "Inference-Header-Content-Length"),
         (photos_request(), {"inference-header-content-length": "x"}, "Inference-Header-Content-Length"),
+        (
+            photos_request(parameters={"shared_memory_region": "r", "shared_memory_byte_size": 9}),
+            {},
+            "input 'photos': the parameter `shared_memory_region` is not offered here; send the tensor",
+        ),
+        (
+            photos_request() | {"outputs": [{"name": "label", "parameters": {"shared_memory_region": "r"}}]},
+            {},
+            "output 'label': the parameter `shared_memory_region` is not offered",
+        ),
+        (
+            photos_request() | {"outputs": [{"name": "probabilities", "parameters": {"classification": 1}}]},
+            {},
+            "output 'probabilities': the parameter `classification` is not offered here; ask for the output `label`",
+        ),
+        (photos_request() | {"parameters": {"sequence_id": 7}}, {}, "the request: the parameter `sequence_id`"),
     ],
 )
 def test_what_the_protocol_does_not_allow_is_refused_in_its_own_shape(
@@ -189,3 +272,71 @@ def test_an_unknown_model_is_said_to_be_unknown(client: Any, server: Appliance):
         client.get_model_metadata("another")
     answer = httpx.post(server.url + f"/v2/models/{MODEL}/versions/v8/infer", json=photos_request())
     assert (answer.status_code, answer.json()) == (404, {"error": "colours v8 does not serve here; colours v7 does"})
+
+
+def test_what_the_clients_offer_beyond_that_is_refused_by_name(client: Any):
+    wanted = [triton.InferRequestedOutput("probabilities", class_count=2)]
+    with pytest.raises(InferenceServerException, match="`classification` is not offered"):
+        client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")], outputs=wanted)
+    with pytest.raises(InferenceServerException, match="there is no '/v2/systemsharedmemory/region/r/register'"):
+        client.register_system_shared_memory("r", "/r", 64)
+    for algorithm in ("gzip", "deflate"):
+        with pytest.raises(InferenceServerException, match=f"is compressed .`Content-Encoding: {algorithm}`"):
+            client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")], request_compression_algorithm=algorithm)
+
+
+@pytest.mark.parametrize("path", [INFER, "/predict", "/predict/batch", "/explain"])
+def test_a_compressed_body_is_refused_by_name_on_every_route(server: Appliance, path: str):
+    kinds = {"/predict/batch": "multipart/form-data; boundary=x"}
+    headers = {"content-encoding": "gzip", "content-type": kinds.get(path, "image/jpeg")}
+    answer = httpx.post(server.url + path, content=gzip.compress(photo()), headers=headers)
+    assert answer.status_code == 415, answer.text
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "gzip" in answer.text
+    headers["content-encoding"] = "identity"
+    assert "compressed" not in httpx.post(server.url + path, content=photo(), headers=headers).text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "message"),
+    [
+        ("GET", "/v2/nothing", {}, 404, "there is no '/v2/nothing'"),
+        ("GET", "/v2/models/another/config", {}, 404, "another does not serve here"),
+        ("DELETE", f"/v2/models/{MODEL}", {}, 405, "Method Not Allowed"),
+        ("POST", INFER, {"origin": "https://elsewhere.example"}, 403, "DANDELION_CORS"),
+    ],
+)
+def test_every_refusal_is_of_the_protocols_shape(
+    server: Appliance, method: str, path: str, headers: dict[str, str], status: int, message: str
+):
+    answer = httpx.request(method, server.url + path, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == {"error"}
+    assert message in answer.json()["error"]
+
+
+def test_too_many_bytes_are_refused_in_the_protocols_shape(server: Appliance):
+    answer = post(server, bytes((20 << 20) + 1))
+    assert answer.status_code == 413
+    assert "larger than the 20 MiB accepted" in answer.json()["error"]
+
+
+@pytest.mark.filterwarnings("ignore::litestar.exceptions.base_exceptions.LitestarDeprecationWarning")
+def test_a_missing_key_and_a_stop_are_told_in_the_protocols_shape(tmp_path: Path):
+    metrics = Metrics()
+    _, entry = new_key()
+    settings = Settings(threads=1, workers=1, api_keys=read_keys(entry, "X"))
+    model = LoadedModel(Bundle.open(write_bundle(tmp_path / "v7")), threads=1, source="")
+    running = LocalAppliance(settings, metrics, Engine(model, settings, metrics), None, None)
+    app = App(running)
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client, app.lifespan():
+            refused = await client.post(INFER, content=b"{}")
+            running.draining = True
+            return [refused, await client.get("/v2/health/ready"), await client.get(f"/v2/models/{MODEL}/ready")]
+
+    for answer, status in zip(asyncio.run(ask()), (401, 503, 503), strict=True):
+        assert answer.status_code == status
+        assert answer.json().keys() == {"error"}
