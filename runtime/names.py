@@ -6,6 +6,8 @@ A name is validated when it is parsed, because its type is one of these; nothing
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -34,6 +36,30 @@ Label = Annotated[str, msgspec.Meta(pattern=rf"^{_VISIBLE}$(?!\n)", max_length=M
 def is_name(text: str) -> bool:
     """Whether `text` may be a version, the name of a model or of one of its files."""
     return re.search(_NAME, text) is not None
+
+
+def composed(text: str) -> str:
+    """`text` in Unicode's normal form C, in which names are compared: file systems and keyboards differ."""
+    return unicodedata.normalize("NFC", text)
+
+
+def label_among(labels: Sequence[str], given: str) -> str | None:
+    """The one of `labels` that `given` means, as it is spelt there."""
+    return next((label for label in labels if composed(label) == composed(given)), None)
+
+
+def alike(names: Iterable[str]) -> str | None:
+    """Two of `names` that differ only in case or normal form, which not every file system tells apart, in words.
+
+    Names that look the same are spelt out: `'caf\\xe9' and 'cafe\\u0301'`.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(composed(composed(name).casefold()), name)
+        if other != name:
+            show = ascii if composed(other) == composed(name) else repr
+            return f"{show(other)} and {show(name)}"
+    return None
 
 
 def is_path_below(path: str) -> bool:

@@ -24,6 +24,7 @@ from runtime.api.request_state import has_left
 from runtime.api.upload import photo_of, settings_of
 from runtime.image import PhotoLimits, preview
 from runtime.inference.predictions import Answer
+from runtime.names import MAX_NAME, label_among
 from runtime.serving.engine import Engine
 
 UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
@@ -59,10 +60,11 @@ async def explain(
     """
     photo = await photo_of(request, engine)
     model, answer, activation_map = await engine.explain(photo, partial(has_left, request.scope), client_name(request))
-    explained = label or answer.label
-    if explained not in model.manifest.labels:
-        raise NotFoundException(f"there is no label {explained!r}; choose {', '.join(model.manifest.labels)}")
-    strength = evidence(activation_map[model.manifest.labels.index(explained)])
+    labels = model.manifest.labels
+    explained = label_among(labels, label or answer.label)
+    if explained is None:
+        raise NotFoundException(f"there is no label {(label or '')[:MAX_NAME]!r}; choose {', '.join(labels)}")
+    strength = evidence(activation_map[labels.index(explained)])
     if preferred(request.headers.get("accept", ""), ("application/json", PNG)) != PNG:
         rows = [[round(value, 4) for value in row] for row in strength.tolist()]
         return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))

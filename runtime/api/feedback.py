@@ -18,6 +18,7 @@ from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
 from runtime.api.upload import FIELD, read_form
 from runtime.image import decode, inspect
+from runtime.names import label_among
 from runtime.serving.engine import Engine
 from runtime.serving.feedback import ClientLimit, Feedback, FeedbackFull, NotKept, Receipt, SpoolFailed
 from runtime.serving.settings import Settings
@@ -77,10 +78,11 @@ async def _read(request: Request[Any, Any, Any], labels: Sequence[str]) -> _Sent
     field, label = form.get(FIELD), form.get("label")
     if not isinstance(field, UploadFile) or not isinstance(label, str):
         raise ClientException(f"the form lacks the photo or the label; {_HOW}")
-    if label not in labels:
+    known = label_among(labels, label)
+    if known is None:
         detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(labels)}"
         raise NotFoundException(detail)
-    return _Sent(await field.read(), label, _text(form.get("predicted")), _text(form.get("version")))
+    return _Sent(await field.read(), known, _text(form.get("predicted")), _text(form.get("version")))
 
 
 async def _run_blocking(job: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ Python's take the square of the length (`punycode`: hours for 20 MB). The parser
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
 
 from litestar import Request
@@ -29,7 +29,19 @@ _Value = UploadFile | bytearray
 _Values = defaultdict[str, Any]
 
 
-def file_of(content_type: str, body: bytes, field: str) -> bytes | None:
+class NoFileName(ClientException):
+    """A part that should be a file has no file name, by which alone a form tells files from texts (RFC 7578, 4.2)."""
+
+
+class TooManyParts(ClientException):
+    """A form of more than MAX_PARTS parts."""
+
+    def __init__(self) -> None:
+        """Name the limit."""
+        super().__init__(f"the form has more than {MAX_PARTS} parts")
+
+
+def file_of(content_type: str, body: bytes, field: str, files: Collection[str]) -> bytes | None:
     """The file in the first `field` of a form that has arrived; None where that has none.
 
     Raises as `read_parts` does. Quicker than that, since there is nothing to wait for, and no temporary file; `body` is
@@ -37,7 +49,7 @@ def file_of(content_type: str, body: bytes, field: str) -> bytes | None:
     """
     first: dict[str, bytes | None] = {}
     try:
-        for segment, data in _segments(_boundary(parse_options_header(content_type)[1]), body):
+        for segment, data in _segments(_boundary(parse_options_header(content_type)[1]), body, files):
             if not segment.filename:
                 _decode_text(segment, data)
             first.setdefault(segment.name, bytes(data) if segment.filename else None)
@@ -46,12 +58,15 @@ def file_of(content_type: str, body: bytes, field: str) -> bytes | None:
     return first.get(field)
 
 
-def _segments(boundary: bytes, body: bytes) -> Iterator[tuple[MultipartSegment, bytearray]]:
-    parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+def _segments(boundary: bytes, body: bytes, files: Collection[str]) -> Iterator[tuple[MultipartSegment, bytearray]]:
+    parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS + 1)
+    parts = 0
     segment: MultipartSegment | None = None
     data = bytearray()
     for event in parser.parse(body) if body else ():
         if isinstance(event, MultipartSegment):
+            parts += 1
+            _check_part(event, parts, files)
             segment, data = event, bytearray()
         elif event:
             if segment is not None and not segment.filename:
@@ -63,11 +78,11 @@ def _segments(boundary: bytes, body: bytes) -> Iterator[tuple[MultipartSegment, 
         parser.close()  # raises for a form that is cut off
 
 
-async def read_parts(request: Request[Any, Any, Any]) -> FormMultiDict:
+async def read_parts(request: Request[Any, Any, Any], files: Collection[str] = ()) -> FormMultiDict:
     """The files and text fields of a multipart form; empty for a body of another kind, which is not read.
 
-    Raises ClientException for what is no form, and for more parts or longer texts than accepted. The files are closed
-    at the end of the request.
+    Raises ClientException for what is no form, and for more parts or longer texts than accepted; NoFileName for a text
+    where one of `files` should be. The files are closed at the end of the request.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data":
@@ -76,7 +91,7 @@ async def read_parts(request: Request[Any, Any, Any]) -> FormMultiDict:
     values: _Values = defaultdict(list)
     request._connection_state.form = values  # where Litestar looks for files to close
     try:
-        await _parse(request.stream(), boundary, values)
+        await _parse(request.stream(), boundary, values, files)
     except MultipartError as error:
         raise ClientException(str(error)) from error
     return FormMultiDict.from_form_data(values)
@@ -90,14 +105,17 @@ def _boundary(options: Mapping[str, str]) -> bytes:
     return boundary
 
 
-async def _parse(stream: AsyncIterator[bytes], boundary: bytes, values: _Values) -> None:
-    parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+async def _parse(stream: AsyncIterator[bytes], boundary: bytes, values: _Values, files: Collection[str]) -> None:
+    parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS + 1)
+    parts = 0
     segment: MultipartSegment | None = None
     value: _Value = bytearray()
     empty = True
     async for chunk in stream:
         for event in parser.parse(chunk) if chunk else ():
             if isinstance(event, MultipartSegment):
+                parts += 1
+                _check_part(event, parts, files)
                 segment, value = event, _begin(event, values)
             elif event:
                 await _append(value, event)
@@ -106,6 +124,13 @@ async def _parse(stream: AsyncIterator[bytes], boundary: bytes, values: _Values)
         empty = empty and not chunk
     if not empty:  # which would be no form; here it is one without fields
         parser.close()  # raises for a form that is cut off
+
+
+def _check_part(segment: MultipartSegment, number: int, files: Collection[str]) -> None:
+    if number > MAX_PARTS:
+        raise TooManyParts
+    if not segment.filename and segment.name in files:
+        raise NoFileName(f"the form has no file in the field `{segment.name}`: its part has no file name")
 
 
 def _begin(segment: MultipartSegment, values: _Values) -> _Value:

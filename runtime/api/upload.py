@@ -12,7 +12,7 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.api.form import file_of, read_parts
+from runtime.api.form import NoFileName, TooManyParts, file_of, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
 from runtime.serving.metrics import Metrics
@@ -22,7 +22,7 @@ FORM = "multipart/form-data"
 FIELD = "file"
 FIELDS = ("files", FIELD)
 _HOW = f"send a {ACCEPTED} photo as the multipart field `{FIELD}`, or as the body with its image/… content type"
-_HOW_MANY = f"send {ACCEPTED} photos as multipart fields `{FIELDS[0]}`, one for each photo"
+_HOW_MANY = f"send {ACCEPTED} photos as multipart fields `{FIELDS[0]}`, one for each photo, at most {{}} at once"
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -88,7 +88,7 @@ def is_form(content_type: str) -> bool:
 def photo_in_form(content_type: str, body: bytes) -> bytes:
     """The encoded photo of a form that has arrived; raises ClientException with what to send instead."""
     with _readable(_HOW):
-        photo = file_of(content_type, body, FIELD)
+        photo = file_of(content_type, body, FIELD, FIELDS)
     if photo is None:
         raise _no_file()
     return photo
@@ -114,21 +114,22 @@ async def _read_photo(request: AnyRequest) -> bytes:
 
 
 async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
+    how = _HOW_MANY.format(most)
     if request.content_type[0].lower() != FORM:
-        raise HTTPException(f"the request is not a multipart form; {_HOW_MANY}", status_code=415)
-    form = await read_form(request, _HOW_MANY)
+        raise HTTPException(f"the request is not a multipart form; {how}", status_code=415)
+    form = await read_form(request, how)
     fields = [field for name in FIELDS for field in form.getall(name, []) if isinstance(field, UploadFile)]
     if not fields:
-        raise ClientException(f"the form has no file in the field `{FIELDS[0]}`; {_HOW_MANY}")
+        raise ClientException(f"the form has no file in the field `{FIELDS[0]}`; {how}")
     if len(fields) > most:
         raise HTTPException(f"the form has {len(fields)} photos; send at most {most} at once", status_code=413)
     return [NamedPhoto(field.filename, await field.read()) for field in fields]
 
 
 async def read_form(request: AnyRequest, how: str) -> FormMultiDict:
-    """The multipart form of a request; raises ClientException that ends with `how` to send one."""
+    """The multipart form of a request; raises HTTPException 400 or 413 that ends with `how` to send one."""
     with _readable(how):
-        return await read_parts(request)
+        return await read_parts(request, files=FIELDS)
 
 
 @contextmanager
@@ -138,5 +139,9 @@ def _readable(how: str) -> Iterator[None]:
         yield
     except RequestEntityTooLarge:
         raise
+    except NoFileName as error:
+        raise ClientException(f"{error.detail}; {how}") from error
+    except TooManyParts as error:
+        raise HTTPException(f"{error.detail}; {how}", status_code=413) from error
     except (ClientException, UnicodeDecodeError) as error:
         raise ClientException(f"the form cannot be read; {how}") from error

@@ -18,7 +18,7 @@ import msgspec
 
 from runtime.bundle.input import ImageSpec
 from runtime.errors import Refusal
-from runtime.names import MAX_PART_BYTES, NOT_JSON, FileName, Label, ModelName, Sha256, Version, plain
+from runtime.names import MAX_PART_BYTES, NOT_JSON, FileName, Label, ModelName, Sha256, Version, composed, plain
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -209,7 +209,7 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
     _check_files(manifest.files, origin)
     if any(len(label.encode()) > MAX_PART_BYTES for label in manifest.labels):
         raise BundleError(f"{origin}: a label is longer than {MAX_PART_BYTES} bytes, so no folder can have its name")
-    if len(set(manifest.labels)) < len(manifest.labels):
+    if len({composed(label) for label in manifest.labels}) < len(manifest.labels):
         raise BundleError(f"{origin}: a label occurs twice; export the bundle again")
     for case in manifest.golden:
         for answer in (case.probabilities, case.int8):

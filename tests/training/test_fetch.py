@@ -332,6 +332,12 @@ def test_a_listed_path_that_leaves_its_class_folder_is_refused(tmp_path: Path, p
         fetch(tmp_path / "raw", recorded=recorded)
 
 
+def test_two_classes_that_differ_only_in_case_or_normal_form_are_refused(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 2, labels=("\u00e9pine", "e\u0301pine"))
+    with pytest.raises(FetchError, match=r"the class folders 'e\\u0301pine' and '\\xe9pine' differ only"):
+        fetch(tmp_path / "raw", source=str(tmp_path / "photos"))
+
+
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 2, labels=("grass",))
     with pytest.raises(FetchError, match="only the class 'grass'; a classifier needs at least two"):

@@ -189,9 +189,14 @@ def test_a_validation_fraction_that_leaves_too_little_is_refused(raw: Path, tmp_
     [
         ((), "no class folders; put the photos of each class in a folder of its own"),
         (("grass",), "only the class folder 'grass'; put"),
+        (("daisy", "Grass", "grass"), "the class folders 'Grass' and 'grass' differ only in case or in how"),
+        (("\u00e9pine", "e\u0301pine"), r"the class folders 'e\\u0301pine' and '\\xe9pine' differ only in case"),
+        (("E\u0301PINE", "\u00e9pine"), "the class folders 'E\u0301PINE' and '\u00e9pine' differ only"),
     ],
 )
-def test_fewer_than_two_class_folders_are_refused(tmp_path: Path, labels: tuple[str, ...], message: str) -> None:
+def test_class_folders_that_cannot_be_told_apart_are_refused(
+    tmp_path: Path, labels: tuple[str, ...], message: str
+) -> None:
     (tmp_path / "raw").mkdir()
     write_photos(tmp_path / "raw", 10, labels=labels)
     with pytest.raises(DatasetError, match=message):

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 
-from runtime.names import NOT_JSON, Sha256, is_path_below, plain
+from runtime.names import NOT_JSON, Sha256, alike, is_path_below, plain
 from training.data.class_folders import files_below, flat, is_class, is_photo_file, subfolders
 from training.data.download import Downloads, FetchError, Page, RefusedByServer, check_address
 from training.storage.hashing import sha256_of
@@ -133,6 +133,10 @@ def _checked(photos: PhotoList, origin: str) -> PhotoList:
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no class folders with photos"
         raise FetchError(f"{origin}: {found}; a classifier needs at least two folders <class>/ with photos")
+    if pair := alike(labels):
+        raise FetchError(
+            f"{origin}: the class folders {pair} differ only in case or in how accents are written; make them one"
+        )
     return photos
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from runtime.cli.progress import progress
 from runtime.image import ImageError, ImageSpec, decode, inspect
+from runtime.names import alike
 from training.data.class_folders import files_below, is_photo_file, subfolders
 from training.data.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
 from training.data.duplicates import group_near_duplicates, picture_hash
@@ -82,13 +83,17 @@ def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, see
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of the class folders in `folder`, sorted; raises DatasetError where there are fewer than two."""
+    """The names of the class folders in `folder`, sorted; raises DatasetError for fewer than two or a pair alike."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is not a folder; run `python -m training fetch` first")
     labels = [child.name for child in subfolders(folder)]
     if len(labels) < 2:
         found = f"only the class folder {labels[0]!r}" if labels else "no class folders"
         raise DatasetError(f"{folder}: {found}; put the photos of each class in a folder of its own, at least two")
+    if pair := alike(labels):
+        raise DatasetError(
+            f"{folder}: the class folders {pair} differ only in case or in how accents are written; make them one"
+        )
     return labels
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import temporary_folder
-from runtime.names import NOT_JSON, Label, Sha256, is_path_below, plain
+from runtime.names import NOT_JSON, Label, Sha256, is_path_below, label_among, plain
 from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES
 from runtime.store import Store
 from training.storage.hashing import sha256_of
@@ -91,17 +91,21 @@ def bring_accepted(store: Store, raw: Path) -> int:
     Raises ReviewError for a label that the folders do not have: nobody means to add a class by correcting a photo.
     """
     photos = accepted(store)
-    labels = {folder.name for folder in raw.iterdir() if folder.is_dir()}
+    labels = _labels(raw)
     for photo in photos:
-        if photo.label not in labels:
+        if label_among(labels, photo.label) is None:
             raise ReviewError(
                 f"{store.uri}/{photo.photo}: was accepted as {photo.label!r}, which is no class of this dataset "
-                f"({', '.join(sorted(labels))}); `python -m training feedback reject {photo.sha256[:12]}`"
+                f"({', '.join(labels)}); `python -m training feedback reject {photo.sha256[:12]}`"
             )
     for photo, target in _targets(photos, raw):
         if not target.exists():
             _bring(store, photo, target)
     return len(photos)
+
+
+def _labels(raw: Path) -> list[str]:
+    return sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
 
 
 def _bring(store: Store, photo: Corrected, target: Path) -> None:
@@ -114,9 +118,10 @@ def _bring(store: Store, photo: Corrected, target: Path) -> None:
 
 
 def _targets(photos: list[Corrected], raw: Path) -> Iterator[tuple[Corrected, Path]]:
+    labels = _labels(raw)
     for photo in photos:
         ending = PurePosixPath(photo.photo).suffix[:MAX_SUFFIX]
-        yield photo, raw / photo.label / f"feedback-{photo.sha256}{ending}"
+        yield photo, raw / (label_among(labels, photo.label) or photo.label) / f"feedback-{photo.sha256}{ending}"
 
 
 def _read(store: Store, key: str) -> _Sidecar:

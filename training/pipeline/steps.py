@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import Refusal
+from runtime.names import label_among
 from runtime.registry.catalogue import Catalogue
 from training.pipeline.runs import Run
 from training.storage.locations import Places
@@ -208,9 +209,9 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
     raw = folder / RAW
     found = class_folders(raw)
     if labels:
-        if missing := sorted(set(labels) - set(found)):
+        if missing := sorted(label for label in labels if label_among(found, label) is None):
             raise DatasetError(f"there is no class {', '.join(missing)}; the photos have {', '.join(found)}")
-        for label in set(found) - set(labels):
+        for label in set(found) - {label_among(found, label) for label in labels}:
             shutil.rmtree(raw / label)
     corrected = bring_accepted(places.data_store, raw)
     manifest = prepare_photos(raw, folder / PROCESSED, validation_fraction=validation, seed=seed)

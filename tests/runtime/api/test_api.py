@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import pytest
 from PIL import Image
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.bundles import write_bundle
@@ -94,7 +95,22 @@ def test_an_unsure_answer_says_so(tmp_path: Path) -> None:
 )
 def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form: dict[str, object]) -> None:
     answer = client.post("/predict", **form)  # type: ignore[arg-type]
-    assert_refused(answer, 400, "no file in the field `file`; send a JPEG, .* photo")
+    assert_refused(answer, 400, "no file in the field `file`(: its part has no file name)?; send a JPEG, .* photo")
+
+
+@pytest.mark.parametrize("name", ["file", "files"])
+@pytest.mark.parametrize("filename", [b"", b'; filename=""', b"; filename*=bogus''%ff"])
+@pytest.mark.parametrize("body", [photo(), photo() * 10, b"text"], ids=["photo", "long", "text"])
+def test_a_part_without_a_file_name_is_told_so(client: httpx.Client, name: str, filename: bytes, body: bytes) -> None:
+    content = part(b'name="%s"' % name.encode() + filename, body)
+    answer = client.post("/predict", content=content, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert_refused(answer, 400, f"no file in the field `{name}`: its part has no file name; send a JPEG, .* photo")
+
+
+def test_a_form_of_too_many_parts_is_refused_with_413(client: httpx.Client) -> None:
+    content = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 1001 + b"--x--\r\n"
+    answer = client.post("/predict", content=content, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert_refused(answer, 413, "the form has more than 1000 parts; send a JPEG, .* photo")
 
 
 @pytest.mark.parametrize(
@@ -109,14 +125,9 @@ def test_a_form_without_the_file_is_refused_with_400(client: httpx.Client, form:
         ("multipart/form-data; boundary=", b"--\r\n"),
         ("multipart/form-data; boundary=x", part(b"nameless", photo())),
         ("multipart/form-data; boundary=x", part(b'name="file"; filename="\xff\xfe"', photo())),
-        ("multipart/form-data; boundary=x", part(b"name=\"file\"; filename*=bogus''%ff", photo())),
         ("multipart/form-data; boundary=x", part(b'name="text"', b"\xff\xfe")),
         ("multipart/form-data; boundary=x", part(b'name="text"\r\nContent-Type: text/plain; charset=bogus', b"text")),
         ("multipart/form-data; boundary=x", part(b'name="file"; filename="a"\r\nX: ' + b"a" * 50_000, photo())),
-        (
-            "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 2000 + b"--x--\r\n",
-        ),
     ],
 )
 def test_a_broken_form_is_refused_with_400(client: httpx.Client, content_type: str, body: bytes) -> None:
@@ -233,10 +244,72 @@ def test_model_is_the_manifest_and_how_it_is_computed_here(client: httpx.Client,
     }
 
 
-def test_metrics_are_in_the_text_format_of_prometheus(client: httpx.Client) -> None:
-    answer = client.get("/metrics")
+@pytest.mark.parametrize("accept", ["", "*/*", "text/plain;version=0.0.4", "application/openmetrics-text;q=0, */*"])
+def test_metrics_are_in_the_text_format_of_prometheus(client: httpx.Client, accept: str) -> None:
+    answer = client.get("/metrics", headers={"accept": accept})
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "dandelion_requests" in {family.name for family in text_string_to_metric_families(answer.text)}
+    assert "_created" not in answer.text
+
+
+# What Prometheus 2 and 3 send.
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+        "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=1.0.0;q=0.3,*/*;q=0.1",
+    ],
+)
+def test_openmetrics_have_the_request_ids_as_exemplars(client: httpx.Client, accept: str) -> None:
+    raw = {"content-type": "image/jpeg"}
+    ids = {
+        client.post("/predict", content=photo(), headers=raw | {"x-request-id": "kiosk-7"}).headers["x-request-id"],
+        client.get("/health/live").headers["x-request-id"],
+    }
+    answer = client.get("/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.text.endswith("# EOF\n")
+    families = list(openmetrics_families(answer.text))
+    assert not [sample.name for family in families for sample in family.samples if sample.name.endswith("_created")]
+    [latency] = [family for family in families if family.name == "dandelion_request_seconds"]
+    told = {sample.exemplar.labels["request_id"] for sample in latency.samples if sample.exemplar}
+    assert ids <= told
+
+
+def test_head_is_answered_wherever_get_is(client: httpx.Client) -> None:
+    paths = ["/health", "/health/live", "/health/ready", "/model", "/models", "/metrics", "/docs", "/docs/openapi.json"]
+    paths += ["/docs/assets/swagger-ui.css", "/v2", "/v2/health/live", "/v2/models/colours", "/", "/nowhere"]
+    passing = {"date", "x-request-id", "content-length"}
+    for path in paths:
+        got, headed = client.get(path), client.head(path)
+        assert headed.status_code == got.status_code, path
+        assert headed.content == b""
+        assert headed.headers.keys() == got.headers.keys(), path
+        assert {name: value for name, value in headed.headers.items() if name not in passing} == {
+            name: value for name, value in got.headers.items() if name not in passing
+        }, path
+    counted = client.get("/metrics").text
+    assert 'dandelion_requests_total{method="HEAD",route="/model",status="200"}' in counted
+    assert_refused(client.post("/health"), 405, ".")
+    assert set(client.post("/health").headers["allow"].split(", ")) >= {"GET", "HEAD"}
+
+
+def test_every_json_answer_ends_with_one_newline(client: httpx.Client) -> None:
+    raw = {"content-type": "image/jpeg"}
+    answers = [
+        *(client.get(path) for path in ("/health", "/model", "/models", "/docs/openapi.json", "/nowhere", "/v2")),
+        client.post("/predict", content=photo(), headers=raw),
+        client.post("/predict", content=b"no photo", headers=raw),
+        send(client, photo()),
+        send(client, b"no photo"),
+        client.post("/explain", content=photo(), headers=raw),
+        client.post("/predict", headers={"origin": "https://elsewhere.example"}),
+        client.post("/v2/models/colours/infer", content=b"{"),
+    ]
+    for answer in answers:
+        assert answer.content.endswith(b"}\n"), answer.request.url
+        assert int(answer.headers["content-length"]) == len(answer.content)
 
 
 def samples(client: httpx.Client) -> dict[tuple[str, ...], float]:

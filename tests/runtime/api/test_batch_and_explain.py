@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.api.header_text import header_text
 from tests.support.bundles import write_bundle
 from tests.support.photos import draw_photo, encode, photo
 from tests.support.servers import appliance
@@ -79,6 +83,9 @@ def test_a_batch_without_photos_or_with_too_many_is_refused(client: httpx.Client
     answer = post_batch(client, *((str(number), b"x") for number in range(129)))
     assert answer.status_code == 413
     assert answer.json()["detail"] == "the form has 129 photos; send at most 128 at once"
+    answer = post_batch(client, *((str(number), b"x") for number in range(1100)))
+    assert answer.status_code == 413
+    assert re.fullmatch(r"the form has more than 1000 parts; send .* at most 128 at once", answer.json()["detail"])
 
 
 def test_an_explanation_in_numbers_points_at_the_evidence(client: httpx.Client):
@@ -109,6 +116,72 @@ def test_an_explanation_as_a_picture_has_the_photos_shape(client: httpx.Client):
     heat = picture(explain(client, encode(wide), "image/png", layer="heat"))
     assert (heat.mode, heat.size) == ("RGBA", (300, 100))
     assert heat.getextrema()[3][1] > 150  # somewhere strong
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("image/png", "png"),
+        ("IMAGE/PNG", "png"),
+        ("image/*", "png"),
+        ("image/png, */*;q=0.8", "png"),
+        ("image/png;q=0.1, application/json", "json"),
+        ("application/json;q=0.1, image/png;q=0.2", "png"),
+        ("image/png;q=0, */*", "json"),
+        ("application/json;q=0, */*", "png"),
+        ("image/pngx", "json"),
+        ('text/html;note="image/png"', "json"),
+        ("image/png;q=nonsense", "png"),
+        ("text/html", "json"),
+        (",;,", "json"),
+    ],
+)
+def test_the_kind_of_explanation_goes_by_the_qualities_in_accept(client: httpx.Client, accept: str, kind: str):
+    answer = explain(client, photo(), accept)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].partition("/")[2] == kind
+
+
+LABELS = {
+    "grass": "grass",
+    "\u0153illet": "UTF-8''%C5%93illet",
+    "\u8349": "UTF-8''%E8%8D%89",
+    "e\u0301pine": "UTF-8''e%CC%81pine",
+    "\u00e9pine": "UTF-8''%C3%A9pine",
+    "100 % green": "100 % green",
+    "utf-8''x": "UTF-8''utf-8%27%27x",
+    "blank ": "UTF-8''blank%20",
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_of_any_language_travels_in_the_headers_of_a_picture(label: str):
+    text = header_text(label)
+    assert text == LABELS[label]
+    assert unquote(text.removeprefix("UTF-8''")) == label
+
+
+def test_labels_of_any_language_are_explained_and_compared_in_one_normal_form(tmp_path: Path):
+    decomposed = "e\u0301pine"
+    bundle = write_bundle(
+        tmp_path / "v1",
+        labels=[decomposed, "\u8349"],
+        reference={"labels": {decomposed: 0.5, "\u8349": 0.5}, "confidence": [0.1] * 10, "brightness": [0.1] * 10},
+    )
+    with (
+        appliance(tmp_path, "--bundle", str(bundle), DANDELION_DATA=str(tmp_path / "data")) as running,
+        httpx.Client(base_url=running.url) as client,
+    ):
+        picture_of = explain(client, photo("grass"), "image/png", label="\u00e9pine")
+        picture(picture_of)
+        assert unquote(picture_of.headers["x-label"]) == "UTF-8''\u8349"
+        assert unquote(picture_of.headers["x-explained"]) == f"UTF-8''{decomposed}"
+        assert explain(client, photo(), label="\u00e9pine").json()["explained"] == decomposed
+        kept = client.post("/feedback", files={"file": photo()}, data={"label": "\u00e9pine"})
+        assert (kept.status_code, kept.json()["label"]) == (202, decomposed)
+    assert "Traceback" not in running.log.read_text()
 
 
 def test_an_explanation_stands_upright_and_is_bounded(client: httpx.Client):

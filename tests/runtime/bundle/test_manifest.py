@@ -71,6 +71,7 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
             "golden case has 1 probabilities for 2 labels",
         ),
         ({"labels": ["a", "a"]}, "a label occurs twice"),
+        ({"labels": ["\u00e9", "e\u0301"]}, "a label occurs twice"),
         ({"golden": [{"pattern": "noise", "seed": -1, "probabilities": [0.5, 0.5], "int8": [0.5, 0.5]}]}, "seed"),
         ({"input": {"height": 32, "width": 32, "resize": "crop"}}, r"input\.resize"),
         ({"input": {"height": 1025, "width": 32}}, r"<= 1024 - at `\$\.input\.height`; export the bundle again"),
