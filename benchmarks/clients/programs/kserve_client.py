@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 case, url, file = sys.argv[1:]
@@ -20,7 +21,8 @@ async def main() -> None:
     assert await client.is_server_live(base)
     assert await client.is_server_ready(base)
     assert await client.is_model_ready(base, name)
-    photo = InferInput("photos", [1], "BYTES", data=[Path(file).read_bytes()])
+    photo = InferInput("photos", [1], "BYTES")
+    photo.set_data_from_numpy(np.array([Path(file).read_bytes()], object), binary_data=True)
     answer = await client.infer(base, InferRequest(name, [photo]), model_name=name)
     print([(output.name, output.data) for output in answer.outputs if output.name == "label"], 200, sep="\n")
 

@@ -7,7 +7,7 @@ export LD_LIBRARY_PATH
 address=${2#http://}
 input=$(mktemp)
 trap 'rm -f "$input"' EXIT
-printf '{"data": [{"photos": {"content": [{"b64": "%s"}], "shape": [1]}}]}' "$(base64 -w0 "$3")" >"$input"
+printf '{"data": [{"photos": {"content": {"b64": "%s"}, "shape": [1]}}]}' "$(base64 -w0 "$3")" >"$input"
 "$PERF_ANALYZER" -m "$MODEL" -u "${address%/predict}" -i http --input-data "$input" --shape photos:1 \
   --measurement-mode count_windows --measurement-request-count 20 --max-trials 3 --stability-percentage 100 || exit 1
 echo 200

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
+from playwright.sync_api import TimeoutError as TooLate
 
 from tests.support.waiting import wait_until
 
@@ -49,11 +50,25 @@ class Visitor:
     url: str
     strays: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
 
     def open(self, path: str = "/") -> Page:
         self.page.goto(self.url + path)
-        self.page.wait_for_selector(".state .dot")  # connected: the server has drawn the state
+        try:
+            self.page.wait_for_selector(".state .dot")  # connected: the server has drawn the state
+        except TooLate as error:
+            shown = self.page.evaluate("document.body.innerText.slice(0, 500)")
+            raise AssertionError(f"{path} is not connected; heard {self.heard[-30:]}; shown {shown!r}") from error
         return self.page
+
+    def listen(self) -> None:
+        """Keep what would explain a page that does not come to life."""
+        page, heard = self.page, self.heard
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("requestfailed", lambda request: heard.append(f"failed: {request.url} {request.failure}"))
+        page.on("response", lambda answer: heard.append(f"{answer.status} {answer.url}"))
+        page.on("websocket", lambda socket: heard.append(f"socket {socket.url}"))
 
 
 @contextmanager
@@ -84,7 +99,7 @@ def visitor(
             guest.strays.append(request.url)
 
     context.on("request", watch)
-    guest.page.on("pageerror", lambda error: guest.errors.append(str(error)))
+    guest.listen()
     try:
         yield guest
     finally:
