@@ -7,7 +7,15 @@ export LD_LIBRARY_PATH
 address=${2#http://}
 input=$(mktemp)
 trap 'rm -f "$input"' EXIT
-printf '{"data": [{"photos": {"content": {"b64": "%s"}, "shape": [1]}}]}' "$(base64 -w0 "$3")" >"$input"
-"$PERF_ANALYZER" -m "$MODEL" -u "${address%/predict}" -i http --input-data "$input" --shape photos:1 \
+size=$(wc -c <"$3")
+element() { # of a BYTES tensor: four bytes of length, the least first, then the photo
+  for shift in 0 8 16 24; do
+    # shellcheck disable=SC2059 # the format is the byte
+    printf "\\$(printf %03o $((size >> shift & 255)))"
+  done
+  cat "$1"
+}
+printf '{"data": [{"photos": {"content": {"b64": "%s"}, "shape": [1]}}]}' "$(element "$3" | base64 -w0)" >"$input"
+"$PERF_ANALYZER" -m "$MODEL" -u "${address%/predict}" -i http --input-data "$input" \
   --measurement-mode count_windows --measurement-request-count 20 --max-trials 3 --stability-percentage 100 || exit 1
 echo 200

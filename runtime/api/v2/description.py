@@ -71,7 +71,7 @@ def metadata_of(manifest: Manifest) -> ModelMetadata:
         platform="onnxruntime_onnx",
         inputs=[
             TensorMetadata(PIXELS, "UINT8", [-1, manifest.input.height, manifest.input.width, 3]),
-            TensorMetadata(PHOTOS, "BYTES", [-1]),
+            TensorMetadata(PHOTOS, "BYTES", [-1, 1]),  # [-1] is taken, too; Triton's tools want a side beside the batch
         ],
         outputs=[
             TensorMetadata(PROBABILITIES, "FP32", [-1, classes]),

@@ -177,7 +177,7 @@ def _read(body: bytes, length: int, spec: ImageSpec, settings: Settings) -> _Sen
     tensor = asked.inputs[0]
     part = raw_part(tensor, memoryview(body)[length:])
     if tensor.name not in {PIXELS, PHOTOS}:
-        raise ProtocolError(f"send one input: {PIXELS!r} (UINT8 [N, height, width, 3]) or {PHOTOS!r} (BYTES [N])")
+        raise ProtocolError(f"send one input: {PIXELS!r} (UINT8 [N, height, width, 3]) or {PHOTOS!r} (BYTES [N, 1])")
     if not tensor.shape or tensor.shape[0] > settings.max_photos:
         raise ProtocolError(f"send at most {settings.max_photos} photos at once, in a batch dimension")
     if tensor.name == PHOTOS:

@@ -159,8 +159,8 @@ def pixels_of(tensor: InputTensor, raw: memoryview | None) -> NDArray[np.uint8]:
 
 
 def photos_of(tensor: InputTensor, raw: memoryview | None) -> list[bytes]:
-    """A BYTES tensor [N] of encoded photos, in the JSON as base64; raises ProtocolError."""
-    _check(tensor, "BYTES", dimensions=1)
+    """A BYTES tensor [N, 1] or [N] of encoded photos, in the JSON as base64; raises ProtocolError."""
+    _check(tensor, "BYTES", dimensions=2 if tensor.shape[1:] == [1] else 1)
     photos = _unpack(tensor, raw) if raw is not None else _from_base64(tensor)
     if len(photos) != tensor.shape[0]:
         raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape}, but {len(photos)} photos came")
@@ -250,7 +250,8 @@ def _from_base64(tensor: InputTensor) -> list[bytes]:
     if text.count(b'"') > 2 * tensor.shape[0]:  # there are none within base64
         raise ProtocolError(f"input {tensor.name!r}: shape {tensor.shape}, but more photos came")
     try:
-        return [base64.b64decode(photo, validate=True) for photo in msgspec.json.decode(text, type=list[str])]
+        photos = msgspec.json.decode(text, type=list[str | tuple[str]])
+        return [base64.b64decode(one if isinstance(one, str) else one[0], validate=True) for one in photos]
     except (*NOT_JSON, ValueError, binascii.Error) as error:
         raise ProtocolError(f"input {tensor.name!r}: `data` is not a list of photos in base64") from error
 

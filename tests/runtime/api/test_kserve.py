@@ -83,7 +83,7 @@ def test_the_client_reads_the_metadata(client: Any):
     metadata = client.get_model_metadata(MODEL)
     assert metadata["versions"] == ["v7"]
     inputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["inputs"]}
-    assert inputs == {"pixels": ("UINT8", [-1, 32, 32, 3]), "photos": ("BYTES", [-1])}
+    assert inputs == {"pixels": ("UINT8", [-1, 32, 32, 3]), "photos": ("BYTES", [-1, 1])}
     assert {tensor["name"] for tensor in metadata["outputs"]} == {"probabilities", "activation_map", "label"}
 
 
@@ -135,12 +135,27 @@ def test_health_is_told_as_both_official_clients_read_it(server: Appliance, path
     assert httpx.get(server.url + path).json() == answer
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_photos_come_in_one_dimension_or_two(client: Any, binary: bool):
+    labels = []
+    for shape in ([2], [2, 1]):
+        photos = np.array([photo("dandelion"), photo("grass")], object).reshape(shape)
+        given = triton.InferInput("photos", shape, "BYTES")
+        if binary:
+            given.set_data_from_numpy(photos, binary_data=True)
+        else:
+            texts = np.array([base64.b64encode(one).decode() for one in photos.ravel()], object).reshape(shape)
+            given.set_data_from_numpy(texts, binary_data=False)
+        labels.append(client.infer(MODEL, [given]).as_numpy("label").tolist())
+    assert labels[0] == labels[1]
+
+
 def test_the_configuration_is_that_of_the_metadata(client: Any):
     config = client.get_model_config(MODEL, "v7")
     assert (config["name"], config["max_batch_size"]) == (MODEL, 128)
     assert {tensor["name"]: (tensor["data_type"], tensor["dims"]) for tensor in config["input"] + config["output"]} == {
         "pixels": ("TYPE_UINT8", [32, 32, 3]),
-        "photos": ("TYPE_STRING", []),
+        "photos": ("TYPE_STRING", [1]),
         "probabilities": ("TYPE_FP32", [2]),
         "activation_map": ("TYPE_FP32", [2, -1, -1]),
         "label": ("TYPE_STRING", []),
