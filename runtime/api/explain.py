@@ -17,6 +17,7 @@ from runtime.api.accept import preferred
 from runtime.api.client import client_name
 from runtime.api.header_text import header_text
 from runtime.api.heatmap import LONGEST_SIDE, evidence, heat_layer, over, png
+from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
@@ -44,6 +45,7 @@ class Explanation(Answer, frozen=True):
     status_code=HTTPStatus.OK,
     operation_class=PhotoOperation,
     responses={200: ResponseSpec(Explanation, description=_SHOWN, generate_examples=False)} | UNKNOWN,
+    security=API_KEY,
     tags=["Predict"],
     summary="Show where in the photo the evidence lies",
 )

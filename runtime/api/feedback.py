@@ -13,6 +13,7 @@ from litestar.datastructures import UploadFile
 from litestar.exceptions import ClientException, HTTPException, NotFoundException
 
 from runtime.api.client import client_of
+from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import FeedbackOperation
 from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
@@ -48,6 +49,7 @@ class _Sent(NamedTuple):
     status_code=HTTPStatus.ACCEPTED,
     operation_class=FeedbackOperation,
     responses=REFUSALS | documented(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS),
+    security=API_KEY,
     tags=["Predict"],
     summary="Keep a photo with its right label for the next training",
 )

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from runtime.api.accept import preferred
+from runtime.api.openapi.document import API_KEY
 from runtime.api.problems import documented
 from runtime.api.security.guards import may_predict, may_see_details
 from runtime.bundle.manifest import Manifest
@@ -150,6 +151,7 @@ def check_ready(appliance: Appliance) -> None:
     "/model",
     guards=[may_predict],
     responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
+    security=API_KEY,
     summary="The active model",
     tags=["Model"],
 )

@@ -17,6 +17,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.api.client import client_name
+from runtime.api.openapi.document import ADMIN_KEY, API_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.problems import Problem, documented
@@ -104,6 +105,7 @@ def _refuse_pin(_: Request[Any, Any, Any], __: RequestEntityTooLarge) -> Respons
     "/",
     guards=[may_predict],
     responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
+    security=API_KEY,
     summary="Model versions",
     tags=["Model"],
 )
@@ -112,7 +114,14 @@ async def list_models(engine: Engine, reloader: Reloader | None) -> Models:
     return await in_daemon_thread(partial(_describe, engine, reloader))
 
 
-@post("/{version:str}/load", status_code=200, guards=[may_administer], responses=CHANGES, tags=["Model"])
+@post(
+    "/{version:str}/load",
+    status_code=200,
+    guards=[may_administer],
+    security=ADMIN_KEY,
+    responses=CHANGES,
+    tags=["Model"],
+)
 async def load_model(version: Version, engine: Engine, reloader: Reloader | None) -> Response[Models]:
     """Serve a version now, until the store points at another one."""
     return await _change(engine, reloader, lambda reloader: reloader.load(version))
@@ -122,7 +131,8 @@ async def load_model(version: Version, engine: Engine, reloader: Reloader | None
     "/pin",
     status_code=200,
     guards=[may_administer],
-    responses=CHANGES,
+    security=ADMIN_KEY,
+    responses=CHANGES | documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     tags=["Model"],
     request_max_body_size=MAX_PIN_BYTES,
     exception_handlers={RequestEntityTooLarge: _refuse_pin},
@@ -132,7 +142,7 @@ async def pin_model(data: Pin, engine: Engine, reloader: Reloader | None) -> Res
     return await _change(engine, reloader, lambda reloader: reloader.pin(data.version))
 
 
-@post("/rollback", status_code=200, guards=[may_administer], responses=CHANGES, tags=["Model"])
+@post("/rollback", status_code=200, guards=[may_administer], security=ADMIN_KEY, responses=CHANGES, tags=["Model"])
 async def roll_back_model(engine: Engine, reloader: Reloader | None) -> Response[Models]:
     """Roll back to the previous version, and pin it."""
     return await _change(engine, reloader, Reloader.roll_back)
@@ -143,7 +153,8 @@ async def roll_back_model(engine: Engine, reloader: Reloader | None) -> Response
     status_code=200,
     guards=[may_predict],
     operation_class=PhotoOperation,
-    responses=PHOTO_REFUSALS | documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    security=API_KEY,
+    responses=PHOTO_REFUSALS | documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     tags=["Model"],
     summary="Classify one photo by any version (side-by-side comparison)",
 )

@@ -13,8 +13,9 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from runtime.api.client import client_name
 from runtime.api.json import JsonResponse
+from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import PhotoOperation, PhotosOperation
-from runtime.api.problems import IMAGE_STATUS, Problem, documented
+from runtime.api.problems import IMAGE_STATUS, KEYED, Problem, documented
 from runtime.api.request_state import has_left
 from runtime.api.upload import engine_of, photo_of, photos_of
 from runtime.image import ImageError
@@ -30,12 +31,14 @@ REFUSALS = documented(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
+REFUSALS |= KEYED
 BATCH_REFUSALS = documented(
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
+BATCH_REFUSALS |= KEYED
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -62,6 +65,7 @@ class BatchAnswer(msgspec.Struct, frozen=True):
         HTTPStatus.OK: ResponseSpec(Answer, description="What the photo shows", generate_examples=False),
         **REFUSALS,
     },
+    security=API_KEY,
     tags=["Predict"],
     summary="Classify one photo",
 )
@@ -78,6 +82,7 @@ async def predict(request: Request[Any, Any, Any]) -> JsonResponse:
     status_code=200,
     operation_class=PhotosOperation,
     responses=BATCH_REFUSALS,
+    security=API_KEY,
     tags=["Predict"],
     summary="Classify many photos at once",
 )

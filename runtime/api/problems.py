@@ -63,6 +63,9 @@ def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
     }
 
 
+KEYED = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+
+
 def body_of(problem: Problem, path: str) -> Problem | Fault:
     """The body of an error response of `path`, in the shape that its clients expect."""
     protocol = path == PROTOCOL or path.startswith(PROTOCOL + "/")

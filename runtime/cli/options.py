@@ -134,6 +134,12 @@ _OPTIONS = (
         "--abstain", click.FloatRange(0, 1), None, "Confidence below which an answer is uncertain; the manifest's."
     ),
     _option("--upload-patience-s", click.FloatRange(0.1, 3600), 30.0, "Longest pause in an upload."),
+    _option(
+        "--drain-s",
+        click.FloatRange(0, 3600),
+        Settings.drain_s,
+        "Seconds between SIGTERM and closing, with 503 on /health/ready: load balancers send nothing more by then.",
+    ),
     _option("--head-timeout-s", click.FloatRange(0.1, 3600), 10.0, "Longest wait for the head of a request."),
     _option(
         "--upload-memory-mb",

@@ -25,6 +25,7 @@ class Settings:
     `max_request_pixels` bounds what decoding the photos of one request costs, in pixels of a WebP
     (`runtime/serving/scheduling/decoding_work.py`), `max_json_photos` the decoded pixels that come as JSON, in photos
     (None: a batch of the model).
+    `drain_s` is how long readiness is denied and requests are still answered before the shutdown begins.
     `wrong_keys` are the wrong keys that one client may send in a minute.
     `trusted_proxies` are the reverse proxies whose X-Forwarded headers count.
     `cors` are the normalised origins whose pages may use the API, `hosts` more names of this appliance.
@@ -45,6 +46,7 @@ class Settings:
     max_request_pixels: int = 256_000_000
     max_json_photos: int | None = None
     upload_patience_s: float = 30.0
+    drain_s: float = 0.0
     budget_s: float = 1.0
     abstain: float | None = None
     models: str | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -17,6 +19,8 @@ from runtime.serving.http import Connections, Protocol
 from runtime.serving.http.connections import default_limit
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
+
+log = logging.getLogger(__name__)
 
 TICK_S = 1.0  # the Date header is that exact
 # A thread that waits for the interpreter's lock insists on it after so long; Linux makes some 60 µs of this. By default
@@ -52,6 +56,7 @@ class Server(uvicorn.Server):
             )
         )
         self._appliance = appliance
+        self._drain_s = settings.drain_s if appliance else 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked_to_stop = asyncio.Event()
 
@@ -69,13 +74,28 @@ class Server(uvicorn.Server):
                 await asyncio.wait_for(self._asked_to_stop.wait(), TICK_S)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin graceful shutdown on a signal.
+        """Begin graceful shutdown on a signal, or draining on SIGTERM where the settings ask for it.
 
         The event loop does the work: a signal handler that takes a lock waits for ever for the code that it interrupts.
         """
+        if self._loop and self._drain_s and sig == signal.SIGTERM:
+            self._loop.call_soon_threadsafe(self._drain, frame)
+            return
         super().handle_exit(sig, frame)
         if self._loop:
             self._loop.call_soon_threadsafe(self._begin_to_stop)
+
+    def _drain(self, frame: FrameType | None) -> None:
+        """Deny readiness for a while, then stop; a second SIGTERM changes nothing."""
+        if self._loop is None or self._appliance is None or self._appliance.draining:
+            return
+        self._appliance.draining = True
+        log.info("stopping in %g s: until then /health/ready says 503 and requests are answered", self._drain_s)
+        self._loop.call_later(self._drain_s, self._stop_after_drain, frame)
+
+    def _stop_after_drain(self, frame: FrameType | None) -> None:
+        super().handle_exit(signal.SIGTERM, frame)
+        self._begin_to_stop()
 
     def _begin_to_stop(self) -> None:
         if self._appliance:

@@ -11,6 +11,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Tag
 
+from runtime.api.openapi.document import COMPONENTS, Document
+
 PATH = "/docs"
 _ASSETS = Path(__file__).parent / "assets"  # swagger-ui-dist 5.35.0, gzipped
 _MEDIA_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -61,6 +63,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
         version=version,
         description="Classifies photos on a small CPU. Post one to `/predict`.",
         path=PATH,
-        render_plugins=[_LocalSwaggerUI(path="/")],
+        components=COMPONENTS,
+        render_plugins=[_LocalSwaggerUI(path="/"), Document()],
         tags=[Tag("Predict"), Tag("Model"), Tag("Health")],
     )

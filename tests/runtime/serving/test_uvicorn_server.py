@@ -20,6 +20,7 @@ from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads
 from runtime.serving.uvicorn_server import Server
 from tests.support.bundles import write_bundle
+from tests.support.photos import photo
 from tests.support.servers import appliance
 
 
@@ -95,6 +96,37 @@ def test_a_signal_handler_takes_no_lock_so_that_two_signals_at_once_do_not_deadl
     asyncio.run(both())
     assert serving.should_exit
     assert stopping.times == 2
+
+
+def test_it_denies_readiness_for_a_while_before_it_closes(tmp_path: Path) -> None:
+    bundle = str(write_bundle(tmp_path / "v1"))
+    with (
+        appliance(tmp_path, "--bundle", bundle, DANDELION_DRAIN_S="2") as running,
+        httpx.Client(base_url=running.url) as client,
+    ):
+        assert client.get("/health/ready").status_code == 200
+        began = time.monotonic()
+        for _ in range(2):  # as `make` passes them on: the second changes nothing
+            running.process.send_signal(signal.SIGTERM)
+        while client.get("/health/ready").status_code == 200:
+            time.sleep(0.01)
+        assert client.get("/v2/health/ready").status_code == 503
+        assert client.get("/health").json()["status"] == "stopping"
+        assert client.get("/health/live").status_code == 200
+        photo_of = {"content": photo(), "headers": {"content-type": "image/jpeg"}}
+        assert client.post("/predict", **photo_of).status_code == 200  # type: ignore[arg-type]
+        assert running.process.wait(60) == 0
+    assert time.monotonic() - began >= 2
+
+
+def test_an_interrupt_from_the_keyboard_is_not_made_to_wait(tmp_path: Path) -> None:
+    bundle = str(write_bundle(tmp_path / "v1"))
+    with appliance(tmp_path, "--bundle", bundle, DANDELION_DRAIN_S="3600") as running:
+        running.process.send_signal(signal.SIGTERM)
+        while httpx.get(running.url + "/health/ready").status_code == 200:
+            time.sleep(0.01)
+        running.process.send_signal(signal.SIGINT)
+        running.process.wait(60)
 
 
 def test_its_threads_take_turns_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
