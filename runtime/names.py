@@ -13,6 +13,8 @@ from typing import Annotated
 import msgspec
 
 MAX_NAME = 100  # characters; file systems end at 255 bytes
+MAX_PREFIX = 200  # characters of a path prefix
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 MAX_PART_BYTES = 255  # of one part of a path, on every usual file system
 MAX_PATH_BYTES = 900  # S3 ends at 1,024 with the prefix, Linux at 4,096 with the folder
 
@@ -67,6 +69,12 @@ def is_path_below(path: str) -> bool:
     parts = path.split("/")
     fit = all(re.fullmatch(_VISIBLE, part) and len(part.encode()) <= MAX_PART_BYTES for part in parts)
     return fit and len(path.encode()) <= MAX_PATH_BYTES
+
+
+def path_prefix(text: str) -> str | None:
+    """`/meadow/` as `/meadow`, and `/` as nothing; None for what is no plain path."""
+    prefix = text.strip().rstrip("/")
+    return prefix if not prefix or (len(prefix) <= MAX_PREFIX and _PREFIX.fullmatch(prefix)) else None
 
 
 def plain(error: Exception) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
-from litestar import Litestar, Router, get
+from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.response import Redirect
@@ -21,6 +21,7 @@ from runtime.api.feedback import feedback
 from runtime.api.head import HeadAsGet
 from runtime.api.middleware import RequestMiddleware
 from runtime.api.openapi import pages as docs
+from runtime.api.path_prefix import PathPrefix, prefix_of
 from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import handle_exception
 from runtime.api.request_metrics import RequestMetricsMiddleware
@@ -36,9 +37,9 @@ from runtime.serving.http.early_answer import close_if_early
 
 
 @get("/", include_in_schema=False)
-async def home() -> Redirect:
+async def home(request: Request[Any, Any, Any]) -> Redirect:
     """Redirect a browser to the API's documentation."""
-    return Redirect(docs.PATH)
+    return Redirect(prefix_of(request.scope) + docs.PATH)
 
 
 class App:
@@ -54,7 +55,11 @@ class App:
         routes = HeadAsGet(self._routes)
         guard = BrowserGuard(routes, settings, metrics)  # type: ignore[arg-type]  # Litestar spells ASGI in its own types
         guarded = RequestMiddleware(guard, bodies)
-        self._outermost = FastPath(RequestMetricsMiddleware(guarded, metrics), appliance, bodies, key_check)
+        fast = FastPath(RequestMetricsMiddleware(guarded, metrics), appliance, bodies, key_check)
+        behind_proxy = settings.path_prefix or settings.trusted_proxies
+        self._outermost: Any = (
+            PathPrefix(fast, settings) if behind_proxy else fast
+        )  # the fast path looks at few headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: serve one request or websocket."""

@@ -10,9 +10,11 @@ import click
 
 from runtime.api.security.keys import read_keys
 from runtime.api.security.origins import read_hosts, read_origins
+from runtime.errors import Refusal
 from runtime.host.cpu import available_cpus
 from runtime.host.photo_limits import MAX_PIXELS, limits_of_host
 from runtime.names import entries
+from runtime.names import path_prefix as prefix_in
 from runtime.serving.client_address import TrustedProxies, read_proxies
 from runtime.serving.settings import Settings
 
@@ -99,6 +101,12 @@ _OPTIONS = (
         None,
         "Reverse proxies whose X-Forwarded-… headers count: addresses or networks, comma-separated.",
     ),
+    _option(
+        "--path-prefix",
+        str,
+        None,
+        "Path below which a reverse proxy publishes the appliance, such as /meadow; trusted ones may send it.",
+    ),
     _option("--host", str, "0.0.0.0", "Address to listen on."),  # noqa: S104
     _option("--port", click.IntRange(0, 65535), 8000, "Port; 0 takes a free one.", envvar="PORT"),
     _option(
@@ -164,6 +172,10 @@ _OPTIONS = (
 )
 
 
+class BadPrefix(Refusal):
+    """A path prefix that is none; the message names the setting."""
+
+
 def serving_options(command: Command) -> Command:
     """Give a click command every option of a serving process; it takes them as keyword arguments."""
     for option in reversed(_OPTIONS):
@@ -188,11 +200,12 @@ def settings_of(
     trusted_proxies: str | None,
     cors: str | None,
     hosts: str | None,
+    path_prefix: str | None,
     **same: Any,
 ) -> Settings:
     """The settings that the options give, but for the log's; `same` need no conversion.
 
-    Raises BadKeys, BadProxies and BadOrigins.
+    Raises BadKeys, BadPrefix, BadProxies and BadOrigins.
     """
     cpus = available_cpus()
     return Settings(
@@ -214,5 +227,13 @@ def settings_of(
         trusted_proxies=TrustedProxies(read_proxies(trusted_proxies)),
         cors=read_origins(cors),
         hosts=read_hosts(hosts),
+        path_prefix=_read_prefix(path_prefix),
         **same,
     )
+
+
+def _read_prefix(text: str | None) -> str:
+    prefix = prefix_in(text or "")
+    if prefix is None:
+        raise BadPrefix(f"DANDELION_PATH_PREFIX: {(text or '')[:100]!r} is no plain path such as /meadow")
+    return prefix

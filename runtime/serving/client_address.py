@@ -24,6 +24,10 @@ class TrustedProxies:
         self._networks = tuple(networks)
         self.include = lru_cache(maxsize=1024)(self._include)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._networks)
+
     def _include(self, host: str) -> bool:
         """Whether the address `host` is that of a trusted proxy."""
         try:

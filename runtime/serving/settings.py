@@ -29,6 +29,7 @@ class Settings:
     `wrong_keys` are the wrong keys that one client may send in a minute.
     `trusted_proxies` are the reverse proxies whose X-Forwarded headers count.
     `cors` are the normalised origins whose pages may use the API, `hosts` more names of this appliance.
+    `path_prefix` is where a reverse proxy publishes it, such as `/meadow`.
     """
 
     threads: int
@@ -67,3 +68,4 @@ class Settings:
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     cors: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    path_prefix: str = ""

@@ -9,8 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from runtime.api.app import App
+from runtime.api.head import HeadAsGet
+from runtime.api.path_prefix import PathPrefix
 from runtime.host.memory import return_free_memory
 from runtime.serving.http.early_answer import close_if_early
+from runtime.serving.settings import Settings
 from ui.appliance.targets import Targets
 from ui.server.paths import ASSETS, PAGES
 
@@ -22,17 +25,23 @@ Send = Callable[[Message], Awaitable[None]]
 class Dispatcher:
     """Passes each request to the shell or to the API, and starts and stops both."""
 
-    def __init__(self, shell: FastAPI, api: App | None, targets: Targets) -> None:
+    def __init__(self, shell: FastAPI, api: App | None, targets: Targets, settings: Settings) -> None:
         """Without `api` the shell takes everything."""
-        self._shell = shell
+        self._shell = HeadAsGet(shell)
+        self._lifespan_of_shell = shell.router.lifespan_context(shell)
         self._api = api
         self._targets = targets
+        self._entry = PathPrefix(self._dispatch, settings)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif self._api is None or belongs_to_page(scope["path"]):
+        else:
+            await self._entry(scope, receive, send)
+
+    async def _dispatch(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._api is None or belongs_to_page(scope["path"]):
             await self._shell(scope, receive, close_if_early(scope, receive, send))
         else:
             await self._api(scope, receive, send)  # type: ignore[arg-type]  # Litestar spells ASGI in types of its own
@@ -43,7 +52,7 @@ class Dispatcher:
             async with AsyncExitStack() as stack:
                 if self._api:
                     await stack.enter_async_context(self._api.lifespan())
-                await stack.enter_async_context(self._shell.router.lifespan_context(self._shell))
+                await stack.enter_async_context(self._lifespan_of_shell)
                 stack.push_async_callback(self._targets.close)
                 return_free_memory()  # what the imports and the first drawing of the routes left behind
                 await send({"type": "lifespan.startup.complete"})

@@ -35,7 +35,7 @@ def serve(
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
     metrics = appliance.metrics if appliance else Metrics()  # those of a page alone are served nowhere
     shell = create_shell(targets, mlflow, settings, metrics, limits)
-    app = Dispatcher(shell, api, targets)
+    app = Dispatcher(shell, api, targets, settings)
     server = Server(app, settings, appliance, grace_s=GRACE_S, ws="auto")
     port = listener.getsockname()[1]
     what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"

@@ -12,6 +12,7 @@ from nicegui import core, ui
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from runtime.api.path_prefix import prefix_of
 from runtime.api.security.browser_guard import BrowserGuard
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
@@ -29,14 +30,14 @@ from ui.view.layout import build
 from ui.view.page_context import PageContext
 
 FOLDER = Path(__file__).parents[1] / "static"
-HEAD = f"""
+_HEAD = f"""
 <meta name="theme-color" content="#fbfaf2" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#12180f" media="(prefers-color-scheme: dark)">
-<link rel="preload" href="{STATIC}/fonts/figtree.woff2" as="font" type="font/woff2" crossorigin>
-<link rel="preload" href="{STATIC}/fonts/fraunces.woff2" as="font" type="font/woff2" crossorigin>
-<link rel="stylesheet" href="{STATIC}/tokens.css">
-<link rel="stylesheet" href="{STATIC}/style.css">
-<script src="{STATIC}/theme.js"></script>
+<link rel="preload" href="PREFIX{STATIC}/fonts/figtree.woff2" as="font" type="font/woff2" crossorigin>
+<link rel="preload" href="PREFIX{STATIC}/fonts/fraunces.woff2" as="font" type="font/woff2" crossorigin>
+<link rel="stylesheet" href="PREFIX{STATIC}/tokens.css">
+<link rel="stylesheet" href="PREFIX{STATIC}/style.css">
+<script src="PREFIX{STATIC}/theme.js"></script>
 """
 
 
@@ -76,11 +77,12 @@ def create_shell(
         client.page.language = "fr" if language == "fr" else "en-US"
         client.page.title = Texts(language)("app.name")
         clients.add(client, request.state.visitor.address)
-        build(PageContext(targets, sessions, request.state.visitor, language, mlflow))
+        prefix = prefix_of(request.scope)
+        ui.add_head_html(_HEAD.replace("PREFIX", prefix))
+        build(PageContext(targets, sessions, request.state.visitor, language, mlflow, prefix))
 
     for path in PAGES:
         ui.page(path)(page)
-    ui.add_head_html(HEAD, shared=True)
     ui.run_with(
         shell,
         title="Dandelion",

@@ -1,15 +1,15 @@
 // The Classify page: the Vue component with its state and methods; the templates are in classify/.
 
-import { paint } from "/ui/static/heat.js";
-import { csv, download, json } from "/ui/static/files.js";
-import { fill, formats, size } from "/ui/static/send.js";
-import { cards } from "/ui/static/classify/cards.js";
-import { dropZone } from "/ui/static/classify/drop_zone.js";
-import { SEEDS } from "/ui/static/classify/seed_head.js";
-import { table } from "/ui/static/classify/table.js";
-import { toolbar } from "/ui/static/classify/toolbar.js";
-import { viewer } from "/ui/static/classify/viewer.js";
-import { add, again, clear, correct, remove, resume, session } from "/ui/static/session.js";
+import { paint } from "./heat.js";
+import { csv, download, json } from "./files.js";
+import { fill, formats, size } from "./send.js";
+import { cards } from "./classify/cards.js";
+import { dropZone } from "./classify/drop_zone.js";
+import { SEEDS } from "./classify/seed_head.js";
+import { table } from "./classify/table.js";
+import { toolbar } from "./classify/toolbar.js";
+import { viewer } from "./classify/viewer.js";
+import { add, again, clear, correct, remove, resume, session } from "./session.js";
 
 export default {
   props: { t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String },

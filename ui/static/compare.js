@@ -1,6 +1,6 @@
 // Side-by-side comparison: two model versions on the same photo.
 
-import { fill, formats, send, size } from "/ui/static/send.js";
+import { fill, formats, send, size } from "./send.js";
 
 export default {
   props: { t: Object, language: String, names: Object, versions: Array, serving: String, accept: String },

@@ -1,7 +1,7 @@
 // Live classification of camera frames with backpressure: the next frame is taken only when the last one is answered.
 
-import { paint } from "/ui/static/heat.js";
-import { fill, send } from "/ui/static/send.js";
+import { paint } from "./heat.js";
+import { fill, send } from "./send.js";
 
 const LONGEST = 480; // px of a frame on its way: the model looks at fewer
 const QUALITY = 0.8;

@@ -5,7 +5,7 @@ const KINDS = { 400: "broken", 401: "key", 403: "site", 404: "unknown", 409: "un
 export async function send(path, body, { type, signal } = {}) {
   let answer;
   try {
-    answer = await fetch(`/ui/api/${path}`, {
+    answer = await fetch(new URL(`../api/${path}`, import.meta.url), {
       method: "POST",
       body,
       signal,

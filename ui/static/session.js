@@ -2,7 +2,7 @@
 // server proxies each one and keeps nothing. Only the table of results (no photo) survives a reload of the tab.
 
 import { markRaw, reactive } from "vue";
-import { send } from "/ui/static/send.js";
+import { send } from "./send.js";
 
 const AT_ONCE = 3; // concurrent uploads: enough to keep two cores busy, few enough for the queue to serve others
 const FULL_S = 600; // to send a correction again only then: not the appliance is busy, but people have to make room

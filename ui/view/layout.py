@@ -66,7 +66,7 @@ class Layout:
     def _navigation(self, text: Texts) -> None:
         with Tag("nav", class_="pages", aria_label=text("frame.pages")):
             for path, (name, _) in BUILDERS.items():
-                with Tag("a", href=path) as link:
+                with Tag("a", href=self._context.prefix + path) as link:
                     ui.html(PAGE_ICONS[name], sanitize=False, tag="span").props("aria-hidden=true")
                     Tag("span", text(f"frame.{name}"))
                 self._links[path] = link

@@ -21,9 +21,10 @@ class PageContext:
     """Passed to every page."""
 
     def __init__(
-        self, targets: Targets, sessions: Sessions, visitor: Visitor, language: str, mlflow: str | None
+        self, targets: Targets, sessions: Sessions, visitor: Visitor, language: str, mlflow: str | None, prefix: str
     ) -> None:
-        """`mlflow` is where a browser finds the runs of the models."""
+        """`mlflow` is where a browser finds the runs of the models, `prefix` stands before the page's own paths."""
+        self.prefix = prefix
         self.targets = targets
         self.mlflow = mlflow
         self.text = Texts(language)

@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from runtime.api.path_prefix import prefix_of
 from runtime.api.security.keys import predicting_keys
 
 _KEYS: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
@@ -34,7 +35,8 @@ class Document(JsonRenderPlugin):
         """The document for whoever asks."""
         needed = bool(predicting_keys(request.app.state.settings))
         paths = {path: dict(_operations(item, needed=needed)) for path, item in openapi_schema["paths"].items()}
-        return self.render_json(request, openapi_schema | {"paths": paths})
+        servers = [{"url": prefix_of(request.scope) or "/"}]
+        return self.render_json(request, openapi_schema | {"servers": servers, "paths": paths})
 
 
 def _operations(item: dict[str, Any], *, needed: bool) -> Iterator[tuple[str, Any]]:

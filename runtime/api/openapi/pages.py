@@ -12,6 +12,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Tag
 
 from runtime.api.openapi.document import COMPONENTS, Document
+from runtime.api.path_prefix import prefix_of
 
 PATH = "/docs"
 _ASSETS = Path(__file__).parent / "assets"  # swagger-ui-dist 5.35.0, gzipped
@@ -26,13 +27,13 @@ _PAGE = f"""<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Dandelion appliance: API</title>
 <link rel="icon" href="{_ICON}">
-<link rel="stylesheet" href="{PATH}/assets/swagger-ui.css">
+<link rel="stylesheet" href="PREFIX{PATH}/assets/swagger-ui.css">
 </head>
 <body style="margin:0">
 <div id="page"></div>
-<script src="{PATH}/assets/swagger-ui-bundle.js"></script>
+<script src="PREFIX{PATH}/assets/swagger-ui-bundle.js"></script>
 <script>
-SwaggerUIBundle({{url: "{PATH}/openapi.json", dom_id: "#page", validatorUrl: null, tryItOutEnabled: true}})
+SwaggerUIBundle({{url: "PREFIX{PATH}/openapi.json", dom_id: "#page", validatorUrl: null, tryItOutEnabled: true}})
 </script>
 </body>
 </html>
@@ -41,7 +42,7 @@ SwaggerUIBundle({{url: "{PATH}/openapi.json", dom_id: "#page", validatorUrl: nul
 
 class _LocalSwaggerUI(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
-        return _PAGE.encode()
+        return _PAGE.replace("PREFIX", prefix_of(request.scope)).encode()
 
 
 @get(PATH + "/assets/{name:str}", include_in_schema=False, sync_to_thread=False)

@@ -39,6 +39,14 @@ def test_a_busy_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_a_prefix_that_is_no_plain_path_stops_the_start_with_one_line() -> None:
+    done = run(DANDELION_PATH_PREFIX="meadow")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: DANDELION_PATH_PREFIX: 'meadow' is no plain path such as /meadow\n",
+    )
+
+
 def test_an_address_of_another_host_stops_the_start_with_one_line(tmp_path: Path) -> None:
     done = run("--bundle", str(write_bundle(tmp_path / "v1")), DANDELION_HOST="192.0.2.1", PORT="0")
     assert done.returncode == 1
@@ -55,6 +63,7 @@ def test_an_address_of_another_host_stops_the_start_with_one_line(tmp_path: Path
         ("DANDELION_THREADS", "0"),
         ("DANDELION_MAX_UPLOAD_MB", "-1"),
         ("DANDELION_MAX_MEGAPIXELS", "many"),
+        ("DANDELION_DRAIN_S", "-1"),
     ],
 )
 def test_a_bad_environment_value_stops_the_start_with_one_line_that_names_it(name: str, value: str) -> None:

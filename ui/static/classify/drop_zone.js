@@ -1,6 +1,6 @@
 // Template: the drop zone with the file picker, the progress and the tally.
 
-import { seedHead } from "/ui/static/classify/seed_head.js";
+import { seedHead } from "../classify/seed_head.js";
 
 export const dropZone = `
     <section :class="['desk', { over: over > 0, compact: items.length }]" :aria-label="t.drop_title">
