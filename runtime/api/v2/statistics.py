@@ -43,11 +43,13 @@ class InferenceStatistics(msgspec.Struct):
 class ModelStatistics(msgspec.Struct):
     """The statistics of one version; `last_inference` is in milliseconds since 1970, 0 before the first.
 
-    `inference_count` counts photos, `execution_count` requests.
+    `inference_count` counts photos, `execution_count` requests. `version` is 1, since Triton's versions are numbers and
+    perf_analyzer ends without one; `serving` is ours.
     """
 
     name: str
-    version: str
+    serving: str
+    version: str = "1"
     last_inference: int = 0
     inference_count: int = 0
     execution_count: int = 0
@@ -89,7 +91,7 @@ class Statistics:
 
     def of(self, model: ModelName) -> ModelStatistics:
         """The statistics of the model that serves."""
-        if (self._of.name, self._of.version) != (model.name, model.version):
+        if (self._of.name, self._of.serving) != (model.name, model.version):
             self._of = ModelStatistics(model.name, model.version)
         return self._of
 

@@ -168,7 +168,7 @@ def test_the_statistics_count_what_was_asked(client: Any, server: Appliance):
     client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")])
     post(server, b"{")
     [after] = client.get_inference_statistics(MODEL, "v7")["model_stats"]
-    assert (after["name"], after["version"]) == (MODEL, "v7")
+    assert (after["name"], after["serving"], after["version"]) == (MODEL, "v7", "1")
     assert after["inference_count"] - before["inference_count"] == 3
     assert after["execution_count"] - before["execution_count"] == 1
     assert after["last_inference"] >= before["last_inference"] > 0
