@@ -164,6 +164,7 @@ def test_the_configuration_is_that_of_the_metadata(client: Any):
 
 
 def test_the_statistics_count_what_was_asked(client: Any, server: Appliance):
+    client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")])
     [before] = client.get_inference_statistics()["model_stats"]
     client.infer(MODEL, [input_of(pixels(), "pixels", "UINT8")])
     post(server, b"{")
