@@ -19,7 +19,7 @@ from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
 from runtime.image.header import PhotoHeader
 from runtime.image.inspect import inspect
-from runtime.image.jpeg import has_short_header
+from runtime.image.jpeg import has_short_header, scale_while_decoding
 from runtime.image.limits import check_cost, check_limits
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
 from runtime.image.samples import sample
@@ -81,15 +81,12 @@ def _decode(header: PhotoHeader, spec: ImageSpec, limits: PhotoLimits | None) ->
 
 def _to_input(header: PhotoHeader, spec: ImageSpec) -> Image.Image:
     image = header.image
-    if header.format == "JPEG":
-        # Scaled decoding: the JPEG decoder leaves out detail that the resize would average away.
-        longest = max(spec.width, spec.height)
-        image.draft("RGB", (longest, longest))
+    filled = scale_while_decoding(image, max(spec.width, spec.height)) if header.format == "JPEG" else None
     bits = _png_bit_depth(image) if header.format == "PNG" else 8
     image.load()
     orientation = orientation_of(image)
     size = (spec.height, spec.width) if orientation in SWAPS_SIDES else (spec.width, spec.height)
-    pixels = shrink(image, size, bits=bits)
+    pixels = shrink(image, size, bits=bits, filled=filled)
     return pixels.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else pixels
 
 

@@ -19,24 +19,28 @@ STRIP_PIXELS = 1 << 18
 _AVERAGED = frozenset({"RGB", "L", "CMYK"})
 
 
-def shrink(image: Image.Image, size: tuple[int, int], *, bits: int = 8) -> Image.Image:
+def shrink(
+    image: Image.Image, size: tuple[int, int], *, bits: int = 8, filled: tuple[float, float] | None = None
+) -> Image.Image:
     """An opaque sRGB image of `size` (width, height); transparency is flattened on white.
 
-    `bits` is the depth of the file's samples, in which a PNG states its transparent colour.
+    `bits` is the depth of the file's samples, in which a PNG states its transparent colour. `filled` is the width and
+    height in px that the photo fills of an `image` that was scaled while it was decoded: its last column and row may
+    stand for less than a whole one. Only RGB, L and CMYK are scaled so.
     """
     if image.mode in _AVERAGED and "transparency" not in image.info:
-        small = _resize(image, size)
+        small = _resize(image, size, filled or image.size)
     else:
         small = _shrink_by_strips(image, size, bits)
     return to_srgb(small, image.info.get("icc_profile"))
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resize(image: Image.Image, size: tuple[int, int], filled: tuple[float, float]) -> Image.Image:
     native = library()
-    near = all(side < 2 * REDUCING_GAP * wanted for side, wanted in zip(image.size, size, strict=True))
+    near = all(side < 2 * REDUCING_GAP * wanted for side, wanted in zip(filled, size, strict=True))
     if native and near and image.mode == "RGB":  # nothing is reduced first, and a copy is small
-        return resize(image, size, native)
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+        return resize(image, size, native, filled)
+    return image.resize(size, Image.Resampling.BILINEAR, box=(0, 0, *filled), reducing_gap=REDUCING_GAP)
 
 
 def _shrink_by_strips(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:

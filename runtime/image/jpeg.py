@@ -66,6 +66,15 @@ def draft_scale(width: int, height: int, longest: int) -> int:
     return next((scale for scale in (8, 4, 2) if least >= scale), 1)
 
 
+def scale_while_decoding(image: Image.Image, longest: int) -> tuple[float, float] | None:
+    """Let the decoder leave out detail that a resize to `longest` px a side would average away, before it decodes.
+
+    Returns the width and height in px that the photo will fill, of an image whose sides are rounded up.
+    """
+    scaled = image.draft("RGB", (longest, longest))
+    return (scaled[1][2], scaled[1][3]) if scaled else None
+
+
 def coefficients(image: Image.Image, width: int, height: int) -> int:
     """The coefficients of a photo: what the decoder keeps if it is not coded in one scan.
 

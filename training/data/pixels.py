@@ -13,6 +13,9 @@ from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.image import ImageError, ImageSpec, decode
 from training.data.dataset import Dataset, DatasetError, Photo
 
+# In the name of each cache, so that pixels that an earlier release decoded otherwise are not taken for today's.
+DECODING = 2
+
 
 def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
     """All photos of the dataset at `size` px a side: [N, size, size, 3], RGB, 0..255, in the manifest's order.
@@ -33,7 +36,7 @@ def truth(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _cache_file(dataset: Dataset, size: int) -> Path:
-    return dataset.path / ".pixels" / f"{dataset.manifest.sha256[:16]}-{size}.npy"
+    return dataset.path / ".pixels" / f"{dataset.manifest.sha256[:16]}-{size}-{DECODING}.npy"
 
 
 def _decode_all(dataset: Dataset, size: int, file: Path) -> None:

@@ -23,8 +23,9 @@ def decode(data: bytes) -> np.ndarray:
 
 def resize(image: Image.Image) -> np.ndarray:
     """An opened photo to uint8 [1, SIZE, SIZE, 3]; a large JPEG is decoded at a fraction of its size."""
-    image.draft("RGB", (SIZE, SIZE))
-    return np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR))[np.newaxis]
+    scaled = image.draft("RGB", (SIZE, SIZE))
+    box = scaled[1] if scaled else None  # what the photo fills of an image whose sides are rounded up
+    return np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box))[np.newaxis]
 
 
 def answer(probabilities: np.ndarray) -> dict[str, object]:

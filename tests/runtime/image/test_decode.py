@@ -156,6 +156,16 @@ def test_a_large_jpeg_decodes_to_nearly_the_same_pixels_as_a_full_decode() -> No
     assert np.abs(decode(data, SPEC) - full).mean() < 1
 
 
+@pytest.mark.parametrize("sides", [(769, 769), (900, 900), (769, 641), (225, 300)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_whose_sides_are_no_multiple_of_the_scale_is_not_shifted(sides: tuple[int, int], mode: str) -> None:
+    """The decoder rounds the sides up; without the part that the photo fills, the error is three times as large."""
+    large = draw_photo("dandelion", 0).resize(sides, Image.Resampling.BICUBIC)
+    data = encode(large.convert(mode), "JPEG", quality=95)
+    full = Image.open(io.BytesIO(data)).resize((64, 64), Image.Resampling.BILINEAR).convert("RGB")
+    assert np.abs(decode(data, SPEC).astype(np.int16) - np.asarray(full)).mean() < 1.1
+
+
 def test_a_header_that_promises_too_many_pixels_is_refused_before_decoding() -> None:
     bomb = png((30_000, 30_000), 8, 2, b"")
     with pytest.raises(

@@ -13,7 +13,7 @@ from tests.runtime.native.models import library_of
 from tests.support.photos import photo
 
 # Sides of less than four times the input's, once JPEG's own scaling is done: the others are reduced by Pillow first.
-NEAR = {(1, 1), (383, 383), (384, 384), (385, 385)}
+NEAR = {(1, 1), (383, 383), (384, 384), (385, 385), (769, 769), (1025, 900)}
 BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -36,7 +36,21 @@ def test_any_size_becomes_any_other_as_in_pillow(instructions: Instructions) -> 
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=f"{width} x {height} to {size}")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (383, 383), (384, 384), (385, 385), (500, 100)])
+@pytest.mark.parametrize("instructions", RESIZES)
+def test_a_part_of_a_pixel_at_the_edge_counts_as_in_pillow(instructions: Instructions) -> None:
+    found = library_of(instructions)
+    generator = np.random.default_rng(1)
+    for seed in range(300):
+        width, height, *size, right, bottom = (int(side) for side in generator.integers(1, [500] * 4 + [8] * 2))
+        image, filled = picture(width, height, seed), (width - right / 8, height - bottom / 8)
+        ours = resize(image, (size[0], size[1]), found, filled)
+        theirs = image.resize((size[0], size[1]), BILINEAR, box=(0, 0, *filled))
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=f"{filled} of {width} x {height}")
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 700), (700, 2), (383, 383), (384, 384), (385, 385), (500, 100), (769, 769), (1025, 900)]
+)
 @pytest.mark.parametrize("instructions", RESIZES)
 def test_photos_of_any_shape_are_decoded_alike_with_and_without_it(
     instructions: Instructions, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
