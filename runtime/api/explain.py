@@ -33,7 +33,7 @@ PNG = "image/png"
 _SHOWN = "In numbers; as image/png, the picture alone"
 
 
-class Explanation(Answer, frozen=True):
+class Explanation(Answer, frozen=True, kw_only=True):
     """An answer, and the evidence for the label `explained`: rows from the top, 0..1, the strongest place is 1."""
 
     explained: str

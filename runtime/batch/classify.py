@@ -18,7 +18,7 @@ from runtime.batch.rows import Row
 from runtime.bundle.manifest import Bundle
 from runtime.host.cpu import available_cpus
 from runtime.host.photo_limits import limits_of_host
-from runtime.image import ImageError, decode, warm_up
+from runtime.image import ImageError, decode_photo, warm_up
 from runtime.inference.backends import open_validated
 from runtime.inference.predictions import predict
 from runtime.store import Entry, InvalidKey, Missing, Store, TooLarge, open_store
@@ -112,11 +112,11 @@ def _classifier(bundle: Bundle) -> Callable[[_Read], Row]:
         if read.data is None:
             return Row(read.key, error=read.error)
         try:
-            pixels = decode(read.data, manifest.input, limits=limits)
+            photo = decode_photo(read.data, manifest.input, limits=limits)
         except ImageError as error:
             return Row(read.key, error=str(error))
-        probabilities = session.infer(pixels[np.newaxis]).probabilities[0]
-        prediction = predict(probabilities, manifest.labels, manifest.abstain_threshold)
+        probabilities = session.infer(photo.pixels[np.newaxis]).probabilities[0]
+        prediction = predict(probabilities, manifest.labels, manifest.abstain_threshold, damaged=photo.damaged)
         return Row(read.key, **msgspec.structs.asdict(prediction))
 
     return classify_photo

@@ -19,6 +19,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str | None = None
     confidence: float | None = None
     uncertain: bool | None = None
+    damaged: bool | None = None
     probabilities: dict[str, float] = {}
     error: str | None = None
 
@@ -47,12 +48,21 @@ def writer_for(name: str) -> Write:
 
 def columns(labels: Sequence[str]) -> list[str]:
     """The columns of a table of results; `p_<label>` is the probability of each label, 0..1."""
-    return ["photo", "label", "confidence", "uncertain", *(f"p_{label}" for label in labels), "error", "model_version"]
+    return [
+        "photo",
+        "label",
+        "confidence",
+        "uncertain",
+        "damaged",
+        *(f"p_{label}" for label in labels),
+        "error",
+        "model_version",
+    ]
 
 
 def _cells(row: Row, labels: Sequence[str], version: str) -> list[Any]:
     probabilities = [row.probabilities.get(label) for label in labels]
-    return [row.photo, row.label, row.confidence, row.uncertain, *probabilities, row.error, version]
+    return [row.photo, row.label, row.confidence, row.uncertain, row.damaged, *probabilities, row.error, version]
 
 
 def _write_csv(file: Path, parts: Parts, labels: Sequence[str], version: str) -> None:
@@ -67,7 +77,7 @@ def _write_parquet(file: Path, parts: Parts, labels: Sequence[str], version: str
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    kinds = {"confidence": pa.float64(), "uncertain": pa.bool_()}
+    kinds = {"confidence": pa.float64(), "uncertain": pa.bool_(), "damaged": pa.bool_()}
     kinds |= {f"p_{label}": pa.float64() for label in labels}
     names = columns(labels)
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])

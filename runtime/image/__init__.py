@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from runtime.bundle.input import ImageSpec
 from runtime.host.photo_limits import PhotoLimits
-from runtime.image.decode import decode, decode_brief, warm_up
+from runtime.image.decode import DecodedPhoto, decode, decode_brief, decode_photo, warm_up
 from runtime.image.decoding_cost import accepted_megapixels, decoding_cost
 from runtime.image.decoding_memory import decoding_memory
 from runtime.image.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_FRAMES",
     "MEDIA_TYPES",
     "CorruptImage",
+    "DecodedPhoto",
     "ImageError",
     "ImageSpec",
     "ImageTooLarge",
@@ -33,6 +34,7 @@ __all__ = [
     "check_limits",
     "decode",
     "decode_brief",
+    "decode_photo",
     "decoding_cost",
     "decoding_memory",
     "inspect",

@@ -74,7 +74,8 @@ def _resizing(decoded: float, spec: ImageSpec) -> float:
 
 
 def _jpeg(header: PhotoHeader, spec: ImageSpec | None) -> float:
-    scale = draft_scale(header.width, header.height, max(spec.width, spec.height)) if spec else 1
+    longest = max(spec.width, spec.height) if spec and not header.lossless else max(header.width, header.height)
+    scale = draft_scale(header.width, header.height, longest)
     decoded = _stored(header) * -(-header.width // scale) * -(-header.height // scale)
     if header.scans == 1:
         return decoded

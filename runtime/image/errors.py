@@ -10,7 +10,12 @@ class ImageError(ValueError):
 
 
 class UnsupportedImage(ImageError):
-    """The format is not accepted."""
+    """The format, or the kind of JPEG, is not accepted."""
+
+    @classmethod
+    def of_kind(cls, kind: str) -> UnsupportedImage:
+        """The error for a JPEG that is whole and is not decoded here."""
+        return cls(f"this kind of JPEG ({kind}) is not accepted; save it as an ordinary one, of 8 bits a sample")
 
 
 class ImageTooLarge(ImageError):

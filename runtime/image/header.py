@@ -7,6 +7,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from runtime.image.avif import Coded
+from runtime.image.jpeg import LOSSLESS
 
 NOTHING_CODED = Coded([], 0)
 
@@ -20,6 +21,8 @@ class PhotoHeader(NamedTuple):
     frames: int  # of an animation; 1 for a still picture
     scans: int  # of a JPEG, an upper bound (`jpeg.count_scans`); 1 for other formats
     progressive: bool  # JPEG
+    first_scan: int  # where its data begin in a JPEG; 0 for other formats
+    frame_type: int  # JPEG, of `jpeg.frame_type`; 0 for other formats
     coded: Coded  # the pictures in an AVIF, whose sizes may differ from width x height; empty for other formats
     size_bytes: int  # of the file
     metadata_bytes: int  # what is not the picture: profiles, texts, thumbnails; an upper bound
@@ -31,6 +34,11 @@ class PhotoHeader(NamedTuple):
         return self.width * self.height
 
     @property
+    def lossless(self) -> bool:
+        """Whether it is a JPEG without a cosine transform, which cannot be decoded at scale."""
+        return self.frame_type == LOSSLESS
+
+    @property
     def scales(self) -> bool:
         """Whether the decoder can scale it down line by line, and so takes little memory: a JPEG in one scan."""
-        return self.format == "JPEG" and self.scans == 1
+        return self.format == "JPEG" and self.scans == 1 and not self.lossless

@@ -6,14 +6,13 @@ import io
 from typing import cast
 
 from PIL import Image
-from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from runtime.image.avif import Coded, coded_pictures
 from runtime.image.errors import CorruptImage, UnsupportedImage
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
-from runtime.image.jpeg import count_scans
+from runtime.image.jpeg import count_scans, first_scan, frame_type, unsupported_kind
 from runtime.image.limits import MAX_SCANS, check_parts
 from runtime.image.png import metadata_bytes
 
@@ -34,27 +33,29 @@ def inspect(data: bytes) -> PhotoHeader:
         image = read_header(io.BytesIO(data), "")
         frames = int(getattr(image, "n_frames", 1))
     except Exception as error:
+        if format_ == "JPEG" and (kind := unsupported_kind(data)):
+            raise UnsupportedImage.of_kind(kind) from error
         raise CorruptImage.because(error) from error
     width, height = image.size
     is_jpeg = format_ == "JPEG"
+    begin = first_scan(cast("JpegImageFile", image), data) if is_jpeg else 0
     return PhotoHeader(
         format=format_,
         width=width,
         height=height,
         frames=frames,
-        scans=count_scans(cast("JpegImageFile", image), data, MAX_SCANS) if is_jpeg else 1,
+        scans=count_scans(cast("JpegImageFile", image), data, begin, MAX_SCANS) if is_jpeg else 1,
         progressive=is_jpeg and "progressive" in image.info,
+        frame_type=frame_type(data, begin) if is_jpeg else 0,
         coded=_coded_pictures(data) if format_ == "AVIF" else NOTHING_CODED,
         size_bytes=len(data),
-        metadata_bytes=_metadata_bytes(format_, image, data),
+        metadata_bytes=begin if is_jpeg else _metadata_bytes(format_, image, data),
+        first_scan=begin,
         image=image,
     )
 
 
 def _metadata_bytes(format_: str, image: Image.Image, data: bytes) -> int:
-    fp = cast("ImageFile", image).fp
-    if format_ == "JPEG" and fp is not None:
-        return int(fp.tell())
     if format_ == "PNG":
         return metadata_bytes(data)
     return sum(len(image.info.get(kind) or b"") for kind in ("icc_profile", "exif", "xmp"))

@@ -72,6 +72,8 @@ def check_cost(header: PhotoHeader, spec: ImageSpec, limits: PhotoLimits) -> int
 
 
 def _kind_of(header: PhotoHeader) -> str:
+    if header.lossless:
+        return "a lossless JPEG"
     if header.format == "JPEG" and not header.scales:
         return "a progressive JPEG" if header.progressive else "a JPEG in several scans"
     name = NAMES[header.format]

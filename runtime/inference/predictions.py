@@ -25,22 +25,28 @@ class Timings(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The prediction for one photo. `uncertain` is abstention: do not rely on the label."""
+    """The prediction for one photo. `uncertain` is abstention: do not rely on the label.
+
+    `damaged` is true of a photo of which pieces are missing: the label is about what is left of it.
+    """
 
     label: str
     confidence: float
     probabilities: dict[str, float]
     uncertain: bool
+    damaged: bool = False
 
 
-class Answer(Prediction, frozen=True):
+class Answer(Prediction, frozen=True, kw_only=True):
     """A prediction, the model that made it, and its latency."""
 
     model: ModelName
     timings_ms: Timings
 
 
-def predict(probabilities: NDArray[np.float32], labels: Sequence[str], threshold: float) -> Prediction:
+def predict(
+    probabilities: NDArray[np.float32], labels: Sequence[str], threshold: float, *, damaged: bool = False
+) -> Prediction:
     """The prediction from `probabilities` [C] of one photo; it abstains (`uncertain`) below `threshold`."""
     values = probabilities.tolist()
     best = max(range(len(values)), key=values.__getitem__)
@@ -49,6 +55,7 @@ def predict(probabilities: NDArray[np.float32], labels: Sequence[str], threshold
         confidence=round(values[best], 4),
         probabilities={label: round(p, 4) for label, p in zip(labels, values, strict=True)},
         uncertain=values[best] < threshold,
+        damaged=damaged,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from runtime.host.deadline import in_daemon_thread
 from runtime.host.memory import return_free_memory
-from runtime.image import PhotoLimits, decode
+from runtime.image import PhotoLimits, decode_photo
 from runtime.inference.predictions import Answer, Timings, milliseconds, predict
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
@@ -74,16 +74,17 @@ class ComparisonModel:
 
 def _answer(model: LoadedModel, photo: bytes, limits: PhotoLimits, arrived: float) -> Answer:
     began = time.perf_counter()
-    pixels = decode(photo, model.manifest.input, limits=limits)
-    decoded = time.perf_counter()
-    inference = model.infer(pixels[np.newaxis], alone=False)
+    decoded = decode_photo(photo, model.manifest.input, limits=limits)
+    decoded_at = time.perf_counter()
+    inference = model.infer(decoded.pixels[np.newaxis], alone=False)
     done = time.perf_counter()
-    prediction = predict(inference.probabilities[0], model.manifest.labels, model.threshold)
+    prediction = predict(inference.probabilities[0], model.manifest.labels, model.threshold, damaged=decoded.damaged)
     return Answer(
         label=prediction.label,
         confidence=prediction.confidence,
         probabilities=prediction.probabilities,
         uncertain=prediction.uncertain,
+        damaged=prediction.damaged,
         model=model.name,
-        timings_ms=Timings(*map(milliseconds, (decoded - began, done - decoded, done - arrived))),
+        timings_ms=Timings(*map(milliseconds, (decoded_at - began, done - decoded_at, done - arrived))),
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
-from runtime.image import ImageError, ImageSpec, decode, decode_brief, warm_up
+from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
 from runtime.inference.interface import Inference
 from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds, predict
 from runtime.serving.drift import brightness_of
@@ -69,9 +69,9 @@ class TimedInference(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    """The pixels of one photo, and the seconds that decoding took."""
+    """A decoded photo, and the seconds that decoding it took."""
 
-    pixels: NDArray[np.uint8]
+    photo: DecodedPhoto
     seconds: float
 
 
@@ -80,7 +80,7 @@ class _Inferred(NamedTuple):
 
     model: LoadedModel
     inference: Inference
-    pixels: NDArray[np.uint8]
+    photo: DecodedPhoto
     decode_s: float
     infer_s: float
     done: float
@@ -195,13 +195,15 @@ class Engine:
 
     async def decode_many(
         self, photos: Sequence[bytes], model: LoadedModel, client: ClientName = nobody
-    ) -> list[NDArray[np.uint8] | ImageError]:
-        """Decode photos for `model`: pixels [height, width, 3] or an error for each; raises as `answer_many` does."""
+    ) -> list[DecodedPhoto | ImageError]:
+        """Decode photos for `model`: each decoded, or an error; raises as `answer_many` does."""
         charged = await self._scheduler.charge_all(photos, model.side)
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             return await self._decode_all(model, charged, run)
 
-    async def infer(self, pixels: NDArray[np.uint8], model: LoadedModel) -> TimedInference:
+    async def infer(
+        self, pixels: NDArray[np.uint8], model: LoadedModel, damaged: Sequence[bool] | None = None
+    ) -> TimedInference:
         """Classify `pixels` [N, height, width, 3] that were decoded for `model`, by it. Raises Overloaded."""
         arrived = time.perf_counter()
         with self.admission.enqueue(len(pixels)):
@@ -212,7 +214,7 @@ class Engine:
         elapsed_s = time.perf_counter() - arrived
         outputs, seconds = zip(*parts, strict=True)
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
-        self._predictions(model, pixels, inference, elapsed_s)
+        self._predictions(model, pixels, inference, elapsed_s, damaged or [False] * len(pixels))
         return TimedInference(inference, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
 
     async def cost_of(self, photo: bytes) -> float:
@@ -231,13 +233,13 @@ class Engine:
     def _classify_on_loop(self, photo: bytes) -> _Inferred | None:
         model = self._model
         began = time.perf_counter()
-        pixels = decode_brief(photo, model.manifest.input, limits=self._limits)
-        if pixels is None:
+        decoded = decode_brief(photo, model.manifest.input, limits=self._limits)
+        if decoded is None:
             return None
-        decoded = time.perf_counter()
-        inference = model.infer(pixels[np.newaxis], alone=True)
+        decoded_at = time.perf_counter()
+        inference = model.infer(decoded.pixels[np.newaxis], alone=True)
         done = time.perf_counter()
-        return _Inferred(model, inference.of(0), pixels, decoded - began, done - decoded, done)
+        return _Inferred(model, inference.of(0), decoded, decoded_at - began, done - decoded_at, done)
 
     def _classify_batch(self, photos: Iterator[bytes]) -> list[_Inferred | Exception]:
         """Classify a dynamic batch by one model in one inference; for each photo a result or its exception."""
@@ -248,7 +250,7 @@ class Engine:
                 mark_in_service()
                 began = time.perf_counter()
                 try:
-                    pixels = decode(photo, model.manifest.input, limits=self._limits)
+                    pixels = decode_photo(photo, model.manifest.input, limits=self._limits)
                 except ImageError as error:
                     decoded.append(_without_frames(error))
                 except Exception as error:
@@ -262,17 +264,17 @@ class Engine:
     def _classify_heavy(self, photo: bytes) -> _Inferred:
         model = self._model
         began = time.perf_counter()
-        pixels = decode(photo, model.manifest.input, limits=self._limits)
+        pixels = decode_photo(photo, model.manifest.input, limits=self._limits)
         return self._infer_decoded(model, [_Decoded(pixels, time.perf_counter() - began)])[0]
 
     def _infer_decoded(self, model: LoadedModel, photos: Sequence[_Decoded]) -> list[_Inferred]:
-        pixels = np.stack([photo.pixels for photo in photos])
+        pixels = np.stack([each.photo.pixels for each in photos])
         began = time.perf_counter()
         inference = model.infer(pixels, alone=self.admission.is_single)
         done = time.perf_counter()
         return [
-            _Inferred(model, inference.of(i), photo.pixels, photo.seconds, done - began, done)
-            for i, photo in enumerate(photos)
+            _Inferred(model, inference.of(i), each.photo, each.seconds, done - began, done)
+            for i, each in enumerate(photos)
         ]
 
     def _time_inference(self, model: LoadedModel, pixels: NDArray[np.uint8]) -> tuple[Inference, float]:
@@ -287,33 +289,42 @@ class Engine:
         arrived = time.perf_counter()
         decoded = await self._decode_all(model, photos, run)
         done = time.perf_counter()
-        pictures = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
+        pictures = [photo for photo in decoded if not isinstance(photo, ImageError)]
         predictions: Iterator[Prediction] = iter(())
         if pictures:
-            batch = np.stack(pictures)
+            batch = np.stack([photo.pixels for photo in pictures])
+            damaged = [photo.damaged for photo in pictures]
             inference = await self._workers.run(partial(self._infer, model, batch))
-            predictions = iter(self._predictions(model, batch, inference, time.perf_counter() - arrived))
-        answers = [pixels if isinstance(pixels, ImageError) else next(predictions) for pixels in decoded]
+            predictions = iter(self._predictions(model, batch, inference, time.perf_counter() - arrived, damaged))
+        answers = [photo if isinstance(photo, ImageError) else next(predictions) for photo in decoded]
         return BatchResult(model.name, answers, done - arrived, time.perf_counter() - done)
 
     def _predictions(
-        self, model: LoadedModel, pixels: NDArray[np.uint8], inference: Inference, total_s: float
+        self,
+        model: LoadedModel,
+        pixels: NDArray[np.uint8],
+        inference: Inference,
+        total_s: float,
+        damaged: Sequence[bool],
     ) -> list[Prediction]:
         """Predict and count each photo of a batch that took `total_s`."""
-        predictions = [predict(row, model.manifest.labels, model.threshold) for row in inference.probabilities]
+        predictions = [
+            predict(row, model.manifest.labels, model.threshold, damaged=broken)
+            for row, broken in zip(inference.probabilities, damaged, strict=True)
+        ]
         for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
             self._metrics.count(prediction, brightness, {"total": total_s})
         return predictions
 
     async def _decode_all(
         self, model: LoadedModel, photos: Sequence[Charged], run: Run
-    ) -> list[NDArray[np.uint8] | ImageError]:
+    ) -> list[DecodedPhoto | ImageError]:
         jobs = (run(partial(self._decode, model.manifest.input, photo.data), photo.cost) for photo in photos)
         return await asyncio.gather(*jobs)
 
-    def _decode(self, spec: ImageSpec, data: bytes) -> NDArray[np.uint8] | ImageError:
+    def _decode(self, spec: ImageSpec, data: bytes) -> DecodedPhoto | ImageError:
         try:
-            return decode(data, spec, limits=self._limits)
+            return decode_photo(data, spec, limits=self._limits)
         except ImageError as error:
             return _without_frames(error)
 
@@ -322,7 +333,8 @@ class Engine:
 
     def _answer(self, inferred: _Inferred, arrived: float) -> Answer:
         model = inferred.model
-        prediction = predict(inferred.inference.probabilities, model.manifest.labels, model.threshold)
+        probabilities, damaged = inferred.inference.probabilities, inferred.photo.damaged
+        prediction = predict(probabilities, model.manifest.labels, model.threshold, damaged=damaged)
         now = time.perf_counter()
         stages = {
             # For a worker, and for the rest of the batch.
@@ -332,13 +344,14 @@ class Engine:
             "total": now - arrived,
         }
         asyncio.get_running_loop().call_soon(
-            self._count, prediction, inferred.pixels, stages
+            self._count, prediction, inferred.photo.pixels, stages
         )  # after the answer has left
         return Answer(
             label=prediction.label,
             confidence=prediction.confidence,
             probabilities=prediction.probabilities,
             uncertain=prediction.uncertain,
+            damaged=prediction.damaged,
             model=model.name,
             timings_ms=Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total"))),
         )

@@ -98,6 +98,7 @@ class Metrics:
             "last_look_timestamp_seconds", "Unix time of the last complete poll of the model store"
         )
         self.predictions = self._counter("predictions", "Photos classified", "label", "uncertain")
+        self.damaged = self._counter("damaged_photos", "Photos classified of which pieces are missing")
         self.confidence = self._histogram("confidence", "Probability of the predicted label", CONFIDENCE_BUCKETS)
         self.drift = self._gauge(
             "drift",
@@ -143,6 +144,8 @@ class Metrics:
     def count(self, prediction: Prediction, brightness: float, stages: Mapping[str, float]) -> None:
         """Record one prediction; `brightness` is 0..1, `stages` seconds."""
         self.predictions.labels(prediction.label, str(prediction.uncertain).lower()).inc()
+        if prediction.damaged:
+            self.damaged.inc()
         self.confidence.observe(prediction.confidence)
         if self._drift:
             self._drift.see(prediction.label, prediction.confidence, brightness)

@@ -41,6 +41,11 @@ def photo(label: str = "dandelion", seed: int = 0, format: str = "JPEG", size: t
     return encode(draw_photo(label, seed, size), format)
 
 
+def half_with_end(data: bytes) -> bytes:
+    """The first half of a JPEG, and an end marker behind it: what many decoders take for a whole one."""
+    return data[: len(data) // 2] + b"\xff\xd9"
+
+
 def png(size: tuple[int, int], bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of `rows` (each begins with its filter), with `chunks` before them: what Pillow does not write."""
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from tests.support.photos import draw_photo, encode, photo, write_photos
+from tests.support.photos import draw_photo, encode, half_with_end, photo, write_photos
 from training.data.dataset import Dataset, DatasetError
 from training.data.prepare import near_duplicates, prepare
 
@@ -54,16 +54,23 @@ def test_what_is_no_good_photo_is_listed_and_left_out(raw: Path, tmp_path: Path)
     (raw / "grass" / "empty.jpg").touch()
     (raw / "grass" / "cut.jpg").write_bytes(photo("grass", 99)[:-300])
     (raw / "grass" / "icon.jpg").write_bytes(photo("grass", 98, size=(16, 16)))
+    (raw / "grass" / "half.jpg").write_bytes(half_with_end(photo("grass", 97)))
     (raw / "grass" / ".hidden").write_text("ignored")
     manifest = prepare(raw, tmp_path / "processed")
     reasons = {item.path: item.reason for item in manifest.left_out}
-    assert reasons.keys() == {"grass/text.jpg", "grass/empty.jpg", "grass/cut.jpg", "grass/icon.jpg"}
+    assert reasons.keys() == {"grass/text.jpg", "grass/empty.jpg", "grass/cut.jpg", "grass/icon.jpg", "grass/half.jpg"}
     assert "not a photo" in reasons["grass/text.jpg"]
     assert "empty" in reasons["grass/empty.jpg"]
     assert "broken" in reasons["grass/cut.jpg"]
+    assert "damaged: pieces of the photo are missing" in reasons["grass/half.jpg"]
     assert "tiny: 16 x 16 px" in reasons["grass/icon.jpg"]
     assert len(manifest.photos) == 20
     assert not (tmp_path / "processed" / "grass" / "text.jpg").exists()
+
+
+def test_a_photo_without_its_end_marker_is_taken(raw: Path, tmp_path: Path) -> None:
+    (raw / "grass" / "endless.jpg").write_bytes(photo("grass", 97)[:-2])
+    assert "grass/endless.jpg" in {item.path for item in prepare(raw, tmp_path / "processed").photos}
 
 
 def test_a_copy_is_kept_once_and_a_contradiction_not_at_all(raw: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.cli.progress import progress
-from runtime.image import ImageError, ImageSpec, decode, inspect
+from runtime.image import ImageError, ImageSpec, decode_photo, inspect
 from runtime.names import alike
 from training.data.class_folders import files_below, is_photo_file, subfolders
 from training.data.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, LeftOut, Photo
@@ -42,10 +42,10 @@ class _Seen:
 def prepare(raw: Path, processed: Path, *, validation_fraction: float = 0.2, seed: int = 42) -> DatasetManifest:
     """Make the dataset `processed` from the class folders in `raw`.
 
-    Photos that do not decode, are tiny, or stand there twice are left out and listed. The manifest is written last;
-    the same photos and seed give the same manifest. The validation part is one of round(1 / `validation_fraction`)
-    folds, at most half. In `processed`, only what an earlier run placed there is replaced. Raises DatasetError where
-    what is left cannot be split, and where `processed` holds anything else.
+    Photos that do not decode, are damaged or tiny, or stand there twice are left out and listed. The manifest is
+    written last; the same photos and seed give the same manifest. The validation part is one of
+    round(1 / `validation_fraction`) folds, at most half. In `processed`, only what an earlier run placed there is
+    replaced. Raises DatasetError where what is left cannot be split, and where `processed` holds anything else.
     """
     if not 0 < validation_fraction <= 0.5:
         raise DatasetError(f"a validation fraction of {validation_fraction:g}; choose more than 0 and at most 0.5")
@@ -133,9 +133,11 @@ def _look_at(file: Path, raw: Path) -> _Seen | LeftOut:
         data = file.read_bytes()
         header = inspect(data)
         width, height = header.width, header.height
-        pixels = decode(data, _LOOK)
+        pixels, damaged = decode_photo(data, _LOOK)
     except (ImageError, OSError) as error:
         return LeftOut(path, str(error))
+    if damaged:
+        return LeftOut(path, "damaged: pieces of the photo are missing; export it anew or take another copy")
     if min(width, height) < SHORTEST_SIDE:
         return LeftOut(path, f"tiny: {width} x {height} px, the shorter side must be at least {SHORTEST_SIDE}")
     digest = hashlib.sha256(data).hexdigest()

@@ -12,9 +12,9 @@ import msgspec
 from runtime.bundle.manifest import Manifest
 
 PIXELS, PHOTOS = "pixels", "photos"
-OUTPUTS = PROBABILITIES, ACTIVATION_MAP, LABEL = "probabilities", "activation_map", "label"
+OUTPUTS = PROBABILITIES, ACTIVATION_MAP, LABEL, DAMAGED = "probabilities", "activation_map", "label", "damaged"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
-_KINDS = {"UINT8": "TYPE_UINT8", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32"}
+_KINDS = {"UINT8": "TYPE_UINT8", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "BOOL": "TYPE_BOOL"}
 
 
 class ServerMetadata(msgspec.Struct, frozen=True):
@@ -77,6 +77,7 @@ def metadata_of(manifest: Manifest) -> ModelMetadata:
             TensorMetadata(PROBABILITIES, "FP32", [-1, classes]),
             TensorMetadata(ACTIVATION_MAP, "FP32", [-1, classes, -1, -1]),
             TensorMetadata(LABEL, "BYTES", [-1]),
+            TensorMetadata(DAMAGED, "BOOL", [-1]),
         ],
     )
 

@@ -19,6 +19,7 @@ from runtime.api.problems import MAX_SHOWN, PROTOCOL, Fault
 from runtime.api.security.guards import may_predict
 from runtime.api.v2.description import (
     ACTIVATION_MAP,
+    DAMAGED,
     EXTENSIONS,
     LABEL,
     OUTPUTS,
@@ -68,6 +69,7 @@ class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     model_version: str
     outputs: list[Any]
     id: str | None = None
+    parameters: dict[str, bool] | None = None  # `damaged`, if pieces of a photo are missing
 
 
 class _Sent(NamedTuple):
@@ -158,11 +160,11 @@ async def _infer(
     length = json_length(body, request.headers.get(HEADER))
     read = partial(_read, body, length, model.manifest.input, settings)
     sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
-    pixels = await _pixels(engine, model, sent, client)
+    pixels, damaged = await _pixels(engine, model, sent, client)
     stages.decoded()
-    timed = await engine.infer(pixels, model)
+    timed = await engine.infer(pixels, model, damaged)
     stages.inferred(timed)
-    reply = partial(_answer, model, sent.asked, timed.inference)
+    reply = partial(_answer, model, sent.asked, timed.inference, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:
         return reply()
     return await asyncio.get_running_loop().run_in_executor(None, reply)
@@ -196,14 +198,18 @@ def _named(engine: Engine, name: str, version: str | None) -> LoadedModel:
     return model
 
 
-async def _pixels(engine: Engine, model: LoadedModel, sent: _Sent, client: ClientName) -> NDArray[np.uint8]:
+async def _pixels(
+    engine: Engine, model: LoadedModel, sent: _Sent, client: ClientName
+) -> tuple[NDArray[np.uint8], list[bool]]:
+    """The pixels [N, height, width, 3], and of each photo whether pieces of it are missing."""
     if isinstance(sent.values, np.ndarray):
-        return sent.values
+        return sent.values, [False] * len(sent.values)
     decoded = await engine.decode_many(sent.values, model, client)
     for number, photo in enumerate(decoded):
         if isinstance(photo, ImageError):
             raise ProtocolError(f"photo {number}: {photo}")
-    return np.stack([photo for photo in decoded if not isinstance(photo, ImageError)])
+    photos = [photo for photo in decoded if not isinstance(photo, ImageError)]
+    return np.stack([photo.pixels for photo in photos]), [photo.damaged for photo in photos]
 
 
 def _outputs(asked: InferenceRequest) -> dict[str, bool | None]:
@@ -216,15 +222,23 @@ def _outputs(asked: InferenceRequest) -> dict[str, bool | None]:
     return wanted
 
 
-def _answer(model: LoadedModel, asked: InferenceRequest, inference: Inference) -> Response[bytes]:
+def _answer(model: LoadedModel, asked: InferenceRequest, inference: Inference, damaged: list[bool]) -> Response[bytes]:
     labels = np.array(model.manifest.labels)[inference.probabilities.argmax(axis=1)]
-    values = {PROBABILITIES: inference.probabilities, ACTIVATION_MAP: inference.activation_map, LABEL: labels}
+    values = {
+        PROBABILITIES: inference.probabilities,
+        ACTIVATION_MAP: inference.activation_map,
+        LABEL: labels,
+        DAMAGED: np.array(damaged),
+    }
     everything = bool(asked.parameters.binary_data_output)
     encoded = [
         encode(name, values[name], binary=everything if binary is None else binary)
         for name, binary in _outputs(asked).items()
     ]
-    answer = InferenceAnswer(model.name.name, model.name.version, [tensor for tensor, _ in encoded], asked.id)
+    outputs = [tensor for tensor, _ in encoded]
+    answer = InferenceAnswer(
+        model.name.name, model.name.version, outputs, asked.id, {DAMAGED: True} if any(damaged) else None
+    )
     head, raw = msgspec.json.encode(answer), b"".join(part for _, part in encoded)
     if not raw:
         return Response(head, media_type="application/json")

@@ -168,14 +168,15 @@ def photos_of(tensor: InputTensor, raw: memoryview | None) -> list[bytes]:
 
 
 def encode(name: str, values: NDArray[Any], *, binary: bool) -> tuple[OutputTensor, bytes]:
-    """An output of float32 or of text, and its raw bytes, if any."""
+    """An output of float32, of truth values or of text, and its raw bytes, if any."""
     text = values.dtype.kind == "U"
-    datatype = "BYTES" if text else "FP32"
+    datatype = "BYTES" if text else "BOOL" if values.dtype == bool else "FP32"
     shape = list(values.shape)
     if not binary:
         data = values.ravel().tolist()
         return OutputTensor(name, datatype, shape, data=data), b""
-    raw = b"".join(map(_packed, values.ravel().tolist())) if text else values.astype("<f4").tobytes()
+    numbers = {"FP32": "<f4", "BOOL": "?"}
+    raw = b"".join(map(_packed, values.ravel())) if text else values.astype(numbers[datatype]).tobytes()
     return OutputTensor(name, datatype, shape, parameters={"binary_data_size": len(raw)}), raw
 
 

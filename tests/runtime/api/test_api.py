@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.bundles import write_bundle
-from tests.support.photos import encode, photo
+from tests.support.photos import encode, half_with_end, photo
 from tests.support.servers import Appliance, appliance
 
 
@@ -60,16 +60,41 @@ def part(headers: bytes, body: bytes) -> bytes:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_a_photo_as_a_form_field_is_answered(client: httpx.Client, label: str, format: str) -> None:
     body = send(client, photo(label, format=format)).json()
-    assert body.keys() == {"label", "confidence", "probabilities", "uncertain", "model", "timings_ms"}
+    assert body.keys() == {"label", "confidence", "probabilities", "uncertain", "damaged", "model", "timings_ms"}
     assert body["label"] == label
     assert body["probabilities"].keys() == {"dandelion", "grass"}
     assert body["probabilities"][label] == body["confidence"] > 0.5
     assert abs(sum(body["probabilities"].values()) - 1) < 1e-3
     assert body["uncertain"] is (body["confidence"] < 0.6)
+    assert body["damaged"] is False
     assert body["model"] == {"name": "colours", "version": "v7"}
     timings = body["timings_ms"]
     assert timings.keys() == {"decode", "infer", "total"}
     assert 0 < timings["decode"] + timings["infer"] <= timings["total"] + 0.01
+
+
+@pytest.mark.parametrize("size", [(96, 72), (900, 700)])  # on the event loop, in a thread
+def test_a_damaged_photo_is_answered_as_such_and_counted(client: httpx.Client, size: tuple[int, int]) -> None:
+    def counted() -> float:
+        return float(
+            re.findall(r"^dandelion_damaged_photos_total (\S+)$", client.get("/metrics").text, re.MULTILINE)[0]
+        )
+
+    before, data = counted(), photo(size=size)
+    headers = {"content-type": "image/jpeg"}
+    body = client.post("/predict", content=half_with_end(data), headers=headers).json()
+    assert body["damaged"] is True
+    assert body["label"] in body["probabilities"]
+    assert send(client, half_with_end(data)).json()["damaged"] is True
+    batch = client.post("/predict/batch", files=[("files", half_with_end(data)), ("files", data)]).json()["results"]
+    assert [result["prediction"]["damaged"] for result in batch] == [True, False]
+    assert counted() == before + 3
+    assert client.post("/explain", content=half_with_end(data), headers=headers).json()["damaged"] is True
+
+
+def test_a_photo_without_its_end_marker_is_answered_as_the_whole_one(client: httpx.Client) -> None:
+    whole, cut = send(client, photo()).json(), send(client, photo()[:-2]).json()
+    assert {**cut, "timings_ms": None} == {**whole, "timings_ms": None}
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "image/png; charset=binary", "application/octet-stream"])

@@ -28,7 +28,7 @@ from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
-from tests.support.photos import photo
+from tests.support.photos import half_with_end, photo
 from tests.support.servers import Appliance, appliance
 
 MODEL = "colours"
@@ -84,7 +84,7 @@ def test_the_client_reads_the_metadata(client: Any):
     assert metadata["versions"] == ["v7"]
     inputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["inputs"]}
     assert inputs == {"pixels": ("UINT8", [-1, 32, 32, 3]), "photos": ("BYTES", [-1, 1])}
-    assert {tensor["name"] for tensor in metadata["outputs"]} == {"probabilities", "activation_map", "label"}
+    assert {tensor["name"] for tensor in metadata["outputs"]} == {"probabilities", "activation_map", "label", "damaged"}
 
 
 @pytest.mark.parametrize("binary_in", [True, False])
@@ -112,6 +112,18 @@ def test_encoded_photos_are_classified(client: Any, server: Appliance, binary_ou
     labels = [label.decode() if isinstance(label, bytes) else label for label in answer.as_numpy("label").tolist()]
     assert labels == ["grass", "dandelion"]
     assert answer.as_numpy("probabilities")[0] == pytest.approx(expected(server, photo("grass")), abs=1e-3)
+
+
+@pytest.mark.parametrize("binary_out", [True, False])
+def test_damaged_photos_are_told_from_whole_ones(client: Any, binary_out: bool):
+    photos = np.array([photo("grass"), half_with_end(photo(size=(300, 200)))], dtype=np.object_)
+    outputs = [triton.InferRequestedOutput(name, binary_data=binary_out) for name in ("label", "damaged")]
+    answer = client.infer(MODEL, [input_of(photos, "photos", "BYTES")], outputs=outputs)
+    assert answer.as_numpy("damaged").tolist() == [False, True]
+    assert answer.get_response()["parameters"] == {"damaged": True}
+    whole = client.infer(MODEL, [input_of(photos[:1], "photos", "BYTES")], outputs=outputs)
+    assert whole.as_numpy("damaged").tolist() == [False]
+    assert "parameters" not in whole.get_response()
 
 
 def test_without_named_outputs_all_come(client: Any):
@@ -159,6 +171,7 @@ def test_the_configuration_is_that_of_the_metadata(client: Any):
         "probabilities": ("TYPE_FP32", [2]),
         "activation_map": ("TYPE_FP32", [2, -1, -1]),
         "label": ("TYPE_STRING", []),
+        "damaged": ("TYPE_BOOL", []),
     }
     assert all(tensor["optional"] for tensor in config["input"])
 

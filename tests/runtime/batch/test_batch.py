@@ -24,7 +24,7 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import StoreError, open_store
 from tests.support.bundles import write_bundle
-from tests.support.photos import photo, write_photos
+from tests.support.photos import half_with_end, photo, write_photos
 from tests.support.s3 import S3Server
 from tests.support.servers import appliance
 from tests.support.stores import MANY_BYTES
@@ -76,6 +76,14 @@ def test_each_photo_gets_the_answer_that_predict_gives(photos: Path, tmp_path: P
             assert row["uncertain"] == str(answer["uncertain"])
             assert row["model_version"] == answer["model"]["version"]
             assert row["error"] == ""
+
+
+def test_a_damaged_photo_is_a_row_that_says_so(photos: Path, tmp_path: Path, models: str):
+    (photos / "grass/half.jpg").write_bytes(half_with_end(photo(size=(300, 200))))
+    out = tmp_path / "out.csv"
+    batch(photos, tmp_path / "work", models, out)
+    assert {row["photo"]: row["damaged"] for row in table(out)}["grass/half.jpg"] == "True"
+    assert sum(row["damaged"] == "True" for row in table(out)) == 1
 
 
 def test_what_is_no_photo_is_a_row_that_says_so(photos: Path, tmp_path: Path, models: str):
