@@ -14,7 +14,7 @@ from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
 from runtime.image.jpeg import count_scans, first_scan, frame_type, unsupported_kind
 from runtime.image.limits import MAX_SCANS, check_parts
-from runtime.image.png import metadata_bytes
+from runtime.image.png import metadata_bytes, without_broken_extras
 
 
 def inspect(data: bytes) -> PhotoHeader:
@@ -28,9 +28,7 @@ def inspect(data: bytes) -> PhotoHeader:
         raise UnsupportedImage(_why_unsupported(data, format_))
     check_parts(data, format_)
     try:
-        # What `Image.open` does once it knows the format; it would not say what is wrong with the header.
-        read_header, _ = Image.OPEN[format_]
-        image = read_header(io.BytesIO(data), "")
+        image = _open(data, format_)
         frames = int(getattr(image, "n_frames", 1))
     except Exception as error:
         if format_ == "JPEG" and (kind := unsupported_kind(data)):
@@ -53,6 +51,17 @@ def inspect(data: bytes) -> PhotoHeader:
         first_scan=begin,
         image=image,
     )
+
+
+def _open(data: bytes, format_: str) -> Image.Image:
+    """What `Image.open` does once it knows the format; it would not say what is wrong with the header."""
+    read_header, _ = Image.OPEN[format_]
+    try:
+        return read_header(io.BytesIO(data), "")
+    except SyntaxError:
+        if format_ != "PNG" or (mended := without_broken_extras(data)) == data:
+            raise
+        return read_header(io.BytesIO(mended), "")
 
 
 def _metadata_bytes(format_: str, image: Image.Image, data: bytes) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DATA_CHUNKS = frozenset({b"IDAT", b"fdAT", b"fcTL"})  # the picture itself, or a frame of an animation
+_ANCILLARY = 0x20  # a bit of the first letter of a type
 
 
 def chunk_types(data: bytes) -> Iterator[bytes]:
@@ -16,6 +18,22 @@ def chunk_types(data: bytes) -> Iterator[bytes]:
 def metadata_bytes(data: bytes) -> int:
     """The size of all chunks that are not the picture."""
     return min(len(data), sum(size for kind, size in _chunks(data) if kind not in DATA_CHUNKS))
+
+
+def without_broken_extras(data: bytes) -> bytes:
+    """`data` without the chunks before the picture that it can be shown without and whose checksum is wrong.
+
+    A decoder shall go on without them (PNG specification, third edition, 13.2).
+    """
+    kept, position = [data[: len(SIGNATURE)]], len(SIGNATURE)
+    for kind, size in _chunks(data):
+        if kind in DATA_CHUNKS:
+            break
+        chunk = data[position : position + 12 + size]
+        if kind[0] & _ANCILLARY == 0 or zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big"):
+            kept.append(chunk)
+        position += len(chunk)
+    return b"".join((*kept, data[position:]))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int]]:

@@ -166,6 +166,20 @@ def test_a_jpeg_whose_sides_are_no_multiple_of_the_scale_is_not_shifted(sides: t
     assert np.abs(decode(data, SPEC).astype(np.int16) - np.asarray(full)).mean() < 1.1
 
 
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"tIME", b"teSt"])
+def test_a_png_is_answered_whose_picture_is_whole_and_whose_text_is_not(kind: bytes) -> None:
+    pixels, size = np.asarray(draw_photo("grass", 0)), draw_photo("grass", 0).size
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    texts = [(kind, b"Comment\0a meadow"), (b"tEXt", b"Author\0somebody")]
+    data = png(size, 8, 2, rows, *texts)
+    broken = data.replace(kind + b"Comment\0a meadow", kind + b"Comment\0A meadow")
+    assert broken != data
+    np.testing.assert_array_equal(decode(broken, SPEC), decode(png(size, 8, 2, rows), SPEC))
+    critical = data.replace(b"IHDR\0\0\0", b"IHDR\0\0\1")
+    with pytest.raises(CorruptImage, match="checksum in b'IHDR'"):
+        decode(critical, SPEC)
+
+
 def test_a_header_that_promises_too_many_pixels_is_refused_before_decoding() -> None:
     bomb = png((30_000, 30_000), 8, 2, b"")
     with pytest.raises(
