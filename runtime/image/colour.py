@@ -1,17 +1,24 @@
-"""Colour management: ICC profiles applied, so that the model gets sRGB, which it was trained on."""
+"""Colour management: what a photo says about its colours applied, so that the model gets sRGB, as in training."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from runtime.image import png
+from runtime.image.cicp import BT709, Cicp
+from runtime.image.colour_space import ColourSpace, convert, of_cicp
+
 # A profile is a few kB, that of a printing press up to 3 MB; a larger one was not made to be used.
 MAX_PROFILE_BYTES = 4 * 2**20
-_SPACES = {"RGB": b"RGB ", "CMYK": b"CMYK"}
+_SPACES = {"RGB": b"RGB ", "CMYK": b"CMYK", "L": b"GRAY"}
+GREY_MODES = frozenset({"L", "LA", "La", "I;16", "I;16B", "I;16L", "I"})
 # A profile whose colours are all within so many steps of sRGB is sRGB, of which there are dozens of spellings.
 _SAME = 4
 _GRID = (0, 51, 102, 153, 204, 255)
@@ -20,18 +27,48 @@ _KEPT = 16
 _transforms: dict[bytes, ImageCms.ImageCmsTransform | None] = {}
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def told_colour(format_: str, info: Mapping[Any, Any], data: bytes, cicp: Cicp | None) -> ColourSpace | None:
+    """The colour space that counts instead of an ICC profile; None where the profile counts, or nothing is told.
+
+    Before the pixels are decoded; `info` is Pillow's, `cicp` an AVIF's. In PNG cICP counts before iCCP, sRGB, and gAMA
+    with cHRM (third edition, 4.3); in AVIF and HEIC a profile counts before `nclx` (ISO/IEC 23000-22, 7.3.6.4). JPEG
+    and WebP have profiles alone.
+    """
+    if format_ == "PNG":
+        return of_cicp(png.cicp_of(data)) or (None if "icc_profile" in info or "srgb" in info else _gamma_of(info))
+    if "icc_profile" in info:
+        return None
+    nclx = info.get("nclx_profile")
+    if format_ == "HEIF" and nclx:
+        cicp = Cicp(int(nclx["color_primaries"]), int(nclx["transfer_characteristics"]))
+    return of_cicp(cicp)
+
+
+def to_srgb(image: Image.Image, told: bytes | ColourSpace | None, *, grey: bool = False) -> Image.Image:
     """An RGB, L or CMYK image as RGB in sRGB.
 
-    The ICC profile is applied if there is one that fits and can be used. Without it RGB is taken for sRGB, and CMYK
-    is converted naively (each of red, green and blue is what cyan, magenta or yellow, and black leave of it). A grey
-    profile changes only the tone curve, and is ignored.
+    It is converted from the colour space, or by the ICC profile, that it is `told` to have, if that fits and can be
+    used. Without one RGB is taken for sRGB, and CMYK is converted naively (each of red, green and blue is what cyan,
+    magenta or yellow, and black leave of it). `grey` says that an RGB image was grey, whose profile has one curve.
     """
-    if profile and profile[16:20] == _SPACES.get(image.mode) and len(profile) <= MAX_PROFILE_BYTES:
-        transform = _transform(profile, image.mode)
+    if isinstance(told, ColourSpace):
+        return convert(image if image.mode == "RGB" else image.convert("RGB"), told)
+    if told and len(told) <= MAX_PROFILE_BYTES:
+        if grey and image.mode == "RGB" and told[16:20] == _SPACES["L"]:
+            image = image.getchannel(0)
+        transform = _transform(told, image.mode) if told[16:20] == _SPACES.get(image.mode) else None
         if transform is not None:
             return transform.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _gamma_of(info: Mapping[Any, Any]) -> ColourSpace | None:
+    """The colour space of a PNG's gAMA and cHRM; each is sRGB's where there is none."""
+    gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
+    if gamma is None and chromaticity is None:
+        return None
+    primaries = tuple(chromaticity) if chromaticity and len(chromaticity) == len(BT709) else BT709
+    return ColourSpace(primaries, gamma=gamma)
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
@@ -56,12 +93,17 @@ def _make(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-        return None if mode == "RGB" and _changes_nothing(transform) else transform
+        return None if _changes_nothing(transform, mode) else transform
     except Exception:  # a broken profile says nothing about the pixels
         return None
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    if mode == "CMYK":
+        return False
     colours = np.array(list(product(_GRID, repeat=3)), np.uint8)[np.newaxis]
+    if mode == "L":
+        colours = np.arange(256, dtype=np.uint8)[np.newaxis]
     converted = np.asarray(transform.apply(Image.fromarray(colours)))
-    return bool(np.abs(converted.astype(np.int16) - colours).max() <= _SAME)
+    wanted = colours if mode == "RGB" else np.repeat(colours[..., np.newaxis], 3, axis=-1)
+    return bool(np.abs(converted.astype(np.int16) - wanted).max() <= _SAME)

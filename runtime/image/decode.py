@@ -104,9 +104,11 @@ def _to_input(header: PhotoHeader, spec: ImageSpec) -> tuple[Image.Image, bool]:
         filled = None if header.lossless else scale_while_decoding(image, max(spec.width, spec.height))
         damaged = load_jpeg(header)
     image.load()
+    if header.crop:
+        image = image.crop(header.crop)
     orientation = orientation_of(image)
     size = (spec.height, spec.width) if orientation in SWAPS_SIDES else (spec.width, spec.height)
-    pixels = shrink(image, size, bits=bits, filled=filled)
+    pixels = shrink(image, size, bits=bits, filled=filled, colour=header.colour)
     return pixels.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else pixels, damaged
 
 

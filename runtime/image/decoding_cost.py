@@ -97,7 +97,9 @@ def _avif(header: PhotoHeader, _: ImageSpec | None) -> float:
     planes = coded.plane_bytes + _AVIF_WORKING * coded.pixels
     if (header.width, header.height) not in coded.sizes:  # put together of tiles, or scaled: one more copy
         planes += header.pixels * coded.plane_bytes / max(1, coded.pixels)
-    return planes + _AVIF.get(header.image.mode, _AVIF_OTHER) * header.pixels
+    width, height = header.shown
+    crop = _stored(header) * width * height if header.crop else 0
+    return planes + _AVIF.get(header.image.mode, _AVIF_OTHER) * header.pixels + crop
 
 
 def _heif(header: PhotoHeader, _: ImageSpec | None) -> float:

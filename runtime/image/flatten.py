@@ -7,7 +7,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from runtime.image.colour import to_srgb
+from runtime.image.colour import GREY_MODES, to_srgb
+from runtime.image.colour_space import ColourSpace
 from runtime.native.library import library
 from runtime.native.resize import resize
 
@@ -20,19 +21,24 @@ _AVERAGED = frozenset({"RGB", "L", "CMYK"})
 
 
 def shrink(
-    image: Image.Image, size: tuple[int, int], *, bits: int = 8, filled: tuple[float, float] | None = None
+    image: Image.Image,
+    size: tuple[int, int],
+    *,
+    bits: int = 8,
+    filled: tuple[float, float] | None = None,
+    colour: ColourSpace | None = None,
 ) -> Image.Image:
     """An opaque sRGB image of `size` (width, height); transparency is flattened on white.
 
     `bits` is the depth of the file's samples, in which a PNG states its transparent colour. `filled` is the width and
     height in px that the photo fills of an `image` that was scaled while it was decoded: its last column and row may
-    stand for less than a whole one. Only RGB, L and CMYK are scaled so.
+    stand for less than a whole one. Only RGB, L and CMYK are scaled so. `colour` counts instead of an ICC profile.
     """
     if image.mode in _AVERAGED and "transparency" not in image.info:
         small = _resize(image, size, filled or image.size)
     else:
         small = _shrink_by_strips(image, size, bits)
-    return to_srgb(small, image.info.get("icc_profile"))
+    return to_srgb(small, colour or image.info.get("icc_profile"), grey=image.mode in GREY_MODES)
 
 
 def _resize(image: Image.Image, size: tuple[int, int], filled: tuple[float, float]) -> Image.Image:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from runtime.image.avif import Coded
+from runtime.image.avif import Coded, Crop
+from runtime.image.colour_space import ColourSpace
 from runtime.image.jpeg import LOSSLESS
 
 NOTHING_CODED = Coded([], 0)
@@ -27,6 +28,16 @@ class PhotoHeader(NamedTuple):
     size_bytes: int  # of the file
     metadata_bytes: int  # what is not the picture: profiles, texts, thumbnails; an upper bound
     image: Image.Image  # opened by Pillow up to the pixels; `decode` goes on from here
+    colour: ColourSpace | None = None  # that counts, instead of an ICC profile if there is one (`told_colour`)
+    crop: Crop | None = None  # of an AVIF; Pillow applies that of a HEIC
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height of what is shown, before it is turned upright."""
+        if self.crop is None:
+            return self.width, self.height
+        left, upper, right, lower = self.crop
+        return right - left, lower - upper
 
     @property
     def pixels(self) -> int:

@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from runtime.image.avif import Coded, coded_pictures
+from runtime.image.colour import told_colour
 from runtime.image.errors import CorruptImage, UnsupportedImage
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
@@ -37,6 +38,7 @@ def inspect(data: bytes) -> PhotoHeader:
     width, height = image.size
     is_jpeg = format_ == "JPEG"
     begin = first_scan(cast("JpegImageFile", image), data) if is_jpeg else 0
+    coded = _coded_pictures(data) if format_ == "AVIF" else NOTHING_CODED
     return PhotoHeader(
         format=format_,
         width=width,
@@ -45,11 +47,13 @@ def inspect(data: bytes) -> PhotoHeader:
         scans=count_scans(cast("JpegImageFile", image), data, begin, MAX_SCANS) if is_jpeg else 1,
         progressive=is_jpeg and "progressive" in image.info,
         frame_type=frame_type(data, begin) if is_jpeg else 0,
-        coded=_coded_pictures(data) if format_ == "AVIF" else NOTHING_CODED,
+        coded=coded,
         size_bytes=len(data),
         metadata_bytes=begin if is_jpeg else _metadata_bytes(format_, image, data),
         first_scan=begin,
         image=image,
+        colour=None if is_jpeg else told_colour(format_, image.info, data, coded.cicp),
+        crop=coded.clap.crop(width, height) if coded.clap else None,
     )
 
 

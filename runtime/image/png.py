@@ -1,9 +1,11 @@
-"""PNG chunks, listed without decoding."""
+"""PNG chunks, listed without decoding, and the colour that `cICP` tells."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+
+from runtime.image.cicp import Cicp
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DATA_CHUNKS = frozenset({b"IDAT", b"fdAT", b"fcTL"})  # the picture itself, or a frame of an animation
@@ -34,6 +36,19 @@ def without_broken_extras(data: bytes) -> bytes:
             kept.append(chunk)
         position += len(chunk)
     return b"".join((*kept, data[position:]))
+
+
+def cicp_of(data: bytes) -> Cicp | None:
+    """The code points of the `cICP` chunk (PNG, third edition, 11.3.2.6); None without one before the picture."""
+    position = len(SIGNATURE)
+    for kind, size in _chunks(data):
+        if kind == b"IDAT":
+            return None
+        body = data[position + 8 : position + 8 + size]
+        if kind == b"cICP" and len(body) == 4 and body[2] == 0:  # a matrix other than that of RGB is not allowed
+            return Cicp(body[0], body[1], narrow=body[3] == 0)
+        position += 12 + size
+    return None
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int]]:

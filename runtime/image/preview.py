@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from runtime.bundle.input import ImageSpec
 from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
@@ -23,6 +26,14 @@ def preview(data: bytes, longest: int, *, limits: PhotoLimits = DEFAULT_LIMITS) 
 
 def _upright_size(data: bytes, most: ImageSpec, limits: PhotoLimits) -> tuple[int, int]:
     header = check_limits(inspect(data), limits)
-    with turn_of(header, most, limits):  # to find the orientation, Pillow decodes a PNG
+    with turn_of(header, most, limits):
+        if header.format == "PNG":  # which may tell its orientation behind the picture
+            _load(header.image)
         swapped = orientation_of(header.image) in SWAPS_SIDES
-    return (header.height, header.width) if swapped else (header.width, header.height)
+    width, height = header.shown
+    return (height, width) if swapped else (width, height)
+
+
+def _load(image: Image.Image) -> None:
+    with suppress(Exception):  # `decode` says what is wrong with it
+        image.load()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runtime.image.avif.bit_reader import BitReader, Bytes
+from runtime.image.cicp import Cicp
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY_FRAME, _SWITCH_FRAME = 0, 3
@@ -25,6 +26,7 @@ class Picture(NamedTuple):
     sizes: list[tuple[int, int]]
     pixels: int
     plane_bytes: int
+    cicp: Cicp | None = None  # of the first sequence header
 
 
 def read_picture(picture: Bytes, count: Callable[[], None]) -> Picture:
@@ -35,18 +37,19 @@ def read_picture(picture: Bytes, count: Callable[[], None]) -> Picture:
     sizes: list[tuple[int, int]] = []
     pixels = 0
     plane_bytes = 0.0
-    sequence = None
+    sequence = cicp = None
     for kind, unit in _units(picture, count):
         if kind == _SEQUENCE_HEADER:
             sequence = _read_sequence(unit)
             sizes.append((sequence.width, sequence.height))
+            cicp = cicp or sequence.cicp
         elif kind in {_FRAME, _FRAME_HEADER} and sequence:
             frame_pixels = _frame_pixels(sequence, unit)
             pixels += frame_pixels
             plane_bytes += frame_pixels * sequence.pixel_bytes
     if not sizes:
         raise ValueError("a picture of it has no header")
-    return Picture(sizes, pixels, int(plane_bytes))
+    return Picture(sizes, pixels, int(plane_bytes), cicp)
 
 
 def _units(picture: Bytes, count: Callable[[], None]) -> Iterator[tuple[int, BitReader]]:
@@ -86,6 +89,7 @@ class _Sequence:
     screen_content: int = _PER_FRAME
     integer_mv: int = _PER_FRAME
     pixel_bytes: float = _MOST_BYTES  # of the planes of one pixel
+    cicp: Cicp | None = None
 
 
 def _read_sequence(bits: BitReader) -> _Sequence:
@@ -101,7 +105,7 @@ def _read_sequence(bits: BitReader) -> _Sequence:
     sequence.max_frame_pixels = 1 << width_bits + height_bits
     _read_tools(sequence, bits)
     with suppress(IndexError):  # no decoder takes it; if one did, the most is assumed
-        sequence.pixel_bytes = _read_pixel_bytes(profile, bits)
+        sequence.pixel_bytes = _read_pixel_bytes(sequence, profile, bits)
     return sequence
 
 
@@ -124,20 +128,22 @@ def _read_tools(sequence: _Sequence, bits: BitReader) -> None:
         bits.bits(3)
 
 
-def _read_pixel_bytes(profile: int, bits: BitReader) -> float:
+def _read_pixel_bytes(sequence: _Sequence, profile: int, bits: BitReader) -> float:
     """Bytes of all planes for each pixel; twice that if frames are scaled up or given grain, which makes a copy."""
     scaled = bits.bits(1)  # enable_superres
     bits.bits(2)  # two filters
     deep = bits.bits(1)
     twelve = bits.bits(1) if deep and profile == 2 else 0
-    samples = _read_samples(profile, twelve, bits)
+    samples = _read_samples(sequence, profile, twelve, bits)
     return samples * (1 + deep) * (1 + scaled + bits.bits(1))  # film_grain_params_present
 
 
-def _read_samples(profile: int, twelve: int, bits: BitReader) -> float:
+def _read_samples(sequence: _Sequence, profile: int, twelve: int, bits: BitReader) -> float:
     """Samples for each pixel: 1 for grey, 1.5 to 3 for colour, by its subsampling; the rest of color_config."""
     grey = 0 if profile == 1 else bits.bits(1)
     colours = (bits.bits(8), bits.bits(8), bits.bits(8)) if bits.bits(1) else None
+    if colours:
+        sequence.cicp = Cicp(colours[0], colours[1])
     if grey:
         bits.bits(1)  # color_range
         return 1

@@ -13,21 +13,27 @@ from typing import NamedTuple
 
 from runtime.image.avif.av1 import read_picture
 from runtime.image.avif.bit_reader import BitReader, Bytes
-
-MAX_READS = 100_000  # fields, boxes and OBUs read in one file; a photo takes hundreds
+from runtime.image.avif.boxes import Box, Boxes
+from runtime.image.avif.properties import Clap, Shown, properties_of, read_shown
+from runtime.image.cicp import Cicp
 
 _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
-_TABLES = frozenset({b"iinf", b"iloc", b"idat", b"stsd", b"stsz", b"stco", b"co64"})
+_SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before the boxes in it
 _MAX_DEPTH = 8  # of boxes within boxes
 _REQUIRED_BY = {b"avif": b"meta", b"avis": b"moov"}
 
 
 class Coded(NamedTuple):
-    """The sizes (width, height) of the coded pictures of an AVIF; pixels and plane bytes of all frames together."""
+    """The sizes (width, height) of the coded pictures of an AVIF; pixels and plane bytes of all frames together.
+
+    And what is said of the one that is shown.
+    """
 
     sizes: list[tuple[int, int]]
     pixels: int
     plane_bytes: int = 0
+    cicp: Cicp | None = None  # of the picture that is shown: of its `colr` box, or else of its AV1 data
+    clap: Clap | None = None  # its crop
 
 
 def coded_pictures(data: bytes) -> Coded:
@@ -43,29 +49,27 @@ def coded_pictures(data: bytes) -> Coded:
         [size for picture in pictures for size in picture.sizes],
         sum(picture.pixels for picture in pictures),
         sum(picture.plane_bytes for picture in pictures),
+        container.shown.cicp or pictures[0].cicp,
+        container.shown.clap,
     )
 
 
-class _Box(NamedTuple):
-    kind: bytes
-    start: int
-    end: int
-
-
-class _Container:
-    """The boxes of a file. Reads are counted, because a hostile file could have millions of parts."""
+class _Container(Boxes):
+    """The pictures in the boxes of a file."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
-        self._left = MAX_READS
+        super().__init__(data)
         self._joined = 0
+        self._film = False  # whether a decoder shows the film in it: where the first brand says so
+        self.shown = Shown()
 
     def pictures(self) -> Iterator[Bytes]:
         """The AV1 data of each picture."""
         required: set[bytes] = set()
-        for box in self._boxes(0, len(self._data)):
+        for box in self.boxes(0, len(self.data)):
             if box.kind == b"ftyp":
-                brands = {bytes(self._data[at : at + 4]) for at in range(box.start, min(box.end, box.start + 256), 4)}
+                brands = {bytes(self.data[at : at + 4]) for at in range(box.start, min(box.end, box.start + 256), 4)}
+                self._film = bytes(self.data[box.start : box.start + 4]) == b"avis"
                 required = {_REQUIRED_BY[brand] for brand in brands & _REQUIRED_BY.keys()}
             elif box.kind == b"meta":
                 yield from self._items(box)
@@ -75,92 +79,63 @@ class _Container:
             if not required:
                 return
 
-    def count(self) -> None:
-        """Count one read; raises ValueError beyond MAX_READS."""
-        self._left -= 1
-        if self._left < 0:
-            raise ValueError("it has too many parts")
-
-    def _fields(self, data: Bytes) -> BitReader:
-        return BitReader(data, self.count)
-
-    def _inside(self, box: _Box) -> BitReader:
-        return self._fields(self._data[box.start : box.end])
-
-    def _boxes(self, start: int, end: int) -> Iterator[_Box]:
-        while start + 8 <= end:
-            head = self._fields(self._data[start : min(end, start + 16)])
-            size, kind, length = head.number(4), head.number(4).to_bytes(4, "big"), 8
-            if size == 1:
-                size, length = head.number(8), 16
-            stop = start + size if size else end
-            if stop < start + length or stop > end:
-                raise ValueError("a part of it does not fit")
-            yield _Box(kind, start + length, stop)
-            start = stop
-
-    def _only(self, parent: _Box, skip: int = 0) -> dict[bytes, _Box]:
-        """The boxes in one, by kind; two tables of one kind are refused, as a decoder might take the other one."""
-        found: dict[bytes, _Box] = {}
-        for box in self._boxes(parent.start + skip, parent.end):
-            if box.kind in found and box.kind in _TABLES:
-                raise ValueError("it has two tables for one thing")
-            found[box.kind] = box
-        return found
-
-    def _items(self, meta: _Box) -> Iterator[Bytes]:
+    def _items(self, meta: Box) -> Iterator[Bytes]:
         """The data of each AV1 item."""
-        parts = self._only(meta, skip=4)
+        parts = self.only(meta, skip=4)
         if b"iinf" not in parts or b"iloc" not in parts:
             return
+        if not self._film:
+            self.shown = read_shown(self, properties_of(self, parts))
         coded = set(self._coded_items(parts[b"iinf"]))
-        for item, extents, within in _locations(self._inside(parts[b"iloc"])):
+        for item, extents, within in _locations(self.inside(parts[b"iloc"])):
             if item in coded:
                 start = parts[b"idat"].start if within and b"idat" in parts else 0
-                yield self._join([(start + at, start + at + size if size else len(self._data)) for at, size in extents])
+                yield self._join([(start + at, start + at + size if size else len(self.data)) for at, size in extents])
 
     def _join(self, runs: list[tuple[int, int]]) -> Bytes:
         if len(runs) == 1:
-            return self._data[slice(*runs[0])]
+            return self.data[slice(*runs[0])]
         self._joined += sum(max(0, end - start) for start, end in runs)
-        if self._joined > len(self._data):
+        if self._joined > len(self.data):
             raise ValueError("its parts overlap")
-        return b"".join(self._data[start:end] for start, end in runs)
+        return b"".join(self.data[start:end] for start, end in runs)
 
-    def _coded_items(self, iinf: _Box) -> Iterator[int]:
-        count_bytes = 4 if self._inside(iinf).number(4) >> 24 else 2
-        for box in self._boxes(iinf.start + 4 + count_bytes, iinf.end):
-            fields = self._inside(box)
+    def _coded_items(self, iinf: Box) -> Iterator[int]:
+        count_bytes = 4 if self.inside(iinf).number(4) >> 24 else 2
+        for box in self.boxes(iinf.start + 4 + count_bytes, iinf.end):
+            fields = self.inside(box)
             item = fields.number(4 if fields.number(4) >> 24 == 3 else 2)
             fields.number(2)  # item_protection_index
             if fields.number(4) == int.from_bytes(b"av01", "big"):
                 yield item
 
-    def _first_samples(self, parent: _Box, depth: int) -> Iterator[Bytes]:
+    def _first_samples(self, parent: Box, depth: int) -> Iterator[Bytes]:
         """The first frame of each track."""
         if not depth:
             raise ValueError("its parts are nested too deep")
-        for box in self._boxes(parent.start, parent.end):
+        for box in self.boxes(parent.start, parent.end):
             if box.kind == b"stbl":
                 yield from self._first_sample(box)
             elif box.kind in _PARENTS:
                 yield from self._first_samples(box, depth - 1)
 
-    def _first_sample(self, stbl: _Box) -> Iterator[Bytes]:
-        parts = self._only(stbl)
-        if b"stsd" not in parts or all(
-            entry.kind != b"av01" for entry in self._boxes(parts[b"stsd"].start + 8, parts[b"stsd"].end)
-        ):
+    def _first_sample(self, stbl: Box) -> Iterator[Bytes]:
+        parts = self.only(stbl)
+        entries = self.boxes(parts[b"stsd"].start + 8, parts[b"stsd"].end) if b"stsd" in parts else iter(())
+        entry = next((entry for entry in entries if entry.kind == b"av01"), None)
+        if entry is None:
             return
+        if self._film and self.shown == Shown():
+            self.shown = read_shown(self, self.boxes(entry.start + _SAMPLE_ENTRY, entry.end))
         tables = [parts[kind] for kind in (b"stco", b"co64") if kind in parts]
         if len(tables) != 1 or b"stsz" not in parts:
             raise ValueError("a film of it cannot be found")
-        offsets, sizes = self._inside(tables[0]), self._inside(parts[b"stsz"])
+        offsets, sizes = self.inside(tables[0]), self.inside(parts[b"stsz"])
         offsets.number(8)  # version, count
         sizes.number(4)
         start = offsets.number(8 if tables[0].kind == b"co64" else 4)
         size = sizes.number(4) or (sizes.number(4) and sizes.number(4))  # of all, or how many and the first
-        yield self._data[start : start + size]
+        yield self.data[start : start + size]
 
 
 def _locations(iloc: BitReader) -> Iterator[tuple[int, list[tuple[int, int]], bool]]:
