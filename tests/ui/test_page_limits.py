@@ -111,10 +111,20 @@ def bare_socket(page: httpx.Response, address: str) -> ClientConnection:
 
 
 def test_another_method_is_refused_before_anything_is_kept(server: Appliance) -> None:
-    for method in ("POST", "PUT", "DELETE", "HEAD"):
+    for method in ("POST", "PUT", "DELETE"):
         answer = ask(method, server.url + "/")
         assert answer.status_code == 405
         assert "set-cookie" not in answer.headers
+
+
+def test_the_head_of_a_page_is_told_without_drawing_it(server: Appliance) -> None:
+    for _ in range(200):  # more than may be open
+        answer = ask("HEAD", server.url + "/")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "set-cookie" not in answer.headers
+    load(server.url + "/", address=ALICE)
+    assert ask("HEAD", server.url + "/ui/static/style.css").status_code == 200
 
 
 def test_a_key_outlives_any_number_of_visitors_who_choose_nothing(server: Appliance) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI
 
 from runtime.api.app import App
-from runtime.api.head import HeadAsGet
 from runtime.api.path_prefix import PathPrefix
 from runtime.host.memory import return_free_memory
 from runtime.serving.http.early_answer import close_if_early
@@ -27,8 +26,7 @@ class Dispatcher:
 
     def __init__(self, shell: FastAPI, api: App | None, targets: Targets, settings: Settings) -> None:
         """Without `api` the shell takes everything."""
-        self._shell = HeadAsGet(shell)
-        self._lifespan_of_shell = shell.router.lifespan_context(shell)
+        self._shell = shell
         self._api = api
         self._targets = targets
         self._entry = PathPrefix(self._dispatch, settings)
@@ -52,7 +50,7 @@ class Dispatcher:
             async with AsyncExitStack() as stack:
                 if self._api:
                     await stack.enter_async_context(self._api.lifespan())
-                await stack.enter_async_context(self._lifespan_of_shell)
+                await stack.enter_async_context(self._shell.router.lifespan_context(self._shell))
                 stack.push_async_callback(self._targets.close)
                 return_free_memory()  # what the imports and the first drawing of the routes left behind
                 await send({"type": "lifespan.startup.complete"})

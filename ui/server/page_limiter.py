@@ -44,6 +44,9 @@ class PageLimiter:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
             return
+        if scope["type"] == "http" and scope["method"] == "HEAD" and scope["path"] in PAGES:
+            await _head(send)
+            return
         wait_s = self._wait_s(scope)
         if wait_s:
             self._metrics.rejections.labels("page").inc()
@@ -71,6 +74,13 @@ class PageLimiter:
 
     def _address(self, scope: Message) -> str:
         return client_of(scope, self._proxies) or ""  # type: ignore[arg-type]  # Litestar's spelling of ASGI
+
+
+async def _head(send: Send) -> None:
+    """Say that the page is there, and draw none: it would be kept, and nobody would open its channel."""
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _refuse(send: Send, wait_s: int) -> None:

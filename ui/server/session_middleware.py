@@ -46,7 +46,7 @@ class SessionMiddleware:
             await self._app(scope, receive, send)
             return
         name = cookie(scope, COOKIE)
-        fresh = scope["path"] in PAGES and not self._sessions.issued(name)
+        fresh = scope["method"] == "GET" and scope["path"] in PAGES and not self._sessions.issued(name)
         if fresh:
             name = self._sessions.new_name()
         address = client_of(scope, self._proxies) or ""  # type: ignore[arg-type]  # Litestar's spelling of ASGI

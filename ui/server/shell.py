@@ -12,6 +12,7 @@ from nicegui import core, ui
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from runtime.api.head import HeadAsGet
 from runtime.api.path_prefix import prefix_of
 from runtime.api.security.browser_guard import BrowserGuard
 from runtime.serving.metrics import Metrics
@@ -63,6 +64,7 @@ def create_shell(
     shell = FastAPI(openapi_url=None)
     sockets = PageSockets(limits, lambda: len(core.sio.eio.sockets))
     proxies = settings.trusted_proxies
+    shell.add_middleware(HeadAsGet)
     shell.add_middleware(PageLimiter, clients=clients, sockets=sockets, proxies=proxies, metrics=metrics)
     shell.add_middleware(BrowserGuard, settings=settings, metrics=metrics, channel=SOCKET)
     shell.add_middleware(SessionMiddleware, sessions=sessions, proxies=proxies)  # the outermost
