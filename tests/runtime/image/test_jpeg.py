@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.host.photo_limits import MIN_DECODING_BYTES
 from runtime.image import (
     CorruptImage,
     ImageSpec,
@@ -121,6 +122,12 @@ def test_a_jpeg_of_several_pictures_in_one_scan_each_is_decoded_at_scale() -> No
     np.testing.assert_array_equal(expected, decode(encode(first), SPEC))
     end = data.index(b"\xff\xd9\xff\xd8")
     assert decode_photo(data[: end - 3000] + data[end:], SPEC).damaged
+
+
+@pytest.mark.parametrize("size", [(12000, 9000), (16320, 12240)])
+def test_the_largest_photo_of_a_phone_takes_what_little_memory_it_costs(size: tuple[int, int]) -> None:
+    data = encode(Image.new("L", size, 200), progressive=False)
+    assert (decode(data, SPEC, limits=PhotoLimits(decoding_bytes=MIN_DECODING_BYTES)) == 200).all()
 
 
 def test_a_small_damaged_jpeg_is_known_for_one_on_the_event_loop() -> None:
