@@ -91,7 +91,7 @@ def _make(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if mode == "L" else 0),  # too coarse
         )
         return None if _changes_nothing(transform, mode) else transform
     except Exception:  # a broken profile says nothing about the pixels
