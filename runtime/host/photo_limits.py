@@ -8,7 +8,7 @@ from runtime.host.cpu import available_cpus
 from runtime.host.memory_limit import memory_for_planning
 
 MAX_PIXELS = 64_000_000
-# Phones have sensors of 200 megapixels: decoded at scale, 13 MB and a fifth of the time that MAX_PIXELS of a WebP take.
+# Phones have sensors of 200 megapixels: decoded at scale, such a plain JPEG takes about 13 MB.
 MAX_SCALED_PIXELS = 256_000_000
 MAX_DECODING_BYTES = 400_000_000  # what MAX_PIXELS of a progressive JPEG take, the most that is useful by default
 MIN_DECODING_BYTES = 16 * 2**20

@@ -319,4 +319,4 @@ def test_an_argument_that_does_not_fit_is_refused_and_not_cut_off() -> None:
 
 def test_a_side_whose_bytes_the_kernel_cannot_count_is_not_resized() -> None:
     with pytest.raises(ValueError, match=f"a side of {LONGEST + 1} px is more than {LONGEST}; resize it with Pillow"):
-        _Side(LONGEST + 1, 1)
+        _Side(LONGEST + 1, 1, 1.0)

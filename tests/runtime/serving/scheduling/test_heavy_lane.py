@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from runtime.bundle.manifest import Bundle
-from runtime.image import ImageError, decode
+from runtime.image import ImageError, decode, decode_photo
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
@@ -41,13 +41,13 @@ class Gate:
         if data.startswith(GIANT):
             self.begun.append(data[-1])
             assert self.open.wait(60)
-        return decode(photo() if data.startswith(GIANT) else data, *rest, **options)
+        return decode_photo(photo() if data.startswith(GIANT) else data, *rest, **options)
 
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr("runtime.serving.engine.decode", gate)
+    monkeypatch.setattr("runtime.serving.engine.decode_photo", gate)
     return gate
 
 
