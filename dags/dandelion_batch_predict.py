@@ -54,7 +54,8 @@ def dandelion_batch_predict() -> None:
         chosen = {"version": settings["version"], "photos_per_part": settings["photos_per_task"]}
         made = plan_batch(settings["photos"], settings["work"], models=places.models, **chosen)
         prune(places.data)
-        print(f"{made.photos} photos in {made.parts} parts, by {made.version or 'the default model'}")
+        by = f"{made.version or 'the default model'}, labels {', '.join(made.labels)}"
+        print(f"{made.photos} photos in {made.parts} parts, by {by}")
         return list(range(made.parts))
 
     @step(execution_timeout=timedelta(hours=6), map_index_template="part {{ task.op_kwargs['number'] }}", **NETWORK)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from runtime.batch.model import open_model
-from runtime.batch.plan import MAX_PART_BYTES, BatchPlan, read_part, read_plan
+from runtime.batch.plan import MAX_PART_BYTES, BatchPlan, Listed, read_part, read_plan
 from runtime.batch.rows import Row
 from runtime.bundle.manifest import Bundle
 from runtime.host.cpu import available_cpus
@@ -21,7 +21,7 @@ from runtime.host.photo_limits import limits_of_host
 from runtime.image import ImageError, decode_photo, warm_up
 from runtime.inference.backends import open_validated
 from runtime.inference.predictions import predict
-from runtime.store import Entry, InvalidKey, Missing, Store, TooLarge, open_store
+from runtime.store import InvalidKey, Missing, Store, TooLarge, open_store
 
 MAX_BYTES = 20 * 2**20  # of one file, as the appliance takes by default
 READERS = 8  # photos on their way from the store at once
@@ -74,8 +74,9 @@ def read_rows(store: Store, number: int) -> list[Row]:
     return msgspec.json.decode(store.read(_rows_key(number), max_bytes=MAX_PART_BYTES)[0], type=list[Row])
 
 
-def _rows(made: BatchPlan, entries: list[Entry], cache: Path, threads: int, advance: Callable[[], None]) -> list[Row]:
-    classify_photo = _classifier(open_model(made.models, made.version, cache))
+def _rows(made: BatchPlan, entries: list[Listed], cache: Path, threads: int, advance: Callable[[], None]) -> list[Row]:
+    bundle = Path(made.bundle) if made.bundle else None
+    classify_photo = _classifier(open_model(made.models, made.version, cache, bundle))
     read = partial(_read, open_store(made.source))
     rows = []
     with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(threads) as workers:
@@ -90,7 +91,9 @@ def _rows(made: BatchPlan, entries: list[Entry], cache: Path, threads: int, adva
     return rows
 
 
-def _read(store: Store, entry: Entry) -> _Read:
+def _read(store: Store, entry: Listed) -> _Read:
+    if entry.error:
+        return _Read(entry.key, None, entry.error)
     if entry.size_bytes > MAX_BYTES:
         size = f"{entry.size_bytes / 2**20:.0f} MiB"
         return _Read(entry.key, None, f"the file is {size}, the limit is {MAX_BYTES // 2**20} MiB; make it smaller")

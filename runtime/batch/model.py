@@ -9,7 +9,7 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle, BundleError
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
-from runtime.store import open_store
+from runtime.store import is_key, open_store
 
 
 class Choice(NamedTuple):
@@ -19,11 +19,14 @@ class Choice(NamedTuple):
     labels: tuple[str, ...]
 
 
-def choose(models: str | None, version: str | None) -> Choice:
-    """The `version` in the store `models`, else the one that it says to serve, else the bundle in this package.
+def choose(models: str | None, version: str | None, bundle: Path | None = None) -> Choice:
+    """The folder `bundle`, else the `version` in the store `models`, else its latest, else the bundle in this package.
 
-    Raises BundleError for a version without a store, StoreError.
+    Raises BundleError for a version without a store, for a bundle that is damaged or of another version; StoreError.
     """
+    if bundle is not None:
+        opened = _opened(bundle, version)
+        return Choice(opened.manifest.version, tuple(opened.manifest.labels))
     if models is None:
         if version:
             raise BundleError(f"{version}: name the store that has it, with --models or DANDELION_MODELS")
@@ -37,8 +40,21 @@ def choose(models: str | None, version: str | None) -> Choice:
     return Choice(version, tuple(catalogue.manifest(version)[1].labels))
 
 
-def open_model(models: str | None, version: str | None, cache: Path) -> Bundle:
+def open_model(models: str | None, version: str | None, cache: Path, bundle: Path | None = None) -> Bundle:
     """The chosen bundle, verified; downloaded into the folder `cache` if needed."""
+    if bundle is not None:
+        return _opened(bundle, version)
     if models is None or version is None:
         return Bundle.open(default_bundle())
     return Cache(cache).pull(Catalogue(open_store(models)), version)
+
+
+def _opened(bundle: Path, version: str | None) -> Bundle:
+    if not is_key(str(bundle.resolve()).lstrip("/") or "."):
+        raise BundleError(
+            f"{str(bundle)!r}: is not UTF-8, or has control characters in it; give the folder another name"
+        )
+    opened = Bundle.open(bundle)
+    if version not in {None, opened.manifest.version}:
+        raise BundleError(f"{bundle}: holds version {opened.manifest.version}, not {version}; name one of the two")
+    return opened

@@ -51,10 +51,11 @@ def list_versions(models: str, cache: Path) -> None:
 
     catalogue, here = Catalogue(open_store(models)), Cache(cache)
     state, cached = here.state, set(here.versions())
-    latest, stored = None, list[str]()
+    latest, stored, away = None, list[str](), False
     try:
         latest, stored = catalogue.latest(), catalogue.versions()
     except StoreError as error:
+        away = True
         click.echo(f"the store is unreachable: {error}", err=True)
     except BundleError as error:
         click.echo(str(error), err=True)
@@ -64,7 +65,8 @@ def list_versions(models: str, cache: Path) -> None:
         try:
             folder = here.folder_of(version)
             manifest = read_manifest(folder / MANIFEST) if version in cached else catalogue.manifest(version)[1]
-        except (BundleError, Missing) as error:
+        except (BundleError, StoreError) as error:
+            away = away or not isinstance(error, BundleError | Missing)
             click.echo(str(error), err=True)
             continue
         notes = {
@@ -82,6 +84,8 @@ def list_versions(models: str, cache: Path) -> None:
             ", ".join(note for note, holds in notes.items() if holds),
         )
     Console().print(table)
+    if away:  # what is on this host alone is not what was asked for
+        raise SystemExit(1)
 
 
 @models.command()
@@ -235,9 +239,27 @@ def store() -> None:
 )
 @click.argument("others", nargs=-1, metavar="[URI]...")
 def init(models: str, data: str, others: tuple[str, ...]) -> None:
-    """Create the buckets or folders for models and photos, and those of each URI, if they do not exist yet."""
+    """Create the buckets or folders for models and photos, and those of each URI, if they do not exist yet.
+
+    Each is asked whether it keeps two writers apart, by a key of its own that is removed again.
+    """
+    from runtime.store.conditions import trouble_with_conditions
+
     for uri in (models, data, *others):
-        click.echo(f"{'made' if open_store(uri).create() else 'found'} {uri}")
+        opened = open_store(uri)
+        click.echo(f"{'made' if opened.create() else 'found'} {uri}")
+        if trouble := trouble_with_conditions(opened):
+            click.echo(trouble, err=True)
+
+
+@store.command("probe")
+@click.argument("uri")
+def probe_server(uri: str) -> None:
+    """Print what the server of URI, s3://bucket/prefix, can do, as a row of the table in docs/stores.md."""
+    from runtime.store.probe import probe
+
+    for name, found in probe(uri).items():
+        click.echo(f"{name}: {found}")
 
 
 @store.command("ls")

@@ -13,6 +13,7 @@ MODELS = "models"
 POINTER = f"{MODELS}/latest.json"
 CHECKPOINT = "best_model.pt"
 LATEST_CHECKPOINT = f"{MODELS}/latest/{CHECKPOINT}"
+MAX_LISTED = 100_000  # objects below `models/`, of all versions: their names must fit into a small appliance's memory
 MAX_SHOWN = 100  # characters of a name that is none, in an error
 
 
@@ -43,7 +44,7 @@ class Catalogue:
     def versions(self) -> list[str]:
         """The versions whose manifest is there, in the order of their names: oldest first, as export names them."""
         ending = f"/{MANIFEST}"
-        keys = (entry.key for entry in self.store.list(f"{MODELS}/"))
+        keys = (entry.key for entry in self.store.list(f"{MODELS}/", at_most=MAX_LISTED))
         found = [key.removeprefix(f"{MODELS}/").removesuffix(ending) for key in keys if key.endswith(ending)]
         return sorted(version for version in found if is_name(version))
 

@@ -19,9 +19,10 @@ from runtime.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, MAX_SIGNATURE_
 from runtime.errors import Refusal
 from runtime.names import is_name
 from runtime.registry.catalogue import CHECKPOINT, LATEST_CHECKPOINT, MODELS, POINTER, Catalogue, key_of
-from runtime.registry.pointer import Pointer, check_signature, signed
+from runtime.registry.pointer import MAX_POINTER_BYTES, Pointer, check_signature, signed
 from runtime.registry.signature import SIGNING_VARIABLE, is_signed, sign
-from runtime.store import Entry, Missing, Store, StoreError, TooLarge
+from runtime.store import Conflict, Entry, Missing, Store, StoreError, TooLarge
+from runtime.store.conditions import warn_of_conditions
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -142,8 +143,23 @@ def _point(store: Store, pointer: Pointer, tag: str | None, key: SigningKey | No
     current = _current(store)
     if key:
         pointer = signed(pointer, key, after=current.counter if current else 0)
-    store.write(POINTER, msgspec.json.encode(pointer), replaces=tag)
+    if tag is None:
+        warn_of_conditions(store, MODELS)  # the first publication here
+    data = msgspec.json.encode(pointer)
+    try:
+        store.write(POINTER, data, replaces=tag)
+    except Conflict:
+        # If the answer to a write is lost, it is sent again, and that finds the first. What is there says who won.
+        if _content(store, POINTER) != data:
+            raise
     return pointer
+
+
+def _content(store: Store, key: str) -> bytes | None:
+    try:
+        return store.read(key, max_bytes=MAX_POINTER_BYTES)[0]
+    except (Missing, TooLarge):
+        return None
 
 
 def _current(store: Store) -> Pointer | None:

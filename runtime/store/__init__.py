@@ -11,6 +11,7 @@ from runtime.store.interface import (
     Store,
     StoreError,
     TooLarge,
+    is_key,
 )
 from runtime.store.opening import open_store
 
@@ -25,5 +26,6 @@ __all__ = [
     "Store",
     "StoreError",
     "TooLarge",
+    "is_key",
     "open_store",
 ]

@@ -93,17 +93,19 @@ class FolderStore:
         with self._refusals(key):
             _though_folders_go(put)
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str = "", *, invalid: bool = False, at_most: int | None = None) -> Iterator[Entry]:
         """See Store."""
         parent = prefix.rpartition("/")[0]
         top = self._folder if ".." in parent.split("/") else self._folder / parent  # a whole dataset may lie beside
         found = (Path(root, name) for root, _, names in os.walk(top) for name in names)
         keys = sorted(file.relative_to(self._folder).as_posix() for file in found if not file.name.startswith("."))
+        keys = [key for key in keys if key.startswith(prefix) and (invalid or is_key(key))]
+        if at_most is not None and len(keys) > at_most:
+            raise TooLarge.many(at_most, f"{self.uri}/{prefix}")
         for key in keys:
-            if key.startswith(prefix) and is_key(key):
-                with suppress(FileNotFoundError):  # deleted meanwhile
-                    found_now = (self._folder / key).stat()
-                    yield Entry(key, found_now.st_size, found_now.st_mtime)
+            with suppress(OSError):  # deleted meanwhile, or a link to itself
+                found_now = (self._folder / key).stat()
+                yield Entry(key, found_now.st_size, found_now.st_mtime)
 
     def delete(self, key: str) -> None:
         """See Store."""

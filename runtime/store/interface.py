@@ -47,6 +47,11 @@ class TooLarge(StoreError):
         """The refusal of `name`, which goes on after `max_bytes`."""
         return cls(f"{name}: is larger than the {max_bytes:,} bytes that it may be; it was not read to its end")
 
+    @classmethod
+    def many(cls, at_most: int, name: str) -> Self:
+        """The refusal of a listing of `name`, which goes on after `at_most` objects."""
+        return cls(f"{name}: holds more than the {at_most:,} objects that it may; it was not listed to its end")
+
 
 class InvalidKey(Missing):
     """No object can have this key; nothing was asked of the store."""
@@ -132,10 +137,13 @@ class Store(Protocol):
     def upload(self, key: str, file: Path) -> None:
         """Write the content of `file`, of any size, under `key`; raises StoreError."""
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        """All objects whose key begins with `prefix`, in the order of their keys; raises StoreError.
+    def list(self, prefix: str = "", *, invalid: bool = False, at_most: int | None = None) -> Iterator[Entry]:
+        """All objects whose key begins with `prefix`, in the order of their keys (of their UTF-8).
 
-        Objects of other programs, whose names are not valid keys here, are left out.
+        Raises StoreError, and TooLarge if there are more than `at_most`.
+
+        Objects of other programs, whose names are not valid keys here, are left out, unless `invalid` asks for them,
+        too: they cannot be read. A file's name that is not UTF-8 has surrogates for its bytes, as `os.fsdecode` does.
         """
 
     def delete(self, key: str) -> None:

@@ -30,8 +30,10 @@ from runtime.store.interface import (
     checked_key,
     is_key,
 )
+from runtime.store.s3_errors import code_of, remedy, remedy_without_answer
 
 CONNECT_S, READ_S, ATTEMPTS = 3, 20, 2  # an appliance says soon that the store is away, and looks again later
+DEFAULT_REGION = "us-east-1"
 
 CHUNK_BYTES = 2**16
 ABANDONED_S = 3600  # an upload that lives does not take so long
@@ -39,23 +41,16 @@ ABANDONED_S = 3600  # an upload that lives does not take so long
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _DENIED = {"403", "AccessDenied"}
-_REMEDIES = {
-    "NoSuchBucket": "create it (python -m runtime store init)",
-    "InvalidAccessKeyId": "check MINIO_ACCESS_KEY",
-    "SignatureDoesNotMatch": "check MINIO_SECRET_KEY",
-    "AccessDenied": "check MINIO_ACCESS_KEY and MINIO_SECRET_KEY, and what they may do",
-    "403": "check MINIO_ACCESS_KEY and MINIO_SECRET_KEY, and what they may do",
-}
 
 
 class S3Store:
-    """Keys below a prefix of one bucket."""
+    """Keys below a prefix of one bucket; `client` is boto3's."""
 
     def __init__(self, bucket: str, prefix: str, settings: S3Settings) -> None:
         """Nothing is asked of the server yet."""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
         self._where = f"{self.uri} at {settings.endpoint or 'AWS'}"
         config = Config(
             connect_timeout=CONNECT_S,
@@ -67,12 +62,13 @@ class S3Store:
             s3={"addressing_style": "path" if settings.endpoint else "auto"},
         )
         try:
-            self._client: Any = boto3.session.Session().client(
+            session = boto3.session.Session()
+            self.client: Any = session.client(
                 "s3",
                 endpoint_url=settings.endpoint,
                 aws_access_key_id=settings.access_key,
                 aws_secret_access_key=settings.secret_key,
-                region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+                region_name=os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION,
                 config=config,
             )
         except (BotoCoreError, ValueError) as error:  # one key of two, an endpoint that is no address
@@ -82,26 +78,26 @@ class S3Store:
     def read(self, key: str, *, max_bytes: int) -> tuple[bytes, str]:
         """See Store."""
         with self._refusals(key):
-            answer = self._client.get_object(**self._at(key))
-            return b"".join(_chunks(answer, max_bytes, f"{self.uri}/{key}")), _tag(answer)
+            answer = self.client.get_object(**self.at(key))
+            return b"".join(_chunks(answer, max_bytes, f"{self.uri}/{key}")), self._tag(answer)
 
     def tag(self, key: str) -> str | None:
         """See Store."""
         try:
             with self._refusals(key):
-                return _tag(self._client.head_object(**self._at(key)))
+                return self._tag(self.client.head_object(**self.at(key)))
         except Missing:
             return None
 
     def digest(self, key: str, *, max_bytes: int) -> Digest:
         """See Store."""
         with self._refusals(key):
-            return Digest.of(_chunks(self._client.get_object(**self._at(key)), max_bytes, f"{self.uri}/{key}"))
+            return Digest.of(_chunks(self.client.get_object(**self.at(key)), max_bytes, f"{self.uri}/{key}"))
 
     def download(self, key: str, file: Path, *, max_bytes: int) -> None:
         """See Store."""
         with self._refusals(key):
-            answer = self._client.get_object(**self._at(key))
+            answer = self.client.get_object(**self.at(key))
             # One stream, not boto3's transfer in parts: it ends at the limit, whatever the server says of the size.
             with whole_file(file) as part, part.open("wb") as target:
                 target.writelines(_chunks(answer, max_bytes, f"{self.uri}/{key}"))
@@ -110,58 +106,89 @@ class S3Store:
         """See Store."""
         condition = {} if replaces is ANY else {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         with self._refusals(key):
-            return _tag(self._client.put_object(**self._at(key), Body=data, **condition))
+            try:
+                return self._tag(self.client.put_object(**self.at(key), Body=data, **condition))
+            except ClientError as error:
+                if code_of(error) in _MISSING and isinstance(replaces, str):  # what must be replaced is gone
+                    raise self._conflict(key) from error
+                raise
 
     def upload(self, key: str, file: Path) -> None:
         """See Store."""
         with self._refusals(key):
-            self._client.upload_file(str(file), self._bucket, self._at(key)["Key"])
+            self.client.upload_file(str(file), self.bucket, self.at(key)["Key"])
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str = "", *, invalid: bool = False, at_most: int | None = None) -> Iterator[Entry]:
         """See Store."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
-        )
+        # SeaweedFS lists a folder before `folder.txt`, as a file system would; S3's order is that of the bytes.
+        found = dict[str, Entry]()
+        for entry in self._listed(prefix):
+            if invalid or is_key(entry.key):
+                found[entry.key] = entry
+            if at_most is not None and len(found) > at_most:
+                raise TooLarge.many(at_most, f"{self.uri}/{prefix}")
+        yield from (found[key] for key in sorted(found))
+
+    def _listed(self, prefix: str) -> Iterator[Entry]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         with self._refusals(prefix):
             for page in pages:
                 for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self._prefix)
-                    if is_key(key):
-                        yield Entry(key, item["Size"], item["LastModified"].timestamp())
+                    key = item["Key"].removeprefix(self.prefix)
+                    yield Entry(key, item["Size"], item["LastModified"].timestamp())
 
     def delete(self, key: str) -> None:
         """See Store."""
         with self._refusals(key):
-            self._client.delete_object(**self._at(key))
+            self.client.delete_object(**self.at(key))
 
     def create(self) -> bool:
         """See Store."""
         with self._refusals(""):
             try:
-                self._client.head_bucket(Bucket=self._bucket)
+                self.client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
-                if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
+                if code_of(error) not in {"404", "NoSuchBucket"}:
                     raise
-                self._client.create_bucket(Bucket=self._bucket)
-                return True
+                return self._create()
         return False
+
+    def _create(self) -> bool:
+        region = self.client.meta.region_name
+        # "us-east-1" is no LocationConstraint: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+        where = {} if region == DEFAULT_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            self.client.create_bucket(Bucket=self.bucket, **where)
+        except ClientError as error:
+            if code_of(error) != "BucketAlreadyOwnedByYou":  # made meanwhile, or the answer to the first try was lost
+                raise
+            return False
+        return True
 
     def remove_abandoned(self, prefix: str = "") -> int:
         """End multipart uploads that began more than ABANDONED_S ago: a server keeps their parts for ever."""
         before = datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
         removed = 0
         with self._refusals(prefix):
-            answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix)
+            answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix + prefix)
             for upload in answer.get("Uploads", ()):
                 if upload["Initiated"] < before:
-                    self._client.abort_multipart_upload(
-                        Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    self.client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                     )
                     removed += 1
         return removed
 
-    def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + checked_key(self.uri, key)}
+    def at(self, key: str) -> dict[str, str]:
+        """Bucket and whole key, as boto3 takes them; raises InvalidKey."""
+        return {"Bucket": self.bucket, "Key": self.prefix + checked_key(self.uri, key)}
+
+    def _tag(self, answer: Mapping[str, Any]) -> str:
+        if not answer.get("ETag"):
+            raise StoreError(
+                f"{self._where}: its answer has no ETag, which keeps two writers apart; use another server"
+            )
+        return str(answer["ETag"])
 
     @contextmanager
     def _refusals(self, key: str) -> Iterator[None]:
@@ -174,22 +201,22 @@ class S3Store:
         except (BotoCoreError, S3UploadFailedError, HTTPError, ValueError) as error:  # botocore leaks the last
             if isinstance(error.__context__, ClientError):  # boto3 has put its own around it
                 raise self._refusal(error.__context__, key) from error
-            raise StoreError(f"{self._where}: {error}; check MINIO_ENDPOINT and the network") from error
+            raise StoreError(
+                f"{self._where}: {' '.join(str(error).split())}; {remedy_without_answer(error)}"
+            ) from error
 
     def _refusal(self, error: ClientError, key: str) -> StoreError:
         """What the server's error means here."""
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = code_of(error)
         if code in _MISSING:
             return Missing(f"{self.uri}/{key}: is not there")
         if code in _LOST:
-            return Conflict(f"{self.uri}/{key}: another writer has changed it meanwhile; look at it and try again")
-        remedy = _REMEDIES.get(code, "look at the server's log")
+            return self._conflict(key)
         kind = Denied if code in _DENIED else StoreError
-        return kind(f"{self._where}: the server refused ({code}); {remedy}")
+        return kind(f"{self._where}: the server refused ({code}); {remedy(error)}")
 
-
-def _tag(answer: Mapping[str, Any]) -> str:
-    return str(answer["ETag"])
+    def _conflict(self, key: str) -> Conflict:
+        return Conflict(f"{self.uri}/{key}: another writer has changed it meanwhile; look at it and try again")
 
 
 def _chunks(answer: Mapping[str, Any], max_bytes: int, name: str) -> Iterator[bytes]:

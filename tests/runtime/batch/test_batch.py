@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,8 @@ from runtime.__main__ import main
 from runtime.batch.classify import classify, in_order
 from runtime.batch.merge import merge
 from runtime.batch.plan import MAX_PARTS, BatchError, plan_batch
+from runtime.bundle.default import default_bundle
+from runtime.bundle.manifest import BundleError
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import StoreError, open_store
@@ -104,6 +108,58 @@ def test_what_is_no_photo_is_a_row_that_says_so(photos: Path, tmp_path: Path, mo
     assert "is 21 MiB, the limit is 20 MiB" in errors["grass/huge.jpg"]
     assert "broken" in errors["grass/broken.jpg"]
     assert all(row["label"] == "" for row in table(out) if row["error"])
+
+
+def test_a_name_that_no_key_can_be_is_a_row_with_the_reason(photos: Path, tmp_path: Path, models: str):
+    (photos / os.fsdecode(b"grass/b\xff.jpg")).write_bytes(photo())
+    (photos / os.fsdecode(b"caf\xe9")).mkdir()
+    (photos / os.fsdecode(b"caf\xe9/one.jpg")).write_bytes(photo())
+    (photos / "grass/two\nlines.jpg").write_bytes(photo())
+    (photos / "grass/b\\xff.jpg").write_bytes(photo())  # a name of its own, not the first one written otherwise
+    (photos / os.fsdecode(b"grass/notes\xff.txt")).touch()
+    (photos / "grass/round.jpg").symlink_to("round.jpg")
+    for out in ("out.csv", "out.parquet"):
+        ran = run(photos, "--out", tmp_path / out, "--models", models, "--cache", tmp_path / "cache")
+        assert ran.exit_code == 0, ran.output
+        assert "3 without an answer" in ran.stdout
+        assert "passed over 1 files" in ran.stdout
+    rows = table(tmp_path / "out.csv")
+    assert len(rows) == 12 + 4
+    assert {(row["photo"], row["error"].split(";")[0]) for row in rows if row["error"]} == {
+        ("grass/b\\xff.jpg", "its name is not UTF-8"),
+        ("caf\\xe9/one.jpg", "its name is not UTF-8"),
+        ("grass/two\nlines.jpg", "its name has a control character, `.` or `..` in it"),
+    }
+    assert [row["photo"] for row in rows if row["label"]].count("grass/b\\xff.jpg") == 1
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 16
+
+
+def test_the_bundle_that_is_named_answers_and_is_printed(photos: Path, tmp_path: Path, models: str):
+    own = write_bundle(tmp_path / "own", labels=("clover", "moss"))
+    common = ("--out", tmp_path / "out.csv", "--cache", tmp_path / "cache")
+    chosen: list[tuple[tuple[object, ...], dict[str, str], str, str]] = [
+        ((), {}, default_bundle().name, f"{default_bundle().name}, the bundle in this package"),
+        (("--models", models), {}, "v1", f"v1 in {models}"),
+        (("--bundle", own), {}, "own", f"own in {own}"),
+        ((), {"DANDELION_BUNDLE": str(own)}, "own", f"own in {own}"),
+        ((), {"DANDELION_BUNDLE": str(own), "DANDELION_MODELS": models}, "own", f"own in {own}; labels clover, moss"),
+        (("--bundle", own, "--version", "own"), {}, "own", f"own in {own}"),
+    ]
+    for arguments, environment, version, printed in chosen:
+        ran = run(photos, *common, *arguments, **environment)
+        assert ran.exit_code == 0, ran.output
+        assert {row["model_version"] for row in table(tmp_path / "out.csv")} == {version}
+        assert f"12 photos, answered by {printed}" in ran.stdout
+        assert "; labels " in ran.stdout
+
+
+def test_a_bundle_that_is_replaced_meanwhile_does_not_answer(photos: Path, tmp_path: Path):
+    own, work = write_bundle(tmp_path / "own"), str(tmp_path / "work")
+    plan_batch(str(photos), work, bundle=own)
+    shutil.rmtree(own)
+    write_bundle(tmp_path / "other").rename(own)
+    with pytest.raises(BundleError, match=r"holds version other, not own"):
+        classify(work, 0, cache=tmp_path / "cache")
 
 
 def test_a_photo_that_vanishes_meanwhile_is_a_row(photos: Path, tmp_path: Path, models: str):
@@ -202,6 +258,12 @@ def test_refusals_are_one_line_and_come_before_the_work(photos: Path, tmp_path: 
     assert "v9/manifest.json: is not there" in refused(photos, "--models", models, "--version", "v9")
     assert "name the store that has it" in refused(photos, "--version", "v1")
     assert "create it" in refused("s3://no-such-bucket-here", **s3.environment)
+    own = write_bundle(tmp_path / "own")
+    assert "holds version own, not v1" in refused(photos, "--bundle", own, "--version", "v1")
+    assert "manifest.json" in refused(photos, DANDELION_BUNDLE=str(photos))
+    assert "caf\\xe9: is not UTF-8" in refused(os.fsdecode(b"caf\xe9"))
+    assert "is no name for a table" in refused(photos, "--out", os.fsdecode(b"\xff.csv"))
+    assert "is not UTF-8" in refused(photos, "--bundle", own.rename(tmp_path / os.fsdecode(b"caf\xe9")))
     with pytest.raises(BatchError, match="classify that part first"):
         merge(str(plan_in(photos, tmp_path, models)), str(tmp_path / "out.csv"))
     assert not (tmp_path / "out.csv").exists()

@@ -98,7 +98,7 @@ PAGE = repeats(1000)  # keys, which is what a server gives at once unless it is 
 def test_more_keys_than_a_page_holds_are_all_listed(s3: S3Server):
     store = s3.new_bucket("pages")
     pages: list[object] = []
-    events = store._client.meta.events
+    events = store.client.meta.events
     events.register("before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=PAGE))
     events.register("after-call.s3.ListObjectsV2", lambda parsed, **_: pages.append(parsed))
     keys = [f"{number:04}" for number in range(PAGE + 5)]

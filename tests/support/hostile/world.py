@@ -107,7 +107,7 @@ class Limited:
         self._store = CountedFolder(Path(store.uri)) if isinstance(store, FolderStore) else store
         self._counted: Any = self._store
         if isinstance(store, S3Store):
-            self._counted = store._client = CountedClient(store._client)
+            self._counted = store.client = CountedClient(store.client)
         self.exceeded: list[str] = []
 
     def read(self, key: str, *, max_bytes: int) -> tuple[bytes, str]:
@@ -162,7 +162,7 @@ class World:
         self.folder = folder
         publish(write_bundle(folder / GOOD), store, tag=None)
         self.second = write_bundle(folder / VERSION)
-        self.raw: Any = store._client if isinstance(store, S3Store) else None
+        self.raw: Any = store.client if isinstance(store, S3Store) else None
         self.store = cast("Store", limited := Limited(store))
         self.exceeded = limited.exceeded
         self.pointer = store.read(POINTER, max_bytes=4000)[0]
