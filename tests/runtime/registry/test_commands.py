@@ -145,6 +145,21 @@ def test_hostile_or_broken_files_are_refused(operator: Operator):
     assert operator.cache.versions() == []
 
 
+def test_a_listing_fails_where_the_store_cannot_be_asked(operator: Operator):
+    operator.says("models", "publish", write_bundle(operator.folder / "v1"))
+    operator.says("models", "pull")
+    away = {
+        "DANDELION_MODELS": "s3://away",
+        "MINIO_ENDPOINT": "127.0.0.1:9",
+        "MINIO_ACCESS_KEY": "a",
+        "MINIO_SECRET_KEY": "b",
+    }
+    ran = operator.run("models", "list", **away)
+    assert ran.exit_code == 1
+    assert "the store is unreachable" in ran.stderr
+    assert "v1" in ran.stdout, "what is on this host is shown all the same"
+
+
 def test_what_is_not_there_is_named(operator: Operator):
     assert "no model is published there" in operator.refuses("models", "pull")
     assert "is not there" in operator.refuses("models", "pull", "v9")

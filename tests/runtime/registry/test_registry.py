@@ -17,7 +17,7 @@ from runtime.registry.catalogue import LATEST_CHECKPOINT, POINTER, Catalogue, ke
 from runtime.registry.pointer import Pointer
 from runtime.registry.publish import point_at, prune, publish
 from runtime.registry.signature import BadKey, new_keys, public_key, sign, signing_key
-from runtime.store import Conflict, Missing, Store, open_store
+from runtime.store import Conflict, Missing, Store, TooLarge, open_store
 from tests.support.bundles import change_manifest, write_bundle
 from tests.support.stores import MANY_BYTES, content
 
@@ -132,6 +132,13 @@ def test_a_pointer_that_cannot_be_read_is_refused(store: Store):
     store.write(POINTER, b'{"version": "../../etc"}')
     with pytest.raises(BundleError, match=r"latest\.json.*publish a model again"):
         Catalogue(store).latest()
+
+
+def test_a_store_of_too_many_objects_is_refused(store: Store, bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    publish_now(bundle, store)
+    monkeypatch.setattr("runtime.registry.catalogue.MAX_LISTED", 1)
+    with pytest.raises(TooLarge, match="holds more than the 1 objects"):
+        Catalogue(store).versions()
 
 
 def test_without_a_pointer_there_is_none(store: Store):
