@@ -76,9 +76,15 @@ def is_left_out(file: Path, markers: str) -> bool:
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker runs as a whole: a group of ONE_WORKER, else a file, or one test of a file in SPREAD."""
+    """What one worker runs as a whole: a group of ONE_WORKER, else a file, or one test of a file in SPREAD.
+
+    Chromium gives up its requests when a network interface comes or goes, as those of containers do
+    (ERR_NETWORK_CHANGED): what uses a browser waits until the containers have ended.
+    """
     file = TESTS.parent / nodeid.split("::", 1)[0]
     group = group_of(file)
+    if group in {"containers", "browser"}:
+        return "containers, then browser"
     if group in ONE_WORKER:
         return str(group)
     return nodeid if file.name in SPREAD else str(file)
