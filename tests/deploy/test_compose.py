@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
 import stat
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,108 @@ def test_the_ports_are_those_of_the_original_stack() -> None:
 def test_tools_of_operators_are_bound_to_this_host() -> None:
     for name in ("s3", "mlflow", "airflow-api-server", "prometheus", "grafana"):
         assert all(port.startswith("${BIND_ADMIN:-127.0.0.1}:") for port in SERVICES[name]["ports"])
+
+
+def filled_in(value: Any, settings: dict[str, str]) -> Any:
+    """As compose reads a value, with `settings` in .env."""
+    if isinstance(value, dict):
+        return {name: filled_in(inner, settings) for name, inner in value.items()}
+    found = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+    return found.sub(lambda it: settings.get(it[1]) or it[2] or "", value) if isinstance(value, str) else value
+
+
+def test_another_s3_server_is_one_setting() -> None:
+    """Whoever speaks to the store is told where it is by S3_ENDPOINT alone."""
+    at = {
+        name: filled_in(it.get("environment", {}), {"S3_ENDPOINT": "https://else:9"}) for name, it in SERVICES.items()
+    }
+    told = {name for name, environment in at.items() if environment.get("MINIO_ENDPOINT") == "https://else:9"}
+    assert told >= {"api", "ui", "s3-buckets", "s3-users", "mlflow", "airflow-scheduler", "airflow-init"}
+    assert not [name for name, environment in at.items() if name != "s3" and "s3:9000" in json.dumps(environment)]
+    assert "S3_ENDPOINT=s3:9000" in (ROOT / ".env.example").read_text().splitlines()
+
+
+STACK_NAMES = ["mlflow:5000", "localhost:5000", "127.0.0.1:5000"]
+HOST_NAMES = ["meadow:5000", "meadow.local:5000"]
+ADDRESSES = ["192.168.1.20:5000", "8.8.8.8:5000", "[fe80::1]:5000"]
+STRANGERS = [
+    "evil.example:5000",
+    "1.2.3.4.evil.example:5000",
+    "192.168.1.20.evil.example:5000",
+    "1a.2.3.4:5000",
+    "x:5000",
+]
+
+
+def mlflow_settings(tmp_path: Path, **settings: str) -> dict[str, str]:
+    """What the image's script starts MLflow with, as compose calls it."""
+    environment = filled_in(SERVICES["mlflow"]["environment"], settings)
+    script = (ROOT / "deploy/mlflow/serve.sh").read_text().replace("/opt/mlflow/", f"{ROOT}/deploy/mlflow/")
+    (tmp_path / "serve.sh").write_text(script)
+    (tmp_path / "mlflow").write_text("#!/bin/sh\nexec env\n")
+    reachable = "case $1 in */reachable.py) exit 0 ;; esac"
+    (tmp_path / "python").write_text(f'#!/bin/sh\n{reachable}\nexec {sys.executable} "$@"\n')
+    for name in ("mlflow", "python"):
+        (tmp_path / name).chmod(0o755)
+    environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    ran = subprocess.run(["sh", tmp_path / "serve.sh"], env=environment, capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in ran.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def mlflow_security() -> Any:
+    """MLflow's own check of hosts and origins, without the server around it, which takes long to import."""
+    package = importlib.util.find_spec("mlflow")
+    assert package
+    assert package.origin
+    file = Path(package.origin).parent / "server/security_utils.py"
+    spec = importlib.util.spec_from_file_location("mlflow_security_utils", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("bound", "answered"),
+    [
+        ("", STACK_NAMES),
+        ("127.0.0.1", STACK_NAMES),
+        ("192.168.1.20", [*STACK_NAMES, *HOST_NAMES, "192.168.1.20:5000"]),
+        ("[fe80::1]", [*STACK_NAMES, *HOST_NAMES, "[fe80::1]:5000"]),
+        ("0.0.0.0", [*STACK_NAMES, *HOST_NAMES, *ADDRESSES]),  # noqa: S104
+        ("::", [*STACK_NAMES, *HOST_NAMES, *ADDRESSES]),
+    ],
+)
+def test_mlflow_answers_to_the_names_that_bind_admin_opens_it_to(
+    bound: str, answered: list[str], tmp_path: Path, mlflow_security: Any
+) -> None:
+    given = mlflow_settings(tmp_path, BIND_ADMIN=bound, DANDELION_HOSTS="meadow,meadow.local")
+    hosts = given["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    origins = given["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    asked = [*STACK_NAMES, *HOST_NAMES, *ADDRESSES, *STRANGERS]
+    assert [host for host in asked if mlflow_security.is_allowed_host_header(hosts, host)] == answered
+    blocked = mlflow_security.should_block_cors_request
+    assert [host for host in asked if not blocked(f"http://{host}", "POST", origins)] == answered
+
+
+def test_mlflow_finds_a_store_with_tls_and_its_names_can_be_given(tmp_path: Path) -> None:
+    assert mlflow_settings(tmp_path)["MLFLOW_S3_ENDPOINT_URL"] == "http://s3:9000"
+    given = mlflow_settings(tmp_path, S3_ENDPOINT="https://store.example", MLFLOW_SERVER_ALLOWED_HOSTS="x:5000")
+    assert given["MLFLOW_S3_ENDPOINT_URL"] == "https://store.example"
+    assert given["MLFLOW_SERVER_ALLOWED_HOSTS"] == "x:5000"
+    assert given["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "http://x:5000"
+
+
+@pytest.mark.parametrize("bound", ["meadow", "0.0.0"])
+def test_an_address_that_is_none_stops_mlflow_with_one_line(bound: str, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        mlflow_settings(tmp_path, BIND_ADMIN=bound)
+    assert (
+        failed.value.stderr
+        == f"BIND_ADMIN={bound}: is no address; 127.0.0.1 is this machine alone, 0.0.0.0 everybody\n"
+    )
 
 
 def test_every_volume_is_named_and_every_mounted_file_exists() -> None:
