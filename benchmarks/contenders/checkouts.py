@@ -11,6 +11,8 @@ from typing import NamedTuple
 from benchmarks.contenders.servers import Recipe, appliance
 from runtime.errors import Refusal
 
+THIS, OTHER = "this checkout", "the other checkout"  # their names in tables
+
 # What the shell says must not change what is measured; without bytecode files a start is a compilation.
 NEUTRAL = dict.fromkeys(
     (

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from rich.table import Table
 
-from benchmarks.contenders.checkouts import Checkout, require_own_code
+from benchmarks.contenders.checkouts import OTHER, THIS, Checkout, require_own_code
 from benchmarks.contenders.servers import ROOT, Recipe, Server, serving
 from benchmarks.contenders.two_versions import TwoVersions, publish_two
 from benchmarks.host.interference import Contention, watch_contention
@@ -28,7 +28,6 @@ from runtime.errors import Refusal
 from runtime.host.cpu import available_cpus
 from runtime.registry.pointer import Pointer
 
-THIS, OTHER = "this checkout", "the other checkout"
 WARM_UP = 1  # rounds that do not count: in the first one Python compiles a checkout's files
 CACHED_SWAPS = 4  # in a turn; their median is its sample. An even number: each version comes as often
 POLL_S = 0.1  # between two looks at the store, the shortest there may be

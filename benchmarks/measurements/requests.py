@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from rich.table import Table
 
-from benchmarks.contenders.checkouts import Checkout, require_own_code
+from benchmarks.contenders.checkouts import OTHER, THIS, Checkout, require_own_code
 from benchmarks.contenders.servers import ROOT, Server, serving
 from benchmarks.host.interference import Contention, watch_contention
 from benchmarks.host.machine import Machine, this_machine
@@ -25,7 +25,6 @@ from benchmarks.statistics.samples import Estimate, interleave, median_of, ratio
 from runtime.bundle.manifest import Bundle
 from runtime.host.cpu import available_cpus
 
-THIS, OTHER = "this checkout", "the other checkout"
 CLIENTS = (1, 16)
 Body = Literal["raw", "form"]
 BODIES: dict[Body, Encode] = {"raw": raw("/predict"), "form": form("/predict")}

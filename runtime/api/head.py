@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Any, Receive, Send], Awaitable[None]]
+from runtime.asgi import Application, Message, Receive, Send
 
 
 class HeadAsGet:
     """ASGI middleware, the innermost: metrics and guards outside it still see a HEAD."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Application) -> None:
         """Wrap `app`, which need not know HEAD."""
         self._app = app
 

@@ -6,18 +6,15 @@ sends is removed, because pages write the prefix into their links.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from runtime.asgi import Application, Receive, Send
 from runtime.names import path_prefix
 from runtime.serving.settings import Settings
 
 _HEADER = b"x-forwarded-prefix"
 _PREFIX = "dandelion.prefix"
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 
 class PathPrefix:
@@ -26,7 +23,7 @@ class PathPrefix:
     They find the prefix by `prefix_of`, and in the header.
     """
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: Application, settings: Settings) -> None:
         """Wrap `app`."""
         self._app = app
         self._prefix = settings.path_prefix

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from typing import Any
 
 from fastapi import FastAPI
 
 from runtime.api.app import App
 from runtime.api.path_prefix import PathPrefix
+from runtime.asgi import Message, Receive, Send
 from runtime.host.memory import return_free_memory
 from runtime.serving.http.early_answer import close_if_early
 from runtime.serving.settings import Settings
 from ui.appliance.targets import Targets
 from ui.server.paths import ASSETS, PAGES
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Dispatcher:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from runtime.api.client import client_of
+from runtime.asgi import Application, Message, Receive, Send
 from runtime.serving.client_address import TrustedProxies
 from runtime.serving.metrics import Metrics
 from ui.server.page_clients import CONNECT_S, PageClients
 from ui.server.page_sockets import PageSockets
 from ui.server.paths import PAGES, SOCKET
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # The refresh is of the browser's own: a visitor who meets the limit has only to wait.
 _FULL = (
@@ -30,7 +24,7 @@ class PageLimiter:
     """ASGI middleware that answers 503 with `Retry-After` if no page or channel more may be opened."""
 
     def __init__(
-        self, app: App, clients: PageClients, sockets: PageSockets, proxies: TrustedProxies, metrics: Metrics
+        self, app: Application, clients: PageClients, sockets: PageSockets, proxies: TrustedProxies, metrics: Metrics
     ) -> None:
         """Wrap `app`, whose pages are counted in `clients` and their channels in `sockets`."""
         self._app = app

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any
 
 from runtime.api.client import client_of
+from runtime.asgi import Application, Message, Receive, Send
 from runtime.serving.client_address import TrustedProxies
 from ui.server.paths import PAGES
 from ui.server.sessions import COOKIE, Sessions, Visitor
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # NiceGUI renders with Vue in the browser, which needs both `unsafe` words; nothing may come from or go elsewhere.
 POLICY = (
@@ -34,7 +28,7 @@ HEADERS = (
 class SessionMiddleware:
     """ASGI middleware. `request.state.visitor` is the Visitor; one who opens a page for the first time is named."""
 
-    def __init__(self, app: App, sessions: Sessions, proxies: TrustedProxies) -> None:
+    def __init__(self, app: Application, sessions: Sessions, proxies: TrustedProxies) -> None:
         """Wrap `app`; `proxies` are those whose word on the visitor's address counts."""
         self._app = app
         self._sessions = sessions

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-MAX_READ_ON_BYTES = 64 * 1024  # so much of a refused body is read and dropped, for the connection to be kept
+from runtime.asgi import Send
 
-Send = Callable[[Any], Awaitable[None]]
+MAX_READ_ON_BYTES = 64 * 1024  # so much of a refused body is read and dropped, for the connection to be kept
 
 
 def close_if_early(scope: Mapping[str, Any], receive: Any, send: Send) -> Send:

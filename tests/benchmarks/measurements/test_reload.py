@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 import benchmarks.measurements.reload
 from benchmarks.__main__ import main
-from benchmarks.contenders.checkouts import Checkout, require_own_code
+from benchmarks.contenders.checkouts import OTHER, THIS, Checkout, require_own_code
 from benchmarks.contenders.servers import ROOT
 from benchmarks.contenders.two_versions import publish_two
-from benchmarks.measurements.reload import FIGURES, OTHER, THIS, ReloadResult, Turn, reload_goals, reload_rows
+from benchmarks.measurements.reload import FIGURES, ReloadResult, Turn, reload_goals, reload_rows
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
 from runtime.registry.catalogue import Catalogue

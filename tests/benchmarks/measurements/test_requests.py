@@ -9,9 +9,10 @@ from click.testing import CliRunner, Result
 
 import benchmarks.measurements.requests
 from benchmarks.__main__ import main
+from benchmarks.contenders.checkouts import OTHER, THIS
 from benchmarks.contenders.servers import ROOT
 from benchmarks.load_generator.raw_requests import raw
-from benchmarks.measurements.requests import OTHER, THIS, RequestsResult, Turn, request_goals, request_row
+from benchmarks.measurements.requests import RequestsResult, Turn, request_goals, request_row
 from tests.support.bundles import write_bundle
 
 
