@@ -13,18 +13,19 @@ from litestar.di import Provide
 from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
-from runtime.api import health, models, request_state
+from runtime.api import request_state
 from runtime.api.body_limits import BodyLimits
-from runtime.api.explain import explain
 from runtime.api.fast_path import FastPath
-from runtime.api.feedback import feedback
 from runtime.api.head import HeadAsGet
 from runtime.api.middleware import RequestMiddleware
 from runtime.api.openapi import pages as docs
 from runtime.api.path_prefix import PathPrefix, prefix_of
-from runtime.api.predict import predict, predict_batch
 from runtime.api.problems import handle_exception
 from runtime.api.request_metrics import RequestMetricsMiddleware
+from runtime.api.routes import health, models
+from runtime.api.routes.explain import explain
+from runtime.api.routes.feedback import feedback
+from runtime.api.routes.predict import predict, predict_batch
 from runtime.api.security.browser_guard import BrowserGuard
 from runtime.api.security.guards import may_predict
 from runtime.api.security.key_check import KeyCheck

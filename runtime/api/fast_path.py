@@ -22,9 +22,9 @@ from runtime.api.body_limits import BodyLimits
 from runtime.api.client import client_of
 from runtime.api.json import json_headers
 from runtime.api.middleware import NEWLINE, OF_DATA, Headers, identity_header
-from runtime.api.predict import PATH
 from runtime.api.problems import Problem, error_response
 from runtime.api.request_state import has_left
+from runtime.api.routes.predict import PATH
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from runtime.image.colour import GREY_MODES, to_srgb
-from runtime.image.colour_space import ColourSpace
+from runtime.image.colour.conversion import GREY_MODES, to_srgb
+from runtime.image.colour.spaces import ColourSpace
 from runtime.native.library import library
 from runtime.native.resize import resize
 

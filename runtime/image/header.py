@@ -7,7 +7,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from runtime.image.avif import Coded, Crop
-from runtime.image.colour_space import ColourSpace
+from runtime.image.colour.spaces import ColourSpace
 from runtime.image.jpeg import LOSSLESS
 
 NOTHING_CODED = Coded([], 0)

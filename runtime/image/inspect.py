@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from runtime.image.avif import Coded, coded_pictures
-from runtime.image.colour import told_colour
+from runtime.image.colour.conversion import told_colour
 from runtime.image.errors import CorruptImage, UnsupportedImage
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader

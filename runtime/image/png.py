@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from runtime.image.cicp import Cicp
+from runtime.image.colour.cicp import Cicp
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DATA_CHUNKS = frozenset({b"IDAT", b"fdAT", b"fcTL"})  # the picture itself, or a frame of an animation

@@ -105,6 +105,10 @@ class Metrics:
             "Data drift: population stability index of recent photos against validation; above 0.25 is a large shift",
             "signal",
         )
+        self._register_feedback()
+        self._drift: Drift | None = None
+
+    def _register_feedback(self) -> None:
         self.feedback = self._counter("feedback", "Corrected photos received, by outcome", "outcome", outcome=FEEDBACK)
         self.feedback_spooled = self._gauge(
             "feedback_spooled", "Corrected photos spooled on disk until the store is reachable"
@@ -113,7 +117,6 @@ class Metrics:
         self.feedback_waiting_bytes = self._gauge(
             "feedback_waiting_bytes", "Bytes of the corrected photos that wait for review"
         )
-        self._drift: Drift | None = None
 
     def serve(self, model: LoadedModel) -> None:
         """Set the active model, with a prediction counter of zero for each label."""

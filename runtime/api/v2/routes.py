@@ -14,8 +14,8 @@ from litestar.exceptions import NotFoundException
 from numpy.typing import NDArray
 
 from runtime.api.client import client_name
-from runtime.api.health import check_ready
 from runtime.api.problems import MAX_SHOWN, PROTOCOL, Fault
+from runtime.api.routes.health import check_ready
 from runtime.api.security.guards import may_predict
 from runtime.api.v2.description import (
     ACTIVATION_MAP,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runtime.image.avif.bit_reader import BitReader, Bytes
-from runtime.image.cicp import Cicp
+from runtime.image.colour.cicp import Cicp
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KEY_FRAME, _SWITCH_FRAME = 0, 3

@@ -15,7 +15,7 @@ from runtime.image.avif.av1 import read_picture
 from runtime.image.avif.bit_reader import BitReader, Bytes
 from runtime.image.avif.boxes import Box, Boxes
 from runtime.image.avif.properties import Clap, Shown, properties_of, read_shown
-from runtime.image.cicp import Cicp
+from runtime.image.colour.cicp import Cicp
 
 _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before the boxes in it

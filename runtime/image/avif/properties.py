@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from runtime.image.avif.boxes import Box, Boxes
-from runtime.image.cicp import Cicp
+from runtime.image.colour.cicp import Cicp
 
 Crop = tuple[int, int, int, int]  # left, upper, right, lower, px
 

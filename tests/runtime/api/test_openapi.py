@@ -1,11 +1,14 @@
-"""Schemathesis reads the OpenAPI document of a running appliance and holds every route in it to its word."""
+"""OpenAPI document and docs page of a running appliance; Schemathesis holds every route to its description."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,30 +16,83 @@ import pytest
 from runtime.api.security.keys import new_key
 from tests.support.bundles import write_bundle
 from tests.support.repeats import repeats
-from tests.support.servers import appliance
+from tests.support.servers import Appliance, appliance
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = repeats(25)  # of each route, in each phase
 
 
-def test_every_route_keeps_what_its_description_promises(tmp_path: Path) -> None:
-    bundle = str(write_bundle(tmp_path / "v1"))
-    with appliance(tmp_path, "--bundle", bundle, DANDELION_DATA=str(tmp_path / "data")) as server:
-        command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/docs/openapi.json"]
-        options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"]
-        hooks = {"SCHEMATHESIS_HOOKS": "tests.runtime.batch.photo_hooks", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command + options + ["--generation-database", "none", "--continue-on-failure"],
-            cwd=tmp_path,
-            env=os.environ | hooks,
-            capture_output=True,
-            text=True,
-        )
-        routes = httpx.get(server.url + "/docs/openapi.json").json()["paths"]
-        operations = sum(len(operations) for operations in routes.values())
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    folder = tmp_path_factory.mktemp("openapi")
+    bundle = str(write_bundle(folder / "v1"))
+    with appliance(folder, "--bundle", bundle, DANDELION_DATA=str(folder / "data")) as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def client(server: Appliance) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+def test_every_route_keeps_what_its_description_promises(server: Appliance, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/docs/openapi.json"]
+    options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"]
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.runtime.batch.photo_hooks", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command + options + ["--generation-database", "none", "--continue-on-failure"],
+        cwd=tmp_path,
+        env=os.environ | hooks,
+        capture_output=True,
+        text=True,
+    )
+    routes = httpx.get(server.url + "/docs/openapi.json").json()["paths"]
+    operations = sum(len(operations) for operations in routes.values())
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{operations} selected / {operations} total" in done.stdout
-    assert "Traceback" not in server.log.read_text()
+
+
+def test_the_documents_work_without_internet(client: httpx.Client) -> None:
+    assert client.get("/").headers["location"] == "/docs"
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.text)
+    assets = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text)
+    assert len(assets) == 2
+    for asset in assets:
+        loaded = client.get(asset)
+        assert loaded.headers["content-encoding"] == "gzip"
+        assert len(loaded.text) > 50_000
+    assert client.get("/docs/assets/passwd").status_code == 404
+
+
+def test_the_openapi_document_tells_how_to_predict(client: httpx.Client) -> None:
+    document = client.get("/docs/openapi.json").json()
+    predict = document["paths"]["/predict"]["post"]
+    assert {"multipart/form-data", "image/jpeg", "image/png", "image/webp"} <= predict["requestBody"]["content"].keys()
+    assert {"200", "400", "413", "415", "422"} <= predict["responses"].keys()
+
+
+def nodes(tree: object) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(child)
+
+
+def test_the_openapi_document_is_whole_and_stays_on_this_host(client: httpx.Client) -> None:
+    answer = client.get("/docs/openapi.json")
+    assert "://" not in answer.text
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/predict", "/predict/batch", "/explain", "/model", "/metrics", "/health"} <= document["paths"].keys()
+    operations = [node for node in nodes(document["paths"]) if "operationId" in node]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all(operation["responses"] and operation["summary"] for operation in operations)
+    references = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
 
 KEYS = [{"ApiKey": []}, {"Bearer": []}]
@@ -66,10 +122,7 @@ def test_the_document_knows_the_keys_and_every_refusal(tmp_path: Path, keyed: bo
     assert {"401", "403", "413", "415", "503"} <= document["paths"]["/models/pin"]["post"]["responses"].keys()
 
 
-def test_a_photo_can_be_chosen_as_a_file_on_the_api_page(tmp_path: Path) -> None:
-    with appliance(tmp_path, "--bundle", str(write_bundle(tmp_path / "v1"))) as server:
-        content = httpx.get(server.url + "/docs/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"][
-            "content"
-        ]
-    assert content["multipart/form-data"]["schema"]["properties"]["file"]["format"] == "binary"
-    assert {"image/jpeg", "image/png", "image/webp"} <= set(content)
+def test_a_photo_can_be_chosen_as_a_file_on_the_api_page(client: httpx.Client) -> None:
+    body = client.get("/docs/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    assert body["content"]["multipart/form-data"]["schema"]["properties"]["file"]["format"] == "binary"
+    assert {"image/jpeg", "image/png", "image/webp"} <= set(body["content"])

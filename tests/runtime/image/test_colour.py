@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from runtime.image import ImageSpec, decode
-from runtime.image.colour import MAX_PROFILE_BYTES
+from runtime.image.colour.conversion import MAX_PROFILE_BYTES
 from tests.support.photos import draw_photo, encode
 
 SPEC = ImageSpec(height=64, width=64)

@@ -16,8 +16,8 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.image import ImageSpec, decode, inspect
 from runtime.image.avif import coded_pictures
-from runtime.image.cicp import CHROMATICITIES, LIGHT, TAKEN_FOR_SRGB, Cicp
-from runtime.image.colour_space import convert, of_cicp, to_sdr
+from runtime.image.colour.cicp import CHROMATICITIES, LIGHT, TAKEN_FOR_SRGB, Cicp
+from runtime.image.colour.spaces import convert, of_cicp, to_sdr
 from runtime.inference.backends import open_validated
 from tests.runtime.image.test_avif import avif, bits, sizes, unit
 from tests.runtime.image.test_colour import SRGB, profile

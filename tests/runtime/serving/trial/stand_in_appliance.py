@@ -9,7 +9,7 @@ import os
 import sys
 
 from runtime.__main__ import main
-from runtime.api import models
+from runtime.api.routes import models
 from runtime.serving.trial import process
 
 if __name__ == "__main__":

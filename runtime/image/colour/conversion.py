@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from runtime.image import png
-from runtime.image.cicp import BT709, Cicp
-from runtime.image.colour_space import ColourSpace, convert, of_cicp
+from runtime.image.colour.cicp import BT709, Cicp
+from runtime.image.colour.spaces import ColourSpace, convert, of_cicp
 
 # A profile is a few kB, that of a printing press up to 3 MB; a larger one was not made to be used.
 MAX_PROFILE_BYTES = 4 * 2**20

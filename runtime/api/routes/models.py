@@ -19,8 +19,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY, API_KEY
 from runtime.api.openapi.operations import PhotoOperation
-from runtime.api.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.problems import Problem, documented
+from runtime.api.routes.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.security.guards import may_administer, may_predict
 from runtime.api.upload import photo_of
 from runtime.bundle.manifest import MANIFEST, BundleError, read_manifest

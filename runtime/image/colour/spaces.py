@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.image.cicp import (
+from runtime.image.colour.cicp import (
     BT709,
     CHROMATICITIES,
     HDR,

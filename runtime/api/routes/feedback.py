@@ -15,8 +15,8 @@ from litestar.exceptions import ClientException, HTTPException, NotFoundExceptio
 from runtime.api.client import client_of
 from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import FeedbackOperation
-from runtime.api.predict import REFUSALS
 from runtime.api.problems import documented
+from runtime.api.routes.predict import REFUSALS
 from runtime.api.upload import FIELD, read_form
 from runtime.image import decode, inspect
 from runtime.names import label_among

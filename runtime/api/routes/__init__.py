@@ -1,0 +1,1 @@
+"""Routes of the HTTP API: predict, explain, models, feedback, health."""

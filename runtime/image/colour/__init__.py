@@ -1,0 +1,1 @@
+"""Colour management: ICC profiles, CICP code points and gamma to sRGB."""
