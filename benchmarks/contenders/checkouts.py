@@ -30,9 +30,9 @@ class Checkout(NamedTuple):
     folder: Path
     bundle: Path | None
 
-    def alone(self, cache: Path) -> Recipe:
-        """Without a store."""
-        return self._recipe(self.bundle, {"DANDELION_CACHE": str(cache)})
+    def alone(self, cache: Path, **settings: str) -> Recipe:
+        """Without a store; `settings` are more variables of its environment."""
+        return self._recipe(self.bundle, {"DANDELION_CACHE": str(cache)} | settings)
 
     def following(self, models: str, cache: Path, *, poll_s: float) -> Recipe:
         """With the store `models`, looked at every `poll_s` seconds."""
