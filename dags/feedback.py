@@ -39,11 +39,13 @@ class AcceptedCorrections(BaseEventTrigger):
 
 def _waiting() -> int:
     from runtime.errors import Refusal
+    from runtime.names import DEFAULT_PRODUCT
     from training.pipeline import steps
     from training.storage.locations import Places
 
     try:
-        return int(steps.waiting_feedback(Places.from_environment())["new"])
+        product = os.environ.get("DANDELION_PRODUCT") or DEFAULT_PRODUCT
+        return int(steps.waiting_feedback(Places.from_environment(), product)["new"])
     except Refusal:
         return 0
 

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,6 +50,9 @@ def main() -> None:
     help="Answers less sure than it takes for this precision on the validation photos are called uncertain.",
 )
 @click.option("--fp32/--no-fp32", default=True, help="Carry the FP32 reference (45 MB) in the bundle.")
+@click.option("--title", help="What the page calls the product; by its name or labels if not given.")
+@click.option("--headline", help="The page's first line, such as 'Which bird is this?'; by the labels if not given.")
+@click.option("--picture", type=click.Path(path_type=Path), help="An SVG or PNG for the page, up to 128 KiB.")
 def build(
     checkpoint: Path,
     data: Path,
@@ -58,16 +61,19 @@ def build(
     min_accuracy: float,
     answer_precision: float,
     fp32: bool,
+    **display: Any,
 ) -> None:
     """Export, quantise, prove and write one bundle.
 
     A gate that fails stops it: nothing is written, and the message says by how much.
     """
     from export.build import build as build_bundle
+    from export.display import shown
     from export.gates import Limits
     from training.data.dataset import Dataset
     from training.model.checkpoint import Checkpoint
 
+    shows = shown(**display)
     loaded = Checkpoint.load(checkpoint)
     bundle = build_bundle(
         loaded,
@@ -75,6 +81,7 @@ def build(
         out / (version or _version(checkpoint)),
         limits=Limits(min_accuracy, answer_precision),
         with_fp32=fp32,
+        shown=shows,
         say=click.echo,
     )
     metrics = bundle.manifest.metrics

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from export.bundle_writer import describe_files, staged, write_manifest
 from export.calibration import fit_temperature
+from export.display import Shown
 from export.evidence import Evidence, gather
 from export.gates import Limits, require
 from export.graph import ServingGraph, to_onnx
@@ -30,6 +31,8 @@ from training.model.checkpoint import Checkpoint
 
 NAME = "dandelion-classifier"
 CALIBRATION_PHOTOS = 128
+
+NOTHING_SHOWN = Shown()
 
 Say = Callable[[str], None]
 
@@ -52,6 +55,7 @@ def build(
     limits: Limits,
     with_fp32: bool = True,
     mlflow_run: str | None = None,
+    shown: Shown = NOTHING_SHOWN,
     say: Say,
 ) -> Bundle:
     """Write the bundle `target`, whose last part is its version, and open it again, verified.
@@ -69,8 +73,9 @@ def build(
         require(evidence.gates)
         if not with_fp32:
             (folder / bundle.FP32_MODEL).unlink()
+        shown.write(folder)
         manifest = _manifest(evidence, checkpoint, dataset, temperature, target.name, mlflow_run)
-        write_manifest(folder, msgspec.structs.replace(manifest, files=describe_files(folder)))
+        write_manifest(folder, msgspec.structs.replace(manifest, files=describe_files(folder), display=shown.display))
     return Bundle.open(target)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+DEFAULT_PRODUCT = "dandelion-classifier"  # the name of the default bundle's model, and of what has none of its own
 MAX_NAME = 100  # characters; file systems end at 255 bytes
 MAX_PREFIX = 200  # characters of a path prefix
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -25,13 +26,15 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAME = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$(?!\n)"
 # Any language, but no separator, nothing hidden (which `..` is, too), no control character, no line break, nothing that
 # turns the direction of writing.
-_NEVER = r"/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_NEVER = rf"/\\{_UNSEEN}"
 _VISIBLE = rf"[^.{_NEVER}][^{_NEVER}]*"
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Version = Annotated[str, msgspec.Meta(pattern=_NAME)]
 ModelName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 FileName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+Line = Annotated[str, msgspec.Meta(pattern=rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$(?!\n)")]  # of text to show
 Label = Annotated[str, msgspec.Meta(pattern=rf"^{_VISIBLE}$(?!\n)", max_length=MAX_NAME)]
 
 

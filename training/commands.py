@@ -50,15 +50,19 @@ _DATA = click.option(
 )
 
 
+_PRODUCT = click.option("--product", help="The name of a model: only what was corrected for it; all if not given.")
+
+
 @feedback.command("list")
 @_DATA
+@_PRODUCT
 @click.option("--all", "everything", is_flag=True, help="Those that were reviewed, too.")
-def list_(data: str | None, everything: bool) -> None:
+def list_(data: str | None, product: str | None, everything: bool) -> None:
     """List the corrections that wait for a review."""
-    found = [one for one in corrections(_store(data)) if everything or one.reviewed is None]
-    table = Table("name", "label", "the model said", "received", "reviewed")
+    found = [one for one in corrections(_store(data), product) if everything or one.reviewed is None]
+    table = Table("name", "product", "label", "the model said", "received", "reviewed")
     for one in found:
-        said = (one.label, one.predicted or "", one.received[:16])
+        said = (one.product, one.label, one.predicted or "", one.received[:16])
         table.add_row(one.sha256[:12], *(escape(one_line(text)) for text in said), one.reviewed or "")
     Console().print(table)
     click.echo(f"{len(found)} corrections; next: python -m training feedback page")
@@ -66,12 +70,13 @@ def list_(data: str | None, everything: bool) -> None:
 
 @feedback.command()
 @_DATA
+@_PRODUCT
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/report/feedback.html"), help="The page.")
-def page(data: str | None, out: Path) -> None:
+def page(data: str | None, product: str | None, out: Path) -> None:
     """Write a page of the photos that wait for a review, to choose from."""
     from training.feedback.review_page import write_review_page
 
-    waiting = write_review_page(_store(data), out)
+    waiting = write_review_page(_store(data), out, product)
     click.echo(f"made {out}: {waiting} wait\nnext: open it in a browser")
 
 
@@ -79,7 +84,7 @@ def page(data: str | None, out: Path) -> None:
 @_DATA
 @click.argument("names", nargs=-1, required=True)
 def accept(data: str | None, names: tuple[str, ...]) -> None:
-    """Let photos be trained on: NAME or NAME:LABEL, as `list` and `page` show them."""
+    """Let photos be trained on: NAME, NAME:LABEL or NAME:PRODUCT/LABEL, as `list` and `page` show them."""
     _say(data, names, "accepted")
 
 
@@ -87,7 +92,7 @@ def accept(data: str | None, names: tuple[str, ...]) -> None:
 @_DATA
 @click.argument("names", nargs=-1, required=True)
 def reject(data: str | None, names: tuple[str, ...]) -> None:
-    """Keep photos out of any training: NAME or NAME:LABEL."""
+    """Keep photos out of any training: NAME, NAME:LABEL or NAME:PRODUCT/LABEL."""
     _say(data, names, "rejected")
 
 
@@ -95,8 +100,9 @@ def _say(data: str | None, names: tuple[str, ...], verdict: Verdict) -> None:
     store = _store(data)
     reviewed: list[Corrected] = []
     for name in names:
-        sha256, _, label = name.partition(":")
-        reviewed.append(review(store, sha256, verdict, label=label or None))
+        sha256, _, what = name.partition(":")
+        product, _, label = what.rpartition("/")  # no label has a slash
+        reviewed.append(review(store, sha256, verdict, label=label or None, product=product or None))
         click.echo(f"{verdict} {reviewed[-1].photo}")
     if verdict == "accepted":
         click.echo("next: the retrain pipeline takes them up (make airflow, dandelion_retrain_pipeline)")

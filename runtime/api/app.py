@@ -23,6 +23,7 @@ from runtime.api.path_prefix import PathPrefix, prefix_of
 from runtime.api.problems import handle_exception
 from runtime.api.request_metrics import RequestMetricsMiddleware
 from runtime.api.routes import health, models
+from runtime.api.routes.display import ExamplesOnce, examples, picture
 from runtime.api.routes.explain import explain
 from runtime.api.routes.feedback import feedback
 from runtime.api.routes.predict import predict, predict_batch
@@ -96,6 +97,8 @@ def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
             health.live,
             health.ready,
             health.model,
+            picture,
+            examples,
             health.metrics,
             docs.asset,
         ],
@@ -126,6 +129,7 @@ def _dependencies(appliance: Appliance) -> dict[str, object]:
         "reloader": appliance.reloader,
         "metrics": appliance.metrics,
         "settings": appliance.settings,
+        "shown": ExamplesOnce(appliance.examples),
         "statistics": Statistics(),
     }
 

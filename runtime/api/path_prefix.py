@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from runtime.api.security.local_operator import FORWARDED
 from runtime.asgi import Application, Receive, Send
 from runtime.names import path_prefix
 from runtime.serving.settings import Settings
@@ -43,6 +44,7 @@ class PathPrefix:
             if self._proxies.include(peer[0] if peer else ""):
                 prefix = path_prefix(told[-1].decode("latin-1").rpartition(",")[2]) or prefix
             headers = [header for header in headers if header[0] != _HEADER]
+            scope[FORWARDED] = True
         if prefix:
             headers = [*headers, (_HEADER, prefix.encode())]
             scope[_PREFIX] = prefix

@@ -16,7 +16,9 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
+from runtime.bundle.display import PICTURES, Display, Picture
 from runtime.bundle.input import ImageSpec
+from runtime.bundle.picture import MAX_PICTURE_BYTES, BadPicture, check_picture
 from runtime.errors import Refusal
 from runtime.names import MAX_PART_BYTES, NOT_JSON, FileName, Label, ModelName, Sha256, Version, composed, plain
 
@@ -127,8 +129,11 @@ class GoldenCase(_Record, frozen=True):
     int8: list[Fraction]
 
 
-class Manifest(_Record, frozen=True):
-    """`manifest.json`: identity, provenance, quality, golden cases and file hashes of a model version."""
+class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an optional key reads what lacks it
+    """`manifest.json`: identity, provenance, quality, golden cases and file hashes of a model version.
+
+    `display` is what pages show of the product; None where name and labels say enough.
+    """
 
     schema_version: int
     name: ModelName
@@ -150,6 +155,7 @@ class Manifest(_Record, frozen=True):
     reference: DriftReference
     files: Annotated[dict[FileName, FileEntry], msgspec.Meta(max_length=MAX_FILES)]
     int8_weights: list[ByteRange] = []  # unused; the default bundle's manifest has it, and its hash is fixed
+    display: Display | None = None
 
 
 @dataclass(frozen=True)
@@ -164,12 +170,14 @@ class Bundle:
         """Read and verify the bundle in the folder `path`.
 
         Raises BundleError when the manifest is missing, malformed or of another schema version, or when a file is
-        missing, differs from its recorded size or SHA-256, or lies outside the folder.
+        missing, differs from its recorded size or SHA-256, lies outside the folder, or is a picture that could do harm.
         """
         manifest = read_manifest(path / MANIFEST)
         for name, entry in manifest.files.items():
             _verify(path, name, entry)
-        return cls(path, manifest)
+        bundle = cls(path, manifest)
+        bundle.picture()
+        return bundle
 
     @property
     def model(self) -> Path:
@@ -180,6 +188,20 @@ class Bundle:
     def fp32_model(self) -> Path | None:
         """The FP32 reference; None if the bundle has none."""
         return self.path / FP32_MODEL if FP32_MODEL in self.manifest.files else None
+
+    def picture(self) -> Picture | None:
+        """Read and check the picture of the product; None if the bundle has none. Raises BundleError."""
+        name = self.manifest.display and self.manifest.display.picture
+        if not name:
+            return None
+        try:
+            data = (self.path / name).read_bytes()
+            check_picture(data, name)
+        except OSError as error:
+            raise BundleError(f"{self.path / name}: {error.strerror}; fetch the bundle again") from error
+        except BadPicture as error:
+            raise BundleError(f"{self.path / name}: {error}; export the bundle again") from error
+        return Picture(PICTURES[name], data)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -207,6 +229,7 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
     except NOT_JSON as error:
         raise BundleError(f"{origin}: {plain(error)}; export the bundle again") from error
     _check_files(manifest.files, origin)
+    _check_display(manifest, origin)
     if any(len(label.encode()) > MAX_PART_BYTES for label in manifest.labels):
         raise BundleError(f"{origin}: a label is longer than {MAX_PART_BYTES} bytes, so no folder can have its name")
     if len({composed(label) for label in manifest.labels}) < len(manifest.labels):
@@ -247,6 +270,16 @@ def _check_files(files: Mapping[str, FileEntry], origin: str) -> None:
             raise BundleError(f"{origin}: `files` lists {name}; export the bundle again")
     if sum(entry.size_bytes for entry in files.values()) > MAX_BUNDLE_BYTES:
         raise BundleError(f"{origin}: its files are larger than the {MAX_BUNDLE_BYTES:,} bytes of a bundle")
+
+
+def _check_display(manifest: Manifest, origin: str) -> None:
+    picture = manifest.display and manifest.display.picture
+    if not picture:
+        return
+    if picture not in manifest.files:
+        raise BundleError(f"{origin}: `files` does not list {picture}; export the bundle again")
+    if manifest.files[picture].size_bytes > MAX_PICTURE_BYTES:
+        raise BundleError(f"{origin}: {picture} is larger than {MAX_PICTURE_BYTES >> 10} KiB; export it again")
 
 
 def _verify(folder: Path, name: str, entry: FileEntry) -> None:

@@ -74,9 +74,21 @@ _OPTIONS = (
         None,
         "Models that may serve, by name, comma-separated; with --public-key, the one that serves if not given.",
     ),
+    _option(
+        "--examples/--no-examples",
+        None,
+        Settings.examples,
+        "Show example photos of the data store to everybody who may predict, not only to administrators.",
+        envvar="DANDELION_EXAMPLES",
+    ),
     _option("--public-key", str, None, "Ed25519 key (base64 or its file); unsigned models are refused then."),
     _option("--api-keys", str, None, "Who may predict: `sha256:…` entries, comma-separated; anybody if not given."),
-    _option("--admin-keys", str, None, "Who may change the model; nobody if not given. `runtime key` makes keys."),
+    _option(
+        "--admin-keys",
+        str,
+        None,
+        "Who may change the model; the page on this machine if not given. `runtime key` makes keys.",
+    ),
     _option(
         "--wrong-keys",
         click.IntRange(1, 10_000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.bundle.manifest import BundleError, Manifest
+from runtime.bundle.manifest import MODEL, BundleError, Manifest
 from runtime.registry.catalogue import Catalogue
 from runtime.store import Missing
 
@@ -12,15 +12,21 @@ NEWEST = 50  # versions that are described: each costs a look into the store, on
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32."""
+    """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32.
 
+    `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves.
+    """
+
+    name: str
     version: str
+    labels: list[str]
     created: str
     accuracy: float
     f1: float
     agreement: float
     accuracy_loss: float
     size_bytes: int
+    model_bytes: int
     image_size: int
     dataset_sha256: str
     mlflow_run: str | None
@@ -30,13 +36,16 @@ def summary_of(manifest: Manifest) -> Summary:
     """The figures of one manifest."""
     metrics = manifest.metrics
     return Summary(
+        name=manifest.name,
         version=manifest.version,
+        labels=manifest.labels,
         created=manifest.created,
         accuracy=metrics.int8.accuracy,
         f1=metrics.int8.f1,
         agreement=metrics.agreement,
         accuracy_loss=round(metrics.fp32.accuracy - metrics.int8.accuracy, 6),
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
+        model_bytes=manifest.files[MODEL].size_bytes,
         image_size=manifest.input.height,
         dataset_sha256=manifest.dataset.sha256,
         mlflow_run=manifest.mlflow_run,

@@ -17,6 +17,7 @@ from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.signature import public_key
 from runtime.serving.engine import Engine
+from runtime.serving.examples import Examples
 from runtime.serving.feedback import Feedback, Limits
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
@@ -30,13 +31,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Appliance:
-    """One serving process. `reloader` and `feedback` are None if the settings name no store for them."""
+    """One serving process. `reloader`, `feedback` and `examples` are None if the settings name no store for them."""
 
     settings: Settings
     metrics: Metrics
     engine: Engine
     reloader: Reloader | None
     feedback: Feedback | None
+    examples: Examples | None = None
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
     draining: bool = False
@@ -93,13 +95,14 @@ def assemble(settings: Settings) -> Appliance:
     metrics = Metrics()
     reloader = _open_reloader(settings, metrics)
     model = reloader.initial_model() if reloader else _only_model(settings)
-    feedback = None
+    feedback = examples = None
     if settings.data:
+        examples = Examples(open_store(settings.data), settings.photo_limits)
         spool = settings.cache / "spool"
         limits = Limits(settings.feedback_photos, settings.feedback_bytes, settings.feedback_share)
         feedback = Feedback(open_store(settings.data), spool, metrics, retry_s=settings.poll_s, limits=limits)
     _log_limits(settings, model)
-    return Appliance(settings, metrics, Engine(model, settings, metrics), reloader, feedback)
+    return Appliance(settings, metrics, Engine(model, settings, metrics), reloader, feedback, examples)
 
 
 def _log_limits(settings: Settings, model: LoadedModel) -> None:

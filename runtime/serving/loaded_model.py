@@ -28,6 +28,7 @@ class LoadedModel:
         """
         self.folder = bundle.path
         self.manifest = bundle.manifest
+        self.picture = bundle.picture()
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source
         self.threshold = bundle.manifest.abstain_threshold if abstain is None else abstain

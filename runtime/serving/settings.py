@@ -21,6 +21,7 @@ class Settings:
     the memory that is left); `model_names` are those of models that may serve, None for the one that serves already.
     `feedback_photos` and `feedback_bytes` bound what waits for review, `feedback_share` (above 0, to 1) what one client
     may send of both in a day.
+    `examples` shows example photos of the data store to everybody who may predict, not only to administrators.
     `api_keys` and `admin_keys` are SHA-256 digests in hex; without API keys anybody may predict.
     `max_request_pixels` bounds what decoding the photos of one request costs, in pixels of a WebP
     (`runtime/serving/scheduling/decoding_work.py`), `max_json_photos` the decoded pixels that come as JSON, in photos
@@ -55,6 +56,7 @@ class Settings:
     feedback_photos: int = 1000
     feedback_bytes: int = 512 * 2**20
     feedback_share: float = 0.25
+    examples: bool = False
     cache: Path = field(default=Path("var/cache"))
     poll_s: float = 30.0
     look_s: float = 60.0

@@ -151,8 +151,8 @@ def test_the_appliance_keeps_counts_and_sends_corrections(users: Users, feedback
     assert feedback.send() == 0
     stored = users.server.open(f"s3://{DATA}")
     assert {entry.key for entry in stored.list()} == {
-        f"feedback/grass/{receipt.id}.jpeg",
-        f"feedback/grass/{receipt.id}.json",
+        f"feedback/dandelion-classifier/grass/{receipt.id}.jpeg",
+        f"feedback/dandelion-classifier/grass/{receipt.id}.json",
     }
 
 
@@ -165,7 +165,7 @@ def test_a_running_appliance_follows_models_and_keeps_corrections_without_a_comp
         assert send(server).json()["stored"] == "store"
         health = httpx.get(server.url + "/health").json()
     assert (health["status"], health["reasons"]) == ("ok", [])
-    assert len(list(users.server.open(f"s3://{DATA}").list("feedback/grass/"))) == 2
+    assert len(list(users.server.open(f"s3://{DATA}").list("feedback/dandelion-classifier/grass/"))) == 2
 
 
 REFUSED: dict[str, Callable[[Any], object]] = {
@@ -230,7 +230,7 @@ def test_what_the_appliance_may_not_remove_the_pipeline_removes(
     monkeypatch.setattr(runtime.serving.feedback.review_counter, "ALONE_S", -60)  # nothing can be made old in S3
     whole, alone = keep(feedback, b"with its record"), keep(feedback, b"left alone")
     stored = users.server.open(f"s3://{DATA}")
-    stored.delete(f"feedback/grass/{alone.id}.json")
+    stored.delete(f"feedback/dandelion-classifier/grass/{alone.id}.json")
     caplog.set_level("INFO")
     for _ in range(3):
         feedback.count()
@@ -239,7 +239,7 @@ def test_what_the_appliance_may_not_remove_the_pipeline_removes(
     for name, value in users.environment("pipeline").items():
         monkeypatch.setenv(name, value)
     assert waiting_feedback(Places.from_environment()) == {"accepted": 0, "new": 0}
-    assert {entry.key.rsplit(".")[0] for entry in stored.list()} == {f"feedback/grass/{whole.id}"}
+    assert {entry.key.rsplit(".")[0] for entry in stored.list()} == {f"feedback/dandelion-classifier/grass/{whole.id}"}
 
 
 def test_the_pipeline_reads_and_writes_models_and_data(users: Users, feedback: Feedback, tmp_path: Path) -> None:

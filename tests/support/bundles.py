@@ -68,18 +68,23 @@ def write_model(
 def write_bundle(
     folder: Path, *, size: int = 32, rows: int | None = None, threshold: float = 0.6, **changes: Any
 ) -> Path:
-    """A valid bundle in `folder`; `changes` replace keys of its manifest."""
+    """A valid bundle in `folder`; `changes` replace keys of its manifest.
+
+    With `labels` among them the model has as many classes, of which the first is for yellow photos.
+    """
     folder.mkdir(parents=True)
-    write_model(folder / MODEL, size=size, rows=rows)
+    labels = changes.get("labels", ["dandelion", "grass"])
+    write_model(folder / MODEL, size=size, classes=len(labels), rows=rows)
     spec = ImageSpec(height=size, width=size)
-    golden = [GoldenCase(name, 0, answer, answer) for name, answer in _answers((folder / MODEL).read_bytes(), size)]
+    answers = _answers((folder / MODEL).read_bytes(), size, len(labels))
+    golden = [GoldenCase(name, 0, answer, answer) for name, answer in answers]
     scores = Scores(accuracy=1.0, precision=1.0, recall=1.0, f1=1.0, log_loss=0.1, calibration_error=0.0)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name="colours",
         version=folder.name,
         created="2026-01-01T00:00:00+00:00",
-        labels=["dandelion", "grass"],
+        labels=labels,
         input=spec,
         temperature=1.0,
         abstain_threshold=threshold,
@@ -94,7 +99,9 @@ def write_bundle(
         git_commit=None,
         mlflow_run=None,
         golden=golden,
-        reference=DriftReference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0.1] * 10, brightness=[0.1] * 10),
+        reference=DriftReference(
+            labels=dict.fromkeys(labels, 1 / len(labels)), confidence=[0.1] * 10, brightness=[0.1] * 10
+        ),
         files={MODEL: describe_file(folder / MODEL)},
     )
     (folder / MANIFEST).write_bytes(to_json(manifest))
@@ -103,13 +110,13 @@ def write_bundle(
 
 
 @cache
-def _answers(model: bytes, size: int) -> list[tuple[str, list[float]]]:
+def _answers(model: bytes, size: int, classes: int) -> list[tuple[str, list[float]]]:
     """The probabilities of each golden pattern: most tests have the same model."""
     spec = ImageSpec(height=size, width=size)
     with TemporaryDirectory() as folder:
         file = Path(folder, MODEL)
         file.write_bytes(model)
-        session = OnnxruntimeSession(file, spec, 2, threads=1)
+        session = OnnxruntimeSession(file, spec, classes, threads=1)
     return [(name, session.infer(draw(name, 0, spec)[np.newaxis]).probabilities[0].tolist()) for name in PATTERNS]
 
 

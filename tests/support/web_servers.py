@@ -36,17 +36,24 @@ http {{
 @contextmanager
 def reverse_proxy(kind: str, folder: Path, upstream: str, *, prefix: str = PREFIX) -> Iterator[str]:
     """`nginx` or `caddy` before the appliance at `upstream`; where it serves, with the prefix."""
-    server = program(kind)
-    assert server, f"a test of {kind} is marked with `needs`"
     port = free_port()
     host = upstream.removeprefix("http://")
     write = {"nginx": _nginx, "caddy": _caddy}[kind]
-    command = [server, *write(folder, port, host, prefix)]
+    with _serving(kind, folder, write(folder, port, host, prefix), port):
+        yield f"http://127.0.0.1:{port}{prefix}"
+
+
+@contextmanager
+def _serving(kind: str, folder: Path, arguments: list[str], port: int) -> Iterator[None]:
+    server = program(kind)
+    assert server, f"a test of {kind} is marked with `needs`"
     environment = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [server, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_until(lambda: process.poll() is None and _listens(port), f"{kind} listens")
-        yield f"http://127.0.0.1:{port}{prefix}"
+        yield
     finally:
         process.terminate()
         process.wait(30)
@@ -84,3 +91,25 @@ def _caddy(folder: Path, port: int, upstream: str, prefix: str) -> list[str]:
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def plain_proxy(kind: str, folder: Path, upstream: str, *, websockets: bool = False) -> Iterator[str]:
+    """`nginx` or `caddy` as people set them up in a hurry: they are told nothing but where to send requests.
+
+    With `websockets`, nginx is told to pass them on, too.
+    """
+    port, host = free_port(), upstream.removeprefix("http://")
+    upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+    block = (
+        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; {upgrade if websockets else ''} }} }}"
+    )
+    nginx, caddy = folder / "nginx.conf", folder / "Caddyfile"
+    nginx.write_text(_NGINX.format(folder=folder, block=block))
+    caddy.write_text(f"{{\n  admin off\n}}\nhttp://:{port} {{\n  bind 127.0.0.1\n  reverse_proxy {host}\n}}\n")
+    arguments = {
+        "nginx": ["-c", str(nginx)],
+        "caddy": ["run", "--adapter", "caddyfile", "--config", str(caddy)],
+    }
+    with _serving(kind, folder, arguments[kind], port):
+        yield f"http://127.0.0.1:{port}"

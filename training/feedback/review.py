@@ -11,8 +11,8 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import temporary_folder
-from runtime.names import NOT_JSON, Label, Sha256, is_path_below, label_among, plain
-from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES
+from runtime.names import DEFAULT_PRODUCT, NOT_JSON, Label, Sha256, is_path_below, label_among, plain
+from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES, product_of
 from runtime.store import Store
 from training.storage.hashing import sha256_of
 from training.storage.sync import WORKERS
@@ -29,15 +29,24 @@ class ReviewError(Refusal):
 
 
 class Corrected(msgspec.Struct, frozen=True):
-    """One corrected photo: its key in the store, what users said of it, and what became of that."""
+    """One corrected photo: its key in the store, what users said of it, and what became of that.
+
+    `product` is the name of the model whose label it is.
+    """
 
     photo: str
+    product: str
     sha256: str
     label: str
     predicted: str | None
     version: str | None
     received: str
     reviewed: Verdict | None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What it is one correction by: product, label and SHA-256."""
+        return self.product, self.label, self.sha256
 
 
 class _Sidecar(msgspec.Struct, frozen=True):
@@ -49,48 +58,79 @@ class _Sidecar(msgspec.Struct, frozen=True):
     reviewed: Verdict | None = None
 
 
-def corrections(store: Store) -> list[Corrected]:
-    """Every corrected photo in the data store that has its record beside it, oldest first."""
-    keys = [entry.key for entry in store.list(f"{FEEDBACK}/") if is_path_below(entry.key)]
+def corrections(store: Store, product: str | None = None) -> list[Corrected]:
+    """Every corrected photo in the data store that has its record beside it, oldest first; those of one `product`.
+
+    A correction that is there twice, as an earlier release and as this one wrote it, is one, reviewed if either is.
+    """
+    unique: dict[tuple[str, str, str], Corrected] = {}
+    for one in _recorded(store, product):
+        same = unique.get(one.identity)
+        if same is None or (same.reviewed is None and one.reviewed):
+            unique[one.identity] = one
+    return sorted(unique.values(), key=_age)
+
+
+def _recorded(store: Store, product: str | None) -> list[Corrected]:
+    """As `corrections`, with both where one is there twice."""
+    keys = [
+        entry.key
+        for entry in store.list(f"{FEEDBACK}/")
+        if is_path_below(entry.key) and product in (None, product_of(entry.key))
+    ]
     photos = {key.rsplit(".", 1)[0]: key for key in keys if not key.endswith(".json")}
     records = [key for key in keys if key.endswith(".json") and key.rsplit(".", 1)[0] in photos]
     with ThreadPoolExecutor(WORKERS) as pool:
         sidecars = list(pool.map(lambda key: _read(store, key), records))
     found = [
-        Corrected(photos[key.rsplit(".", 1)[0]], **msgspec.structs.asdict(sidecar))
+        Corrected(photos[key.rsplit(".", 1)[0]], product_of(key), **msgspec.structs.asdict(sidecar))
         for key, sidecar in zip(records, sidecars, strict=True)
     ]
-    return sorted(found, key=lambda one: (one.received, one.photo))
+    return sorted(found, key=_age)
 
 
-def review(store: Store, sha256: str, verdict: Verdict, *, label: str | None = None) -> Corrected:
+def _age(one: Corrected) -> tuple[str, str]:
+    return one.received, one.photo
+
+
+def review(
+    store: Store, sha256: str, verdict: Verdict, *, label: str | None = None, product: str | None = None
+) -> Corrected:
     """Say what becomes of a corrected photo, named by the beginning of its SHA-256 and, where it has several, a label.
 
-    Raises ReviewError where that names none, or more than one.
+    `product` tells apart what was corrected for several products. Raises ReviewError where that names none, or more
+    than one.
     """
-    found = [one for one in corrections(store) if one.sha256.startswith(sha256) and label in (None, one.label)]
+    recorded = [
+        one for one in _recorded(store, product) if one.sha256.startswith(sha256) and label in (None, one.label)
+    ]
+    found = list({one.identity: one for one in recorded}.values())
     if len(found) != 1:
         which = f"{len(found)} corrections" if found else "no correction"
-        hint = "; give more of its name, or NAME:LABEL" if found else "; `python -m training feedback list` shows all"
+        hint = (
+            "; give more of its name, or NAME:LABEL, or NAME:PRODUCT/LABEL"
+            if found
+            else "; `python -m training feedback list` shows all"
+        )
         raise ReviewError(f"{store.uri}: {which} begin with {sha256!r}{hint}")
-    one = msgspec.structs.replace(found[0], reviewed=verdict)
-    fields = msgspec.structs.asdict(one)
-    key = f"{fields.pop('photo').rsplit('.', 1)[0]}.json"
-    store.write(key, msgspec.json.encode(fields))
-    return one
+    for one in recorded:
+        fields = msgspec.structs.asdict(msgspec.structs.replace(one, reviewed=verdict))
+        key = f"{fields.pop('photo').rsplit('.', 1)[0]}.json"
+        store.write(key, msgspec.json.encode(fields))
+    return msgspec.structs.replace(found[0], reviewed=verdict)
 
 
-def accepted(store: Store) -> list[Corrected]:
-    """The corrected photos that may be trained on."""
-    return [one for one in corrections(store) if one.reviewed == "accepted"]
+def accepted(store: Store, product: str = DEFAULT_PRODUCT) -> list[Corrected]:
+    """The corrected photos of a product that may be trained on."""
+    return [one for one in corrections(store, product) if one.reviewed == "accepted"]
 
 
-def bring_accepted(store: Store, raw: Path) -> int:
-    """Lay accepted photos into their class folders below `raw`; returns how many.
+def bring_accepted(store: Store, raw: Path, product: str = DEFAULT_PRODUCT) -> int:
+    """Lay the accepted photos of a product into their class folders below `raw`; returns how many.
 
     Raises ReviewError for a label that the folders do not have: nobody means to add a class by correcting a photo.
     """
-    photos = accepted(store)
+    photos = accepted(store, product)
     labels = _labels(raw)
     for photo in photos:
         if label_among(labels, photo.label) is None:

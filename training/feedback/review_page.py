@@ -24,12 +24,14 @@ class _Shown(NamedTuple):
     picture: str | None
 
 
-def write_review_page(store: Store, file: Path) -> int:
-    """Write the page; returns how many photos wait, of which the page shows the oldest MOST."""
-    waiting = [one for one in corrections(store) if one.reviewed is None]
+def write_review_page(store: Store, file: Path, product: str | None = None) -> int:
+    """Write the page, of one `product` or all; returns how many photos wait, of which it shows the oldest MOST."""
+    waiting = [one for one in corrections(store, product) if one.reviewed is None]
     shown = [_Shown(one, one.sha256[:12], thumbnail(_photo(store, one))) for one in waiting[:MOST]]
+    products = sorted({one.product for one in waiting})
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
-    html = environment.get_template("review.html.j2").render(photos=shown, waiting=len(waiting), store=store.uri)
+    template = environment.get_template("review.html.j2")
+    html = template.render(photos=shown, waiting=len(waiting), store=store.uri, products=products)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(html, encoding="utf-8")
     return len(waiting)

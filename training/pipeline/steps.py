@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import Refusal
-from runtime.names import label_among
+from runtime.names import DEFAULT_PRODUCT, label_among
 from runtime.registry.catalogue import Catalogue
 from training.pipeline.runs import Run
 from training.storage.locations import Places
@@ -54,30 +54,46 @@ def store_raw(places: Places, run: str, *, source: str | None, listing: str | No
     return {"prefix": RAW, "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
 
 
-def prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
-    """Verify, clean and split the stored photos together with the accepted corrections."""
+def prepare(
+    places: Places,
+    run: str,
+    *,
+    labels: list[str] | None,
+    validation: float,
+    seed: int,
+    product: str = DEFAULT_PRODUCT,
+) -> Result:
+    """Verify, clean and split the stored photos together with the accepted corrections of the product."""
     store = places.data_store
     raw = Run(places, run).folder / RAW
     download_tree(store, RAW, raw)
-    return _prepare(places, run, labels=labels, validation=validation, seed=seed)
+    return _prepare(places, run, labels=labels, validation=validation, seed=seed, product=product)
 
 
-def store_processed(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
+def store_processed(
+    places: Places,
+    run: str,
+    *,
+    labels: list[str] | None,
+    validation: float,
+    seed: int,
+    product: str = DEFAULT_PRODUCT,
+) -> Result:
     """Keep the prepared dataset in the data store; where this machine has not prepared it, it does so now."""
-    prepared = prepare(places, run, labels=labels, validation=validation, seed=seed)
+    prepared = prepare(places, run, labels=labels, validation=validation, seed=seed, product=product)
     uploaded = upload_tree(Run(places, run).folder / PROCESSED, places.data_store, PROCESSED)
     return {"prefix": PROCESSED, "dataset": prepared["dataset"], "uploaded": uploaded}
 
 
-def sync_processed(places: Places, run: str, *, validation: float, seed: int) -> Result:
-    """Bring the stored dataset here, prepare it anew with the corrections accepted since, and store that."""
+def sync_processed(places: Places, run: str, *, validation: float, seed: int, product: str = DEFAULT_PRODUCT) -> Result:
+    """Bring the stored dataset here, prepare it anew with the product's corrections accepted since, and store that."""
     from training.data.dataset import MANIFEST
 
     store = places.data_store
     raw = Run(places, run).folder / RAW
     download_tree(store, PROCESSED, raw)
     (raw / MANIFEST).unlink()
-    prepared = _prepare(places, run, labels=None, validation=validation, seed=seed)
+    prepared = _prepare(places, run, labels=None, validation=validation, seed=seed, product=product)
     upload_tree(Run(places, run).folder / PROCESSED, store, PROCESSED)
     return prepared
 
@@ -155,8 +171,8 @@ def track(places: Places, run: str, *, dataset: str, tags: dict[str, str]) -> Re
     return {"mlflow_run": tracked.run_id, "url": tracked.url}
 
 
-def waiting_feedback(places: Places) -> Result:
-    """How many corrections are accepted, and how many of them the stored dataset does not hold yet.
+def waiting_feedback(places: Places, product: str = DEFAULT_PRODUCT) -> Result:
+    """How many corrections of the product are accepted, and how many of them the stored dataset does not hold yet.
 
     What killed appliances left alone among them is removed.
     """
@@ -167,7 +183,7 @@ def waiting_feedback(places: Places) -> Result:
     remove_orphans(store)
     index = read_index(store, PROCESSED)
     known = set(index.files.values()) if index else set()
-    photos = accepted(store)
+    photos = accepted(store, product)
     return {"accepted": len(photos), "new": sum(photo.sha256 not in known for photo in photos)}
 
 
@@ -199,7 +215,9 @@ def _is_trained(run: Run, dataset: str) -> bool:
     return bool(run.index(TRAINING)) and Checkpoint.load(run.restore(TRAINING) / CHECKPOINT).dataset_sha256 == dataset
 
 
-def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
+def _prepare(
+    places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int, product: str
+) -> Result:
     from training.data.dataset import DatasetError
     from training.data.prepare import class_folders
     from training.data.prepare import prepare as prepare_photos
@@ -213,7 +231,7 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
             raise DatasetError(f"there is no class {', '.join(missing)}; the photos have {', '.join(found)}")
         for label in set(found) - {label_among(found, label) for label in labels}:
             shutil.rmtree(raw / label)
-    corrected = bring_accepted(places.data_store, raw)
+    corrected = bring_accepted(places.data_store, raw, product)
     manifest = prepare_photos(raw, folder / PROCESSED, validation_fraction=validation, seed=seed)
     counts = {label: sum(photo.label == label for photo in manifest.photos) for label in manifest.labels}
     return {

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from runtime.api.app import App
+from runtime.api.security.local_operator import VERDICT
 
 CONNECT_S = 3.0
 ANSWER_S = 60.0
@@ -31,24 +32,36 @@ class Refused(Exception):
 
 
 class _InProcess(httpx.AsyncBaseTransport):
-    """Calls an ASGI app as if the client of `X-Forwarded-For` were connected to it."""
+    """Calls an ASGI app as if the client of `X-Forwarded-For` were connected to it.
+
+    Whether that is the operator at this machine, the caller alone has seen, and tells in an extension of the request:
+    what this transport makes up (`Host: localhost`) is no evidence.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         client = (request.headers.pop(FORWARDED_FOR, ""), 0)
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=client)  # type: ignore[arg-type]
+        local = bool(request.extensions.get(VERDICT))
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await self._app(scope | {VERDICT: local}, receive, send)
+
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client)
         return await transport.handle_async_request(request)
 
 
 class Api:
     """An appliance's HTTP interface. Calls raise Unreachable or Refused; keys go with them and are kept nowhere."""
 
-    def __init__(self, client: httpx.AsyncClient, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, headers: Mapping[str, str] | None = None, *, local_operator: bool = False
+    ) -> None:
         """Ask through `client`, whose base URL is the appliance, each time with `headers`."""
         self._client = client
         self._headers = dict(headers or {})
+        self._extensions = {VERDICT: local_operator}  # of no meaning over a socket
 
     @classmethod
     def at(cls, url: str) -> Api:
@@ -61,13 +74,16 @@ class Api:
         """The appliance in this process, asked the same way but without a socket."""
         return cls(httpx.AsyncClient(transport=_InProcess(app), base_url="http://localhost", timeout=ANSWER_S))
 
-    def for_visitor(self, address: str, key: str) -> Api:
+    def for_visitor(self, address: str, key: str, *, local_operator: bool = False) -> Api:
         """The same appliance, asked with the key of a visitor and on behalf of their address; either may be empty.
+
+        `local_operator` says that the visitor's browser runs on this machine (`security/local_operator.py`).
 
         A remote appliance heeds the address if it names the page's host in DANDELION_TRUSTED_PROXIES.
         """
         headers = {FORWARDED_FOR: address.partition("/")[0], "x-api-key": key}  # of a network its first address
-        return Api(self._client, {name: value for name, value in headers.items() if value})
+        given = {name: value for name, value in headers.items() if value}
+        return Api(self._client, given, local_operator=local_operator)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -88,6 +104,11 @@ class Api:
     async def models(self) -> dict[str, Any]:
         """`GET /models`."""
         return await self._json("GET", "/models")
+
+    async def examples(self) -> dict[str, list[str]]:
+        """`GET /model/examples`: thumbnails as data URIs, by label."""
+        found = (await self._json("GET", "/model/examples")).get("examples")
+        return found if isinstance(found, dict) else {}
 
     async def load(self, version: str) -> dict[str, Any]:
         """`POST /models/{version}/load`."""
@@ -132,7 +153,9 @@ class Api:
     ) -> httpx.Response:
         headers = self._headers if content is None else self._headers | {"content-type": kind}
         try:
-            answer = await self._client.request(method, path, headers=headers, content=content)
+            answer = await self._client.request(
+                method, path, headers=headers, content=content, extensions=self._extensions
+            )
         except httpx.TransportError as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         if answer.is_success:

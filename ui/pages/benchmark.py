@@ -76,7 +76,7 @@ class _Benchmark:
             with Tag("div", class_="row"):
                 for kind in ("json", "csv"):
                     button = Tag("button", text(f"benchmark.download_{kind}"), class_="button", type="button")
-                    button.on("click", lambda _, kind=kind: _download(report, kind))
+                    button.on("click", lambda _, kind=kind: _download(report, kind, self._context.product.file_name))
             Tag("p", text("benchmark.note"), class_="small")
 
     def _say(self, words: str, *, bad: bool) -> None:
@@ -156,10 +156,10 @@ PANELS: Mapping[str, Callable[[Report, Texts], str]] = {
 }
 
 
-def _download(report: Report, kind: str) -> None:
+def _download(report: Report, kind: str, name: str) -> None:
     if kind == "json":
         data = msgspec.json.format(msgspec.json.encode(report), indent=2)
-        ui.download.content(data, "dandelion-benchmark.json", "application/json")
+        ui.download.content(data, f"{name}-benchmark.json", "application/json")
         return
     lines = ["measure,photo,at_once,value,unit"]
     for stages in report.stages:
@@ -169,4 +169,4 @@ def _download(report: Report, kind: str) -> None:
         lines.append(f"throughput,small,{step.at_once},{step.photos_per_s},photos/s")
         lines.append(f"median,small,{step.at_once},{step.median_ms},ms")
         lines.append(f"refused,small,{step.at_once},{step.refused},photos")
-    ui.download.content("\n".join(lines) + "\n", "dandelion-benchmark.csv", "text/csv")
+    ui.download.content("\n".join(lines) + "\n", f"{name}-benchmark.csv", "text/csv")

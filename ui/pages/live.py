@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nicegui.element import Element
 
-from ui.pages.classify import LABELS
 from ui.view.page_context import PageContext, part
 
 
@@ -15,4 +14,5 @@ class Camera(Element, component="../components/live.js"):
 def live(context: PageContext) -> None:
     """Build the page."""
     text = context.text
-    part(Camera, t=text.part("live", "pauses"), language=text.language, names=context.names(list(LABELS)))
+    words = text.part("live", "pauses") | context.product.words(text, "live")
+    part(Camera, t=words, language=text.language, names=context.names())

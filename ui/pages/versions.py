@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 from nicegui.element import Element
 
 from ui.appliance.client import Api, Refused, Unreachable
-from ui.pages.classify import LABELS
 from ui.view.elements import Markup, Tag, escape
 from ui.view.language import Texts
 from ui.view.page_context import ACCEPTED_TYPES, PageContext, part
@@ -19,6 +20,8 @@ Models = Mapping[str, Any]
 Ask = Callable[[Api], Awaitable[Models]]
 
 LOOK_AGAIN_S = 2.0  # while a version is on trial
+SHOWN_CLASSES = 60
+_THUMBNAIL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]{1,100000}={0,2}")
 
 
 class Compare(Element, component="../components/compare.js"):
@@ -78,7 +81,7 @@ class _Versions:
                 Compare,
                 t=text.part("compare", "refused"),
                 language=text.language,
-                names=self._context.names(list(LABELS)),
+                names=self._context.names(),
                 versions=[version["version"] for version in reversed(models["versions"])],
                 serving=models["serving"],
                 accept=ACCEPTED_TYPES,
@@ -89,28 +92,41 @@ class _Versions:
         serves = version["status"] == "serving"
         with Tag("article", class_=f"panel version {version['status']}", aria_label=name):
             Markup(class_="version-head").put(_badges(models, version, text))
-            Markup().put(_facts(version, text, self._context.mlflow))
+            Markup().put(_facts(version, text, self._context.mlflow, several=_several_products(models)))
+            classes = Markup()
+            classes.put(_classes(version, text))
+            if serves:
+                background_tasks.create(self._show_examples(classes, version))
             if version["reason"]:
                 Tag("p", str(version["reason"]), class_="why")
-            if models["source"] is None:
+            if models["source"] is None or _admission(models) != "allowed":
                 return
             with Tag("div", class_="row"):
-                if not serves:
+                if version["status"] in ("available", "refused"):
                     self._button("versions.load", lambda api: api.load(name), "versions.loaded", name)
                 if models["pinned"] != name:
                     self._button("versions.pin", lambda api: api.pin(name), "versions.pinned", name)
 
+    async def _show_examples(self, classes: Markup, version: Mapping[str, Any]) -> None:
+        """Add photos to the classes of the model that serves, for visitors who may see them."""
+        with suppress(Unreachable, Refused):
+            found = await (await self._context.api()).examples()
+            if found and not classes.is_deleted:
+                classes.put(_classes(version, self._context.text, found))
+
     def _follow(self, models: Models) -> None:
+        text, admission = self._context.text, _admission(models)
         if models["source"] is None:
-            Tag("p", self._context.text("versions.one_bundle"), class_="note")
+            Tag("p", text("versions.one_bundle"), class_="note")
+            return
+        if admission != "allowed":
+            Tag("p", text(f"versions.admission_{admission}"), class_="note admission")
             return
         with Tag("div", class_="row"):
             if models["pinned"]:
                 self._button("versions.unpin", lambda api: api.pin(None), "versions.unpinned", "")
             if models.get("previous"):
                 self._button("versions.roll_back", Api.roll_back, "versions.rolled_back", "")
-        if not self._context.session.key:
-            Tag("p", self._context.text("versions.needs_key"), class_="small")
 
     def _button(self, label: str, ask: Ask, said: str, name: str) -> None:
         text = self._context.text
@@ -132,6 +148,40 @@ class _Versions:
 def versions(context: PageContext) -> None:
     """Build the page."""
     _Versions(context)
+
+
+def _admission(models: Models) -> str:
+    """Whether this visitor may change the model; an appliance of an earlier release does not say."""
+    return str(models.get("admission", "allowed"))
+
+
+def _classes(version: Mapping[str, Any], text: Texts, examples: Mapping[str, list[str]] | None = None) -> str:
+    """The classes of a version, with photos where there are some."""
+    labels = [str(label) for label in version.get("labels", [])]
+    items = "".join(
+        f'<li><span class="thumbs">{_thumbs((examples or {}).get(label, []))}</span>'
+        f'<span class="class-name" dir="auto">{escape(text.label(label))}</span></li>'
+        for label in labels[:SHOWN_CLASSES]
+    )
+    if len(labels) > SHOWN_CLASSES:
+        more = text("versions.more_classes", count=text.number(len(labels) - SHOWN_CLASSES))
+        items += f'<li><span class="class-name">{escape(more)}</span></li>'
+    words = text("versions.classes", count=text.number(len(labels)))
+    kind = "classes with-photos" if examples else "classes"
+    return f'<h3 class="small">{escape(words)}</h3><ul class="{kind}">{items}</ul>' if labels else ""
+
+
+def _thumbs(pictures: list[str]) -> str:
+    fit = [picture for picture in pictures if _THUMBNAIL.fullmatch(picture)]
+    return "".join(f'<img src="{picture}" alt="" loading="lazy">' for picture in fit)
+
+
+def _size(version: Mapping[str, Any], text: Texts) -> str:
+    """As the export prints it: MB are millions of bytes."""
+    whole = version["size_bytes"] / 1e6
+    model = version.get("model_bytes", version["size_bytes"]) / 1e6
+    words = f"{text.number(model, 1)} MB"
+    return words if whole - model < 0.05 else text("versions.size_whole", model=words, whole=text.number(whole, 1))
 
 
 def _refusal(error: Refused, text: Texts, key_words: str) -> str:
@@ -171,19 +221,24 @@ def _badges(models: Models, version: Mapping[str, Any], text: Texts) -> str:
     return f"<h2>{escape(name)}</h2>{marks}"
 
 
-def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None) -> str:
+def _several_products(models: Models) -> bool:
+    return len({version.get("name") for version in models["versions"]}) > 1
+
+
+def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None, *, several: bool) -> str:
     run = version["mlflow_run"]
     rows = [
+        (text("versions.product"), str(version.get("name", "")) if several else ""),
         (text("versions.accuracy"), text.percent(version["accuracy"])),
         (text("versions.f1"), text.percent(version["f1"])),
         (text("versions.difference"), text("versions.points", points=text.number(100 * version["accuracy_loss"], 1))),
         (text("versions.agreement"), text.percent(version["agreement"])),
-        (text("versions.size"), f"{text.number(version['size_bytes'] / 1e6, 1)} MB"),
+        (text("versions.size"), _size(version, text)),
         (text("versions.input"), f"{version['image_size']} px"),
         (text("versions.dataset"), str(version["dataset_sha256"])[:12]),
         (text("versions.created"), str(version["created"])[:16].replace("T", " ")),
     ]
-    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows if value)
     if run:
         cells += f"<div><dt>MLflow</dt><dd>{_link(str(run), mlflow)}</dd></div>"
     return f'<dl class="facts-grid">{cells}</dl>'

@@ -13,6 +13,7 @@ from runtime.host.memory import return_free_memory
 from runtime.serving.http.early_answer import close_if_early
 from runtime.serving.settings import Settings
 from ui.appliance.targets import Targets
+from ui.server.navigation import is_shared, page_asked_for, redirect, varying
 from ui.server.paths import ASSETS, PAGES
 
 
@@ -34,6 +35,12 @@ class Dispatcher:
             await self._entry(scope, receive, send)
 
     async def _dispatch(self, scope: Message, receive: Receive, send: Send) -> None:
+        page = page_asked_for(scope)
+        if page is not None:
+            await redirect(scope, send, page)
+            return
+        if is_shared(scope["path"]):
+            send = varying(send)
         if self._api is None or belongs_to_page(scope["path"]):
             await self._shell(scope, receive, close_if_early(scope, receive, send))
         else:

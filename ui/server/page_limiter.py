@@ -15,7 +15,7 @@ from ui.server.paths import PAGES, SOCKET
 # The refresh is of the browser's own: a visitor who meets the limit has only to wait.
 _FULL = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="{wait_s}">'
-    "<title>Dandelion</title><p>Too many pages are open at the moment; this one opens in {wait_s} s. / "
+    "<title>503</title><p>Too many pages are open at the moment; this one opens in {wait_s} s. / "
     "Trop de pages sont ouvertes en ce moment ; celle-ci s&rsquo;ouvre dans {wait_s} s.</p></html>"
 )
 

@@ -8,6 +8,8 @@ MONITOR = "/monitor"
 VERSIONS = "/versions"
 BENCHMARK = "/benchmark"
 
+# What a page is called elsewhere: in the navigation, and in the API, which has a path of the same name for programs.
+ALIASES = {"/models": VERSIONS, "/classify": CLASSIFY}
 PAGES = (CLASSIFY, LIVE, MONITOR, VERSIONS, BENCHMARK)
 RELAY = "/ui/api"
 STATIC = "/ui/static"

@@ -9,10 +9,14 @@ import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
+import httpx
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from runtime.api.routes.display import PICTURE_HEADERS
+from runtime.bundle.display import PICTURES
+from runtime.bundle.picture import MAX_PICTURE_BYTES
 from ui.appliance.client import Unreachable
 from ui.appliance.targets import Targets
 from ui.server.paths import RELAY
@@ -21,6 +25,8 @@ from ui.server.sessions import Sessions
 ALLOWED_PATHS = re.compile(r"predict|predict/batch|explain|feedback|models/[A-Za-z0-9][A-Za-z0-9._-]*/predict")
 REQUEST_HEADERS = ("accept", "content-type", "content-length")
 RESPONSE_HEADERS = ("content-type", "retry-after", "x-label", "x-explained")
+PICTURE = "/model/picture"
+PICTURE_TYPES = tuple(PICTURES.values())
 
 
 def create_relay(targets: Targets, sessions: Sessions) -> APIRouter:
@@ -42,7 +48,26 @@ def create_relay(targets: Targets, sessions: Sessions) -> APIRouter:
         given = {name: answer.headers[name] for name in RESPONSE_HEADERS if name in answer.headers}
         return Response(answer.content, answer.status_code, given)
 
+    @router.get(PICTURE, include_in_schema=False)
+    async def picture(request: Request) -> Response:
+        visitor = request.state.visitor
+        session = sessions.of(visitor.name)
+        try:
+            api = (await targets.api(session.target)).for_visitor(visitor.address, session.key)
+            answer = await api.relay("GET", PICTURE, query="", headers={}, body=_body(request))
+        except Unreachable as error:
+            return _refuse(HTTPStatus.BAD_GATEWAY, str(error))
+        return _picture(answer)
+
     return router
+
+
+def _picture(answer: httpx.Response) -> Response:
+    """What an appliance gives for a picture, and nothing else: it would be of the page's own origin."""
+    media_type = answer.headers.get("content-type", "")
+    if not answer.is_success or media_type not in PICTURE_TYPES or len(answer.content) > MAX_PICTURE_BYTES:
+        return _refuse(HTTPStatus.NOT_FOUND, "the appliance has no picture of its product")
+    return Response(answer.content, headers=PICTURE_HEADERS, media_type=media_type)
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

@@ -72,23 +72,29 @@ def create_shell(
     shell.mount(STATIC, _Assets(directory=FOLDER))
     shell.include_router(create_relay(targets, sessions))
 
-    def page(request: Request) -> None:
+    async def page(request: Request) -> None:
         language = preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
         client = ui.context.client
         client.page = copy.copy(client.page)  # one for each visitor: it holds the language
         client.page.language = "fr" if language == "fr" else "en-US"
-        client.page.title = Texts(language)("app.name")
         clients.add(client, request.state.visitor.address)
         prefix = prefix_of(request.scope)
-        ui.add_head_html(_HEAD.replace("PREFIX", prefix))
-        build(PageContext(targets, sessions, request.state.visitor, language, mlflow, prefix))
+        visitor = request.state.visitor
+        context = PageContext(targets, sessions, visitor, language, mlflow, prefix, settings=settings, client=client)
+        await context.describe()
+        client.page.title = context.product.title(context.text)
+        if context.product.is_meadow:
+            client.page.favicon = (FOLDER / "meadow.svg").read_text()
+        with client:
+            ui.add_head_html(_HEAD.replace("PREFIX", prefix))
+            build(context)
 
     for path in PAGES:
         ui.page(path)(page)
     ui.run_with(
         shell,
-        title="Dandelion",
-        favicon=FOLDER / "favicon.svg",
+        title=Texts("en")("app.name"),
+        favicon=FOLDER / "lens.svg",
         dark=None,
         binding_refresh_interval=None,
         reconnect_timeout=5.0,

@@ -5,6 +5,7 @@ import { csv, download, json } from "./files.js";
 import { fill, formats, size } from "./send.js";
 import { cards } from "./classify/cards.js";
 import { dropZone } from "./classify/drop_zone.js";
+import { TICKS } from "./classify/lens.js";
 import { SEEDS } from "./classify/seed_head.js";
 import { table } from "./classify/table.js";
 import { toolbar } from "./classify/toolbar.js";
@@ -12,10 +13,11 @@ import { viewer } from "./classify/viewer.js";
 import { add, again, clear, correct, remove, resume, session } from "./session.js";
 
 export default {
-  props: { t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String },
+  props: { t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String, product: Object },
   data: () => ({
     session,
     seeds: SEEDS,
+    ticks: TICKS,
     view: "cards",
     heat: 50,
     filter: "",
@@ -183,8 +185,8 @@ export default {
     },
     save(kind) {
       const stamp = new Date().toISOString().slice(0, 16).replace(/[T:]/g, "-");
-      if (kind === "csv") download(`dandelion-${stamp}.csv`, "text/csv", csv(this.shown));
-      else download(`dandelion-${stamp}.json`, "application/json", json(this.shown));
+      if (kind === "csv") download(`${this.product.file}-${stamp}.csv`, "text/csv", csv(this.shown));
+      else download(`${this.product.file}-${stamp}.json`, "application/json", json(this.shown));
     },
   },
   mounted() {

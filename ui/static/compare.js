@@ -58,7 +58,7 @@ export default {
       <div v-for="side in [0, 1]" :key="side" class="side" aria-live="polite">
         <p class="small">{{ chosen[side] }}</p>
         <template v-if="answers[side]?.label">
-          <h3 class="big">{{ named(answers[side].label) }}</h3>
+          <h3 class="big" dir="auto">{{ named(answers[side].label) }}</h3>
           <div class="bar" aria-hidden="true"><i :style="{ width: 100 * answers[side].confidence + '%' }"></i></div>
           <p><b>{{ percent(answers[side].confidence) }}</b> · {{ answers[side].timings_ms.infer.toLocaleString(language, { maximumFractionDigits: 1 }) }} ms</p>
           <p v-if="answers[side].uncertain" class="doubt">{{ t.uncertain }}</p>

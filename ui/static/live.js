@@ -123,7 +123,7 @@ export default {
         <p class="small">{{ t.privacy }}</p>
       </div>
       <div v-else-if="answer" :class="['verdict', { unsure: answer.uncertain }]">
-        <div><strong>{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
+        <div><strong dir="auto">{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
         <span class="percent">{{ percent(answer.confidence) }}</span>
       </div>
     </div>

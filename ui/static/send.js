@@ -29,7 +29,12 @@ function problem(answer, detail) {
 
 // "{n} photos" with {n: 3} is "3 photos".
 export function fill(text, values = {}) {
-  return (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+  return (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? isolated(values[name]) : whole));
+}
+
+// What is written from right to left does not turn the sentence around it.
+function isolated(value) {
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u.test(value) ? `\u2068${value}\u2069` : value;
 }
 
 export function size(bytes, language) {

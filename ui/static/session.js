@@ -75,6 +75,7 @@ export async function correct(item, label) {
   form.append("label", label);
   if (item.label) form.append("predicted", item.label);
   if (item.version) form.append("version", item.version);
+  if (item.model) form.append("product", item.model);
   form.append("file", item.file, item.name);
   const { data, problem } = await send("feedback", form);
   if (problem?.kind === "busy" && problem.retry >= FULL_S) problem.kind = "full";

@@ -42,7 +42,7 @@ def bars(rows: Sequence[tuple[str, float, str]], *, highest: float | None = None
     """Named horizontal bars as a list: name, value, and the value in words."""
     top = highest or max([value for _, value, _ in rows] + [1e-9])
     items = "".join(
-        f'<li><span class="bar-name">{escape(name)}</span><span class="bar" aria-hidden="true">'
+        f'<li><span class="bar-name" dir="auto">{escape(name)}</span><span class="bar" aria-hidden="true">'
         f'<i style="width:{100 * min(1.0, value / top):.1f}%"></i></span><b>{escape(words)}</b></li>'
         for name, value, words in rows
     )

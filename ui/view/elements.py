@@ -44,6 +44,11 @@ class Markup:
         """An empty block."""
         self._element = ui.html("", sanitize=False, tag=tag).classes(class_)
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the page has gone on without it."""
+        return self._element.is_deleted
+
     def put(self, markup: str) -> None:
         """Show `markup`."""
         if markup != self._element.content:

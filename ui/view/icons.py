@@ -14,6 +14,11 @@ MARK = (
     'M16 13L9.600 6.600M16 13H7M16 13l-6.400 6.400"/></g><path class="stem" d="M16 14c0 6-1 10-3 15"/>'
     '<circle cx="16" cy="13" r="3"/></svg>'
 )
+LENS = (
+    '<svg viewBox="0 0 32 32" class="mark"><circle class="rim" cx="16" cy="16" r="12"/>'
+    '<path class="blades" d="M22 16l-.6 10.700M19 21.200l-9.600 4.700M13 21.200L4.200 15M10 16l.6-10.700'
+    'M13 10.800l9.600-4.700M19 10.800L27.800 17"/><path class="opening" d="M22 16l-3 5.200h-6L10 16l3-5.200h6z"/></svg>'
+)
 PAGE_ICONS: Mapping[str, str] = {
     "classify": _icon('<rect x="4" y="5" width="16" height="14" rx="3"/><path d="M4 16l5-5 4 4 3-3 4 4"/>'),
     "live": _icon('<circle cx="12" cy="12" r="3"/><path d="M3 12c4-7 14-7 18 0-4 7-14 7-18 0z"/>'),

@@ -18,9 +18,10 @@ _FOLDER = Path(__file__).parent / "translations"
 class Texts:
     """The translations of one language. Keys are `page.name`; values may hold `{placeholders}`."""
 
-    def __init__(self, language: str) -> None:
-        """`language` is one of LANGUAGES."""
+    def __init__(self, language: str, names: Mapping[str, str] | None = None) -> None:
+        """`language` is one of LANGUAGES; `names` are the classes that are not shown as they are called."""
         self.language = language
+        self._names = names or {}
         self._texts = translations(language)
 
     def __call__(self, key: str, **values: object) -> str:
@@ -38,8 +39,8 @@ class Texts:
         }
 
     def label(self, label: str) -> str:
-        """A class of the model in this language, if it is translated."""
-        return self._texts.get(f"label.{label}", label)
+        """A class of the model, as it was typed if the product has no other name for it."""
+        return self._names.get(label, label)
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number with `digits` decimals."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from nicegui import background_tasks, ui
@@ -12,12 +13,13 @@ from ui.pages.classify import classify
 from ui.pages.live import live
 from ui.pages.monitor import monitor
 from ui.pages.versions import versions
-from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, VERSIONS
+from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, STATIC, VERSIONS
 from ui.view.connection_dialog import Connection
 from ui.view.elements import Markup, Tag, escape
-from ui.view.icons import CONNECTION, MARK, PAGE_ICONS, THEME
+from ui.view.icons import CONNECTION, LENS, MARK, PAGE_ICONS, THEME
 from ui.view.language import COOKIE, LANGUAGES, Texts
 from ui.view.page_context import PageContext
+from ui.view.product import isolated
 
 BUILDERS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     CLASSIFY: ("classify", classify),
@@ -27,6 +29,7 @@ BUILDERS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     BENCHMARK: ("benchmark", benchmark),
 }
 STATE_INTERVAL_S = 4.0
+ICON = "for (const link of document.querySelectorAll('link[rel~=icon]')) link.href = {}"
 FOCUS = "requestAnimationFrame(() => document.getElementById('main')?.focus({preventScroll: true}))"
 
 
@@ -40,6 +43,7 @@ class Layout:
         self._router = self._client.sub_pages_router
         self._links: dict[str, Element] = {}
         self._state: Markup | None = None
+        self._described = ""  # the version whose product is shown
         self._root = Tag("div", class_="app")
         self._router.on_path_changed(self._on_path_changed)
         self._draw()
@@ -51,14 +55,27 @@ class Layout:
         with self._root:
             Tag("a", text("frame.skip"), class_="skip", href="#main")
             with Tag("header", class_="top"):
-                with Tag("div", class_="brand"):
-                    ui.html(MARK, sanitize=False).props("aria-hidden=true")
-                    Tag("span", text("app.name"))
+                self._brand(text)
                 self._navigation(text)
                 self._tools(text)
             with Tag("div", id="main", tabindex="-1"):  # NiceGUI's own <main> is around everything
                 ui.sub_pages({path: self._page(path) for path in BUILDERS}, show_404=False)
         self._mark_current(self._router.current_path)
+        self._client.run_javascript(ICON.format(json.dumps(self._icon)))
+
+    def _brand(self, text: Texts) -> None:
+        context, title = self._context, self._context.product.title(text)
+        with Tag("div", class_="brand", title=title):
+            if context.picture:
+                Tag("img", class_="mark", src=context.picture, alt="")
+            else:
+                drawing = MARK if context.product.is_meadow else LENS
+                ui.html(drawing, sanitize=False).props("aria-hidden=true")
+            Tag("span", title, dir="auto")
+
+    @property
+    def _icon(self) -> str:
+        return self._context.picture or f"{self._context.prefix}{STATIC}/{self._context.product.drawing}.svg"
 
     def _page(self, path: str) -> Callable[[], None]:
         return lambda: BUILDERS[path][1](self._context)
@@ -95,7 +112,7 @@ class Layout:
         connection.dialog()
 
     def _switch_language(self, language: str) -> None:
-        self._context.text = Texts(language)
+        self._context.speak(language)
         self._client.run_javascript(
             f"document.cookie = '{COOKIE}={language}; Path=/; Max-Age=31536000; SameSite=Strict';"
             f"document.documentElement.lang = '{language}'"
@@ -106,9 +123,15 @@ class Layout:
 
     def _changed(self) -> None:
         """Redraw the page for another appliance or key, and let its scripts retry."""
+        background_tasks.create(self._redraw())
+
+    async def _redraw(self) -> None:
+        await self._context.describe()
+        if self._root.is_deleted:
+            return
         self._draw()
         self._client.run_javascript("window.dispatchEvent(new Event('dandelion-appliance'))")
-        background_tasks.create(self._refresh_state())
+        await self._refresh_state()
 
     def _on_path_changed(self, path: str) -> None:
         self._mark_current(path)
@@ -124,12 +147,14 @@ class Layout:
                 link.props.pop("aria-current", None)
             link.update()
         if path in BUILDERS:
-            title = f"{text(f'frame.{BUILDERS[path][0]}')} · {text('app.name')}"
+            title = f"{text(f'frame.{BUILDERS[path][0]}')} · {isolated(self._context.product.title(text))}"
             with self._client:
                 ui.page_title(title)
 
     async def _refresh_state(self) -> None:
         state = await self._context.targets.state(self._context.session.target)
+        if state.up and state.version != self._described:
+            await self._show_product(state.version)
         text = self._context.text
         if self._state is None:
             return
@@ -143,6 +168,14 @@ class Layout:
             f'<i class="dot {kind}"></i><span class="state-words">{escape(words)}</span>'
             f'<span class="state-version">{escape(state.version)}</span>'
         )
+
+    async def _show_product(self, version: str) -> None:
+        """Redraw the page where the appliance serves another product than it did."""
+        changed = await self._context.describe()
+        if self._context.product.name:
+            self._described = version
+        if changed and not self._root.is_deleted:
+            self._draw()
 
 
 def build(context: PageContext) -> None:

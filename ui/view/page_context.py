@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 
+from nicegui import Client
 from nicegui.element import Element
 
+from runtime.api.security.local_operator import is_local_operator
 from runtime.image import MEDIA_TYPES
-from ui.appliance.client import Api
+from runtime.serving.settings import Settings
+from ui.appliance.client import Api, Refused, Unreachable
 from ui.appliance.history import ScrapeHistory
 from ui.appliance.targets import Targets
+from ui.server.paths import RELAY
 from ui.server.sessions import Session, Sessions, Visitor
 from ui.view.language import Texts
+from ui.view.product import Product
 
+DESCRIBE_S = 1.0  # how long a page waits for the product that it shows
 ACCEPTED_TYPES = ",".join(MEDIA_TYPES)  # for the `accept` attribute of a file picker: what the API decodes
 
 
@@ -21,15 +28,27 @@ class PageContext:
     """Passed to every page."""
 
     def __init__(
-        self, targets: Targets, sessions: Sessions, visitor: Visitor, language: str, mlflow: str | None, prefix: str
+        self,
+        targets: Targets,
+        sessions: Sessions,
+        visitor: Visitor,
+        language: str,
+        mlflow: str | None,
+        prefix: str,
+        *,
+        settings: Settings,
+        client: Client,
     ) -> None:
         """`mlflow` is where a browser finds the runs of the models, `prefix` stands before the page's own paths."""
         self.prefix = prefix
         self.targets = targets
         self.mlflow = mlflow
+        self.product = Product()
         self.text = Texts(language)
         self._sessions = sessions
         self._visitor = visitor
+        self._settings = settings
+        self._client = client
 
     @property
     def session(self) -> Session:
@@ -41,6 +60,28 @@ class PageContext:
         """The chosen appliance over time."""
         return self.targets.history(self.session.target)
 
+    def speak(self, language: str) -> None:
+        """Switch the language."""
+        self.text = Texts(language, self.product.names(language))
+
+    async def describe(self) -> bool:
+        """Ask the appliance what it serves; returns whether that is another product than before.
+
+        Nothing changes while it does not answer; a visitor without the key that it asks for sees no product.
+        """
+        try:
+            found = Product.of(await asyncio.wait_for(self._model(), DESCRIBE_S))
+        except Refused:
+            found = Product()
+        except (Unreachable, TimeoutError, KeyError, TypeError, ValueError, AttributeError):
+            return False
+        changed, self.product = found != self.product, found
+        self.speak(self.text.language)
+        return changed
+
+    async def _model(self) -> dict[str, Any]:
+        return await (await self.api()).model()
+
     def choose(self, session: Session) -> None:
         """Keep what the visitor has chosen."""
         self._sessions.choose(self._visitor, session)
@@ -48,11 +89,23 @@ class PageContext:
     async def api(self) -> Api:
         """The chosen appliance, asked with the visitor's key and for the visitor's address. Raises Unreachable."""
         session = self.session
-        return (await self.targets.api(session.target)).for_visitor(self._visitor.address, session.key)
+        api = await self.targets.api(session.target)
+        return api.for_visitor(self._visitor.address, session.key, local_operator=self._is_local_operator)
 
-    def names(self, labels: Mapping[str, Any] | list[str]) -> dict[str, str]:
-        """The labels of a model in the visitor's language."""
-        return {label: self.text.label(label) for label in labels}
+    @property
+    def _is_local_operator(self) -> bool:
+        """By the handshake of the page's channel, which the browser itself has sent; not before it is connected."""
+        scope = (self._client.environ or {}).get("asgi.scope")
+        return scope is not None and is_local_operator(scope, self._settings)
+
+    def names(self, labels: Iterable[str] = ()) -> dict[str, str]:
+        """The labels of the product, or others, as the visitor reads them."""
+        return {label: self.text.label(label) for label in labels or self.product.labels}
+
+    @property
+    def picture(self) -> str:
+        """Where the page finds the picture of the product; empty if it has none."""
+        return f"{self.prefix}{RELAY}/model/picture?{self.product.picture}" if self.product.picture else ""
 
 
 def part(element: type[Element], **props: Any) -> Element:

@@ -48,6 +48,6 @@ class FeedbackOperation(Operation):
     def __post_init__(self) -> None:
         """Describe the form."""
         text = Schema(type=OpenAPIType.STRING)
-        properties = {FIELD: _PHOTO, "label": text, "predicted": text, "version": text}
+        properties = {FIELD: _PHOTO, "label": text, "predicted": text, "version": text, "product": text}
         form = Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=[FIELD, "label"])
         self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=form)}, required=True)

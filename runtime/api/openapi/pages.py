@@ -25,7 +25,7 @@ _PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Dandelion appliance: API</title>
+<title>Image classifier: API</title>
 <link rel="icon" href="{_ICON}">
 <link rel="stylesheet" href="PREFIX{PATH}/assets/swagger-ui.css">
 </head>
@@ -60,7 +60,7 @@ def asset(name: str) -> Response[bytes]:
 def openapi_config(version: str) -> OpenAPIConfig:
     """The OpenAPI document at /docs/openapi.json and its page at /docs."""
     return OpenAPIConfig(
-        title="Dandelion appliance",
+        title="Image classifier",
         version=version,
         description="Classifies photos on a small CPU. Post one to `/predict`.",
         path=PATH,

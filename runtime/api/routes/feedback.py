@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from runtime.api.openapi.operations import FeedbackOperation
 from runtime.api.problems import documented
 from runtime.api.routes.predict import REFUSALS
 from runtime.api.upload import FIELD, read_form
+from runtime.bundle.manifest import Manifest
 from runtime.image import decode, inspect
 from runtime.names import label_among
 from runtime.serving.engine import Engine
@@ -25,6 +26,7 @@ from runtime.serving.feedback import ClientLimit, Feedback, FeedbackFull, NotKep
 from runtime.serving.settings import Settings
 
 _HOW = f"send the photo as the multipart field `{FIELD}` and its right label as the field `label`"
+_REFUSALS = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 MAX_TEXT = 100
 _STATUS: Mapping[type[NotKept], HTTPStatus] = {
     FeedbackFull: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -48,7 +50,7 @@ class _Sent(NamedTuple):
     "/feedback",
     status_code=HTTPStatus.ACCEPTED,
     operation_class=FeedbackOperation,
-    responses=REFUSALS | documented(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=REFUSALS | _REFUSALS,
     security=API_KEY,
     tags=["Predict"],
     summary="Keep a photo with its right label for the next training",
@@ -56,16 +58,20 @@ class _Sent(NamedTuple):
 async def feedback(
     request: Request[Any, Any, Any], engine: Engine, settings: Settings, feedback: Feedback | None
 ) -> Receipt:
-    """Keep a photo with its right label; it is spooled on this host while the store is unreachable."""
+    """Keep a photo with its right label; it is spooled on this host while the store is unreachable.
+
+    `product` is the name of the model that classified it: 409 if another product serves by now.
+    """
     if feedback is None:
         raise HTTPException(
             "this appliance keeps no photos; its operator can set DANDELION_DATA",
             status_code=HTTPStatus.SERVICE_UNAVAILABLE,
         )
     engine.admission.check_wait()
-    sent = await _read(request, engine.manifest.labels)
+    manifest = engine.manifest
+    sent = await _read(request, manifest)
     client = client_of(request.scope, settings.trusted_proxies) or ""
-    room = await _run_blocking(partial(feedback.reserve, *sent, client=client))
+    room = await _run_blocking(partial(feedback.reserve, *sent, client=client, product=manifest.name))
     try:
         job = partial(_checked_format, sent.photo, engine, settings)
         format_ = await engine.work(job, await engine.cost_of(sent.photo), lambda: client)
@@ -74,15 +80,19 @@ async def feedback(
         feedback.release(room)
 
 
-async def _read(request: Request[Any, Any, Any], labels: Sequence[str]) -> _Sent:
+async def _read(request: Request[Any, Any, Any], manifest: Manifest) -> _Sent:
     """All of the form, before any limit is asked: whether a photo is there already is seen by its content alone."""
     form = await read_form(request, _HOW)
     field, label = form.get(FIELD), form.get("label")
     if not isinstance(field, UploadFile) or not isinstance(label, str):
         raise ClientException(f"the form lacks the photo or the label; {_HOW}")
-    known = label_among(labels, label)
+    product = _text(form.get("product"))
+    if product not in (None, manifest.name):
+        detail = f"the photo was classified by {product!r}, but {manifest.name!r} serves now; classify it again"
+        raise HTTPException(detail, status_code=HTTPStatus.CONFLICT)
+    known = label_among(manifest.labels, label)
     if known is None:
-        detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(labels)}"
+        detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(manifest.labels)}"
         raise NotFoundException(detail)
     return _Sent(await field.read(), known, _text(form.get("predicted")), _text(form.get("version")))
 

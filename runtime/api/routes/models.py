@@ -21,7 +21,7 @@ from runtime.api.openapi.document import ADMIN_KEY, API_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.problems import Problem, documented
 from runtime.api.routes.predict import REFUSALS as PHOTO_REFUSALS
-from runtime.api.security.guards import may_administer, may_predict
+from runtime.api.security.guards import Admission, admission_of, may_administer, may_predict
 from runtime.api.upload import photo_of
 from runtime.bundle.manifest import MANIFEST, BundleError, read_manifest
 from runtime.errors import Refusal
@@ -71,6 +71,7 @@ class Models(msgspec.Struct, frozen=True):
     """All versions, oldest first. `latest` is what the store points at, `source` where it is.
 
     Versions that are in the store alone are those of the last look at it, which this request waits for no other of.
+    `admission` is whether who asks may change the model: `key` asks for an administrator's key, `closed` has none.
     """
 
     source: str | None
@@ -79,6 +80,7 @@ class Models(msgspec.Struct, frozen=True):
     previous: str | None
     latest: str | None
     store: StoreState
+    admission: Admission
     versions: list[VersionDescription]
 
 
@@ -109,9 +111,9 @@ def _refuse_pin(_: Request[Any, Any, Any], __: RequestEntityTooLarge) -> Respons
     summary="Model versions",
     tags=["Model"],
 )
-async def list_models(engine: Engine, reloader: Reloader | None) -> Models:
+async def list_models(request: Request[Any, Any, Any], engine: Engine, reloader: Reloader | None) -> Models:
     """List the versions in the store and on this host, and say which one serves."""
-    return await in_daemon_thread(partial(_describe, engine, reloader))
+    return await in_daemon_thread(partial(_describe, engine, reloader, admission_of(request)))
 
 
 @post(
@@ -186,7 +188,7 @@ async def _change(engine: Engine, reloader: Reloader | None, change: Callable[[R
         else:
             making.add_done_callback(_report)
             status = HTTPStatus.ACCEPTED
-    return Response(await in_daemon_thread(partial(_describe, engine, reloader)), status_code=status)
+    return Response(await in_daemon_thread(partial(_describe, engine, reloader, "allowed")), status_code=status)
 
 
 def _report(made: asyncio.Future[None]) -> None:
@@ -208,12 +210,12 @@ def _refusing() -> Iterator[None]:
         raise HTTPException(str(error), status_code=HTTPStatus.SERVICE_UNAVAILABLE) from error
 
 
-def _describe(engine: Engine, reloader: Reloader | None) -> Models:
+def _describe(engine: Engine, reloader: Reloader | None, admission: Admission) -> Models:
     serving = engine.manifest
     if reloader is None:
         only = _description(summary_of(serving), cached=True, status="serving", reason=None)
         nowhere = StoreState(reachable=False, detail="none is configured")
-        return Models(None, serving.version, None, None, None, nowhere, [only])
+        return Models(None, serving.version, None, None, None, nowhere, admission, [only])
     state, status, refused = reloader.cache.state, reloader.status, reloader.refused
     cached = set(reloader.cache.versions())
     found = reloader.known_versions() | _cached(reloader.cache, cached) | {serving.version: summary_of(serving)}
@@ -224,12 +226,13 @@ def _describe(engine: Engine, reloader: Reloader | None) -> Models:
         previous=state.previous,
         latest=status.latest,
         store=StoreState(status.reachable, status.detail),
+        admission=admission,
         versions=[
             _description(
                 found[version],
                 cached=version in cached,
                 status=_status(version, serving.version, reloader.validating, refused),
-                reason=refused.get(version),
+                reason=refused.get(version) if version != serving.version else None,
             )
             for version in sorted(found)[-NEWEST:]
         ],

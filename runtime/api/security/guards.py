@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, NotAuthorizedException, TooManyRequestsException
@@ -11,9 +11,13 @@ from litestar.handlers import BaseRouteHandler
 
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys
+from runtime.api.security.local_operator import is_local_operator
 from runtime.serving.settings import Settings
 
 _HOW = "send it as the header `X-API-Key`, or as `Authorization: Bearer …`"
+
+# To administer: it may, it needs a key, or no key would do because none is configured.
+Admission = Literal["allowed", "key", "closed"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -29,11 +33,14 @@ async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
 
 
 async def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
-    """Require an administrator's key; if none is configured, nobody may."""
+    """Require an administrator's key; if none is configured, only the page in a browser on this machine may."""
     settings: Settings = connection.app.state.settings
     if not settings.admin_keys:
+        if is_local_operator(connection.scope, settings):
+            return
         raise HTTPException(
-            "nobody may do this here; set DANDELION_ADMIN_KEYS (`python -m runtime key` makes a key)",
+            "nobody may do this from here, only the page in a browser on the appliance's own machine; "
+            "else set DANDELION_ADMIN_KEYS (`python -m runtime key` makes a key)",
             status_code=HTTPStatus.FORBIDDEN,
         )
     if not _knows(settings.admin_keys, connection):
@@ -49,6 +56,17 @@ def may_see_details(connection: Connection) -> bool:
         return _knows(keys, connection)
     except TooManyRequestsException:
         return False
+
+
+def admission_of(connection: Connection) -> Admission:
+    """Whether the client may administer, or what would let it; never refuses."""
+    settings: Settings = connection.app.state.settings
+    if not settings.admin_keys:
+        return "allowed" if is_local_operator(connection.scope, settings) else "closed"
+    try:
+        return "allowed" if _knows(settings.admin_keys, connection) else "key"
+    except TooManyRequestsException:
+        return "key"
 
 
 def _knows(digests: frozenset[str], connection: Connection) -> bool:

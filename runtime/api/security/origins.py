@@ -88,7 +88,7 @@ class OriginRules:
             return None if site == "same-origin" else _foreign(f"Sec-Fetch-Site: {site}")
         if origin is None:
             return "`Origin` is missing; send it, or send no `Sec-Fetch-Site` where no browser asks"
-        if _is_same(origin, request.heeded_host):
+        if is_same_origin(origin, request.heeded_host):
             return None
         return f"{_foreign(f'Origin: {origin}')}; it is not that of `{_name_of(request)}`{_proxy_hint(request)}"
 
@@ -130,7 +130,13 @@ def _origin(text: str) -> Origin | None:
     return Origin(scheme, _plain(found["host"]), int(found["port"] or _DEFAULT_PORTS[scheme]))
 
 
-def _is_same(origin: str, host: str | None) -> bool:
+def host_of(authority: str) -> str | None:
+    """The host of a `Host` header, normalised as in `Origin`; None if it is none."""
+    found = _AUTHORITY.fullmatch(authority.lower())
+    return _plain(found["host"]) if found else None
+
+
+def is_same_origin(origin: str, host: str | None) -> bool:
     """Whether `Origin` names this host and port; the scheme is known to neither side of a proxy that ends TLS."""
     read, found = _origin(origin), _AUTHORITY.fullmatch((host or "").lower())
     if read is None or found is None:

@@ -82,7 +82,7 @@ class _Sent(NamedTuple):
 @get("/", guards=[may_predict])
 async def server_metadata(appliance: Appliance) -> ServerMetadata:
     """Describe the server."""
-    return ServerMetadata("dandelion", appliance.release, EXTENSIONS)
+    return ServerMetadata("image-classifier", appliance.release, EXTENSIONS)
 
 
 @get("/health/live")

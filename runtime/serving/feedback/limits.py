@@ -1,4 +1,4 @@
-"""Feedback quotas: how many corrected photos may wait for review, in total and per client."""
+"""Feedback quotas: how many corrected photos may wait for review, per product and per client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Amount(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Corrections that may wait for review; `share` (above 0, to 1) of it is what one client may send in a day.
+    """Corrections of one product that may wait; `share` (above 0, to 1) of it is what one client may send in a day.
 
     With a share of 1, clients have no limit but that of all.
     """

@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from runtime.serving.feedback.correction import FEEDBACK, MAX_RECORD_BYTES, RECORD, is_ours, name_of
+from runtime.serving.feedback.correction import (
+    FEEDBACK,
+    MAX_RECORD_BYTES,
+    RECORD,
+    is_ours,
+    name_of,
+    present_name,
+    product_of,
+)
 from runtime.serving.feedback.limits import Amount
 from runtime.store import Denied, Entry, Missing, Store, TooLarge
 
@@ -38,7 +46,7 @@ class ReviewCounter:
     def __init__(
         self, store: Store, enough: Amount, alone_with: Callable[[str], AbstractContextManager[object]]
     ) -> None:
-        """Stops reading records at `enough`. `alone_with(name)` locks `name` against writers of this process."""
+        """Stops reading a product's records at `enough`. `alone_with(name)` locks a name against this process."""
         self._store = store
         self._enough = enough
         self._alone_with = alone_with
@@ -52,24 +60,26 @@ class ReviewCounter:
         return bool(self._old)
 
     def count(self) -> dict[str, int]:
-        """Bytes of the waiting photos by name, `enough` of them at most. Raises StoreError.
+        """Bytes of the waiting photos by name, `enough` of each product at most. Raises StoreError.
 
         A photo without a record counts, too, until it is removed.
         """
         found: dict[str, int] = {}
-        size_bytes, seen, alone = 0, set[int](), list[Entry]()
+        held: dict[str, Amount] = {}
+        seen, alone = set[int](), list[Entry]()
         for name, photo, record in _pairs(self._store.list(f"{FEEDBACK}/")):
             if photo and record:
                 seen.add(hash(record))
             elif (one := photo or record) and is_ours(name):
                 alone.append(one)
-            full = len(found) >= self._enough.photos or size_bytes >= self._enough.size_bytes
+            photos, size_bytes = held.get(product := product_of(name), Amount(0, 0))
+            full = photos >= self._enough.photos or size_bytes >= self._enough.size_bytes
             if photo and (self._is_waiting(record, full=full) if record else is_ours(name)):
-                found[name] = photo.size_bytes
-                size_bytes += photo.size_bytes
+                found[present_name(name)] = photo.size_bytes
+                held[product] = Amount(photos + 1, size_bytes + photo.size_bytes)
         self._waits = {one: waits for one, waits in self._waits.items() if one in seen}
         for key in self._remove(alone):
-            found.pop(name_of(key), None)
+            found.pop(present_name(name_of(key)), None)
         return found
 
     def _is_waiting(self, record: Entry, *, full: bool) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.serving.feedback.client_quotas import Charge, ClientQuotas
-from runtime.serving.feedback.correction import Correction
+from runtime.serving.feedback.correction import Correction, folder_of
 from runtime.serving.feedback.limits import Amount, FeedbackFull, Limits
 from runtime.serving.metrics import Metrics
 
@@ -35,7 +35,10 @@ class _Coming:
 
 
 class ReviewQueue:
-    """Photos that wait for review, by name; the same photo and label count once. Thread-safe."""
+    """Photos that wait for review, by name; the same photo and label count once. Thread-safe.
+
+    The limit of all clients holds for each product: what waits of one takes no room from another.
+    """
 
     def __init__(self, limits: Limits, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is counted yet. `clock` (s) is what the day of the clients' shares is measured by."""
@@ -57,7 +60,7 @@ class ReviewQueue:
             if name in self._coming:
                 self._coming[name].requests += 1
                 return Reservation(correction, size_bytes, held=True)
-            held = self._held()
+            held = self._held(correction.product)
             if not self._limit.takes(held, size_bytes):
                 raise FeedbackFull.of(held)
             charge = self._shares.take(client, size_bytes)
@@ -95,9 +98,11 @@ class ReviewQueue:
             self._size_bytes = sum(self._sizes.values())
             self._show()
 
-    def _held(self) -> Amount:
-        coming = [one.size_bytes for name, one in self._coming.items() if name not in self._sizes]
-        return Amount(len(self._sizes) + len(coming), self._size_bytes + sum(coming))
+    def _held(self, product: str) -> Amount:
+        folder = folder_of(product)
+        sizes = {name: one.size_bytes for name, one in self._coming.items()} | self._sizes
+        held = [size_bytes for name, size_bytes in sizes.items() if name.startswith(folder)]
+        return Amount(len(held), sum(held))
 
     def _show(self) -> None:
         self._metrics.feedback_waiting_photos.set(len(self._sizes))

@@ -14,7 +14,18 @@ from typing import Literal
 
 import msgspec
 
-from runtime.serving.feedback.correction import FEEDBACK, MAX_PHOTO_BYTES, RECORD, Correction, name_of, write_correction
+from runtime.names import DEFAULT_PRODUCT
+from runtime.serving.feedback.correction import (
+    FEEDBACK,
+    MAX_PHOTO_BYTES,
+    RECORD,
+    Correction,
+    is_recorded,
+    is_recorded_earlier,
+    name_of,
+    present_name,
+    write_correction,
+)
 from runtime.serving.feedback.limits import SPOOL_RETRY_S, FeedbackFull, Limits, NotKept, SpoolFailed
 from runtime.serving.feedback.review_counter import ReviewCounter
 from runtime.serving.feedback.review_queue import Reservation, ReviewQueue
@@ -74,16 +85,23 @@ class Feedback:
         self._stopped.set()
 
     def reserve(
-        self, photo: bytes, label: str, predicted: str | None = None, version: str | None = None, *, client: str
+        self,
+        photo: bytes,
+        label: str,
+        predicted: str | None = None,
+        version: str | None = None,
+        *,
+        client: str,
+        product: str = DEFAULT_PRODUCT,
     ) -> Reservation:
         """Reserve room for a photo from `client`, to be released; a photo that is stored already needs none.
 
-        Raises FeedbackFull or ClientLimit. May block on the store.
+        `product` is the name of the model whose label it is. May block on the store. Raises FeedbackFull, ClientLimit.
         """
         if self._thread.is_alive():
             self._counted.wait(FIRST_COUNT_S)
         received = datetime.now(UTC).isoformat(timespec="seconds")
-        correction = Correction(hashlib.sha256(photo).hexdigest(), label, predicted, version, received)
+        correction = Correction(hashlib.sha256(photo).hexdigest(), label, predicted, version, received, product)
         try:
             return self._waiting.reserve(correction, len(photo), client)
         except NotKept as refusal:
@@ -118,7 +136,8 @@ class Feedback:
             # A photo before its record, so that each record has its photo.
             for key in sorted(self._spooled(), key=lambda key: (key.endswith(RECORD), key)):
                 with self._alone_with(name_of(key)), suppress(Conflict):  # sent before, and perhaps reviewed since
-                    self._store.write(key, self._spool.read(key, max_bytes=MAX_PHOTO_BYTES)[0], replaces=None)
+                    if not is_recorded_earlier(self._store, name_of(key)):
+                        self._store.write(key, self._spool.read(key, max_bytes=MAX_PHOTO_BYTES)[0], replaces=None)
                 self._spool.delete(key)
                 sent += 1
             self._count_spooled()
@@ -185,7 +204,7 @@ class Feedback:
 
     def _is_there(self, correction: Correction) -> bool:
         with suppress(StoreError):
-            return self._store.tag(correction.name + RECORD) is not None
+            return is_recorded(self._store, correction.name)
         return False
 
     @contextmanager
@@ -198,7 +217,7 @@ class Feedback:
         return (entry.key for entry in self._spool.list(f"{FEEDBACK}/"))
 
     def _waiting_here(self) -> dict[str, int]:
-        return {name_of(entry.key): entry.size_bytes for entry in self._photos_here()}
+        return {present_name(name_of(entry.key)): entry.size_bytes for entry in self._photos_here()}
 
     def _photos_here(self) -> Iterator[Entry]:
         return (entry for entry in self._spool.list(f"{FEEDBACK}/") if not entry.key.endswith(RECORD))

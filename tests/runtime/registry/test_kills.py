@@ -226,10 +226,10 @@ def test_an_appliance_that_starts_cleans_up_after_one_that_was_killed(tmp_path: 
 
 def check_photos(store: Store, photos: dict[str, bytes]) -> set[str]:
     """What a store keeps of photos is whole, and none has a record alone; returns those that have one."""
-    kept = {entry.key.split("/")[-1] for entry in store.list("feedback/grass/")}
+    kept = {entry.key.split("/")[-1] for entry in store.list("feedback/dandelion-classifier/grass/")}
     described = {name.removesuffix(".json") for name in kept if name.endswith(".json")}
     for name in kept - {f"{digest}.json" for digest in described}:
-        assert content(store, f"feedback/grass/{name}") == photos[name.removesuffix(".jpeg")]
+        assert content(store, f"feedback/dandelion-classifier/grass/{name}") == photos[name.removesuffix(".jpeg")]
     assert {f"{digest}.jpeg" for digest in described} <= kept
     return described
 

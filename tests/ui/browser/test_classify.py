@@ -34,7 +34,7 @@ def settled(page: Page, count: int, timeout: float = 60_000) -> None:
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_a_photo_is_answered_with_its_evidence(visit: Visit, photos: Photos, size: dict[str, int]):
     page = visit(size=size).open()
-    expect(page.get_by_role("heading", level=1)).to_have_text("What is growing here?")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dandelion or grass?")
     add(page, photos(1))
     settled(page, 1)
     card = page.locator(".card")
@@ -52,8 +52,8 @@ def test_a_photo_is_answered_with_its_evidence(visit: Visit, photos: Photos, siz
 @pytest.mark.parametrize(
     ("language", "title", "label"),
     [
-        ("en-GB", "What is growing here?", "Dandelion"),
-        ("fr-FR", "Qu\N{RIGHT SINGLE QUOTATION MARK}est-ce qui pousse ici ?", "Pissenlit"),
+        ("en-GB", "Dandelion or grass?", "Dandelion"),
+        ("fr-FR", "Pissenlit ou herbe ?", "Pissenlit"),
     ],
 )
 def test_the_page_speaks_the_browser_s_language(visit: Visit, photos: Photos, language: str, title: str, label: str):
@@ -210,7 +210,7 @@ def test_a_correction_is_sent_and_its_fate_told(visit: Visit, photos: Photos, ru
     page.get_by_label("It shows").select_option("grass")
     page.get_by_role("button", name="Send the photo").click()
     expect(page.locator("dialog.viewer .thanks")).to_contain_text("stored as “Grass”")
-    kept = list((running.log.parent / "data" / "feedback" / "grass").glob("*.jp*g"))
+    kept = list((running.log.parent / "data" / "feedback" / "colours" / "grass").glob("*.jp*g"))
     assert len(kept) == 1
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".card .thanks")).to_be_visible()

@@ -10,7 +10,7 @@ export const cards = `
             <span v-if="item.state === 'sending'" class="shimmer" aria-hidden="true"></span>
           </button>
           <div class="words" v-if="item.state === 'done'">
-            <div class="answer"><h2>{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
+            <div class="answer"><h2 dir="auto">{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
             <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="threshold ? { '--threshold': 100 * threshold + '%' } : {}"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
             <p v-if="item.uncertain" class="doubt">{{ t.uncertain }}</p>
             <p class="meta"><span class="name">{{ item.name }}</span><span>{{ ms(item.timings.total) }}</span></p>

@@ -1,5 +1,6 @@
 // Template: the drop zone with the file picker, the progress and the tally.
 
+import { lens } from "../classify/lens.js";
 import { seedHead } from "../classify/seed_head.js";
 
 export const dropZone = `
@@ -13,7 +14,7 @@ export const dropZone = `
           <button class="link" @click="resume()">{{ t.try_now }}</button>
         </p>
         <p v-else class="tally">
-          <span v-for="[label, count] in tally" :key="label"><b>{{ count }}</b> {{ named(label) }}</span>
+          <span v-for="[label, count] in tally" :key="label"><b>{{ count }}</b> <bdi>{{ named(label) }}</bdi></span>
           <span v-if="unsure"><b>{{ unsure }}</b> {{ t.tally_unsure }}</span>
           <span v-if="refused"><b>{{ refused }}</b> {{ t.tally_refused }}</span>
         </p>
@@ -24,6 +25,6 @@ export const dropZone = `
         </div>
         <div v-if="busy" class="progress" role="progressbar" :aria-label="t.progress_label" aria-valuemin="0" :aria-valuemax="items.length" :aria-valuenow="done"><i :style="{ width: 100 * fraction + '%' }"></i></div>
       </div>
-      <div class="desk-picture">${seedHead}</div>
+      <div class="desk-picture"><img v-if="product.picture" class="product-picture" :src="product.picture" alt="">${seedHead}${lens}</div>
       <p v-if="over" class="desk-over">{{ t.drop_here }}</p>
     </section>`;

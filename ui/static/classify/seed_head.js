@@ -1,4 +1,4 @@
-// The picture of the drop zone, which is its progress indicator.
+// The picture of the drop zone for dandelions, which is its progress indicator.
 
 // A seed head: three rings, the inner ones shorter and paler. The seeds leave as the photos are done.
 const RINGS = [
@@ -20,7 +20,7 @@ export const SEEDS = RINGS.flatMap(({ count, from, to, tuft }, ring) =>
 );
 
 export const seedHead = `
-  <svg class="clock" viewBox="-62 -62 124 150" aria-hidden="true">
+  <svg v-else-if="product.drawing === 'meadow'" class="clock" viewBox="-62 -62 124 150" aria-hidden="true">
     <path class="stalk" d="M0 4C2 34 3 58 -6 90" />
     <g v-for="(seed, n) in seeds" :key="n" :class="['seed', 'ring' + seed.ring, { gone: seed.order < blown }]" :style="{ '--turn': seed.turn + 'deg', '--late': (n % 7) * 45 + 'ms' }">
       <g class="fly"><path :d="seed.path" /><path class="tuft" :d="seed.tuft" /></g>

@@ -10,7 +10,7 @@ export const table = `
           <tbody>
             <tr v-for="item in shown" :key="item.id" :class="{ unsure: item.uncertain }">
               <td class="name"><button class="link" @click="open(item)">{{ item.name }}</button></td>
-              <td>{{ item.label ? named(item.label) : '' }}</td>
+              <td><bdi>{{ item.label ? named(item.label) : '' }}</bdi></td>
               <td class="confidence"><template v-if="item.label"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * item.confidence + '%' }"></i></span>{{ percent(item.confidence) }}</template></td>
               <td class="total">{{ item.timings ? ms(item.timings.total) : '' }}</td>
               <td class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>

@@ -34,10 +34,10 @@ export const viewer = `
             <button class="button" autofocus @click="$refs.dialog.close()">{{ t.close }}</button>
           </div>
           <template v-if="current.state === 'done'">
-            <h2 class="big">{{ named(current.label) }}</h2>
+            <h2 class="big" dir="auto">{{ named(current.label) }}</h2>
             <p v-if="current.uncertain" class="doubt">{{ t.uncertain }}</p>
             <dl class="scores">
-              <template v-for="[label, value] in ranked(current)" :key="label"><dt>{{ named(label) }}</dt><dd><span class="bar" aria-hidden="true"><i :style="{ width: 100 * value + '%' }"></i></span><b>{{ percent(value) }}</b></dd></template>
+              <template v-for="[label, value] in ranked(current)" :key="label"><dt dir="auto">{{ named(label) }}</dt><dd><span class="bar" aria-hidden="true"><i :style="{ width: 100 * value + '%' }"></i></span><b>{{ percent(value) }}</b></dd></template>
             </dl>
             <p class="small" v-if="current.map">{{ t.heat_explain }}</p>
             <dl class="small facts-list">

@@ -74,7 +74,7 @@ def test_a_kill_costs_no_photo_that_was_answered_and_the_one_under_way_can_be_se
 def test_what_a_kill_left_alone_long_ago_is_gone_after_the_next_start(tmp_path: Path):
     with serving(tmp_path) as server:
         alone, whole = (send(server, photo("grass", seed)).json()["id"] for seed in range(2))
-    folder = tmp_path / "data" / "feedback" / "grass"
+    folder = tmp_path / "data" / "feedback" / "colours" / "grass"
     (folder / f"{alone}.json").unlink()
     (folder / f"{TEMPORARY}xyz").touch()
     long_ago = time.time() - ALONE_S - 60

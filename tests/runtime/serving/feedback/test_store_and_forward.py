@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from runtime.names import Label
+from runtime.names import DEFAULT_PRODUCT, Label
 from runtime.serving.feedback import FeedbackFull, Limits, SpoolFailed
 from runtime.store import open_store
 from tests.support.bundles import write_bundle
@@ -34,11 +34,11 @@ def test_a_corrected_photo_is_kept_under_its_label_with_what_is_known(server: Ap
     answer = send(server, data, "dandelion", predicted="grass", version="v1")
     digest = hashlib.sha256(data).hexdigest()
     assert (answer.status_code, answer.json()) == (202, {"id": digest, "label": "dandelion", "stored": "store"})
-    folder = tmp_path / "data" / "feedback" / "dandelion"
+    folder = tmp_path / "data" / "feedback" / "colours" / "dandelion"
     assert (folder / f"{digest}.png").read_bytes() == data
     known = json.loads((folder / f"{digest}.json").read_text())
-    assert known.keys() == {"sha256", "label", "predicted", "version", "received"}
-    assert (known["predicted"], known["version"]) == ("grass", "v1")
+    assert known.keys() == {"sha256", "label", "predicted", "version", "received", "product"}
+    assert (known["predicted"], known["version"], known["product"]) == ("grass", "v1", "colours")
     send(server, data, "dandelion")
     assert len(list(folder.iterdir())) == 2  # once
 
@@ -82,7 +82,7 @@ def test_photos_wait_on_disk_while_the_store_is_away_even_across_a_restart(
             s3.start()
             spool = open_store(str(tmp_path / "cache" / "spool"))
             wait_until(lambda: not list(spool.list()), "no photo waits on disk")
-            sent = {entry.key.split("/")[-1].split(".")[0] for entry in store.list("feedback/grass/")}
+            sent = {entry.key.split("/")[-1].split(".")[0] for entry in store.list("feedback/colours/grass/")}
             assert sent == {hashlib.sha256(photo("grass", seed)).hexdigest() for seed in (1, 2)}
 
 
@@ -116,7 +116,9 @@ def test_whatever_a_manifest_may_name_a_label_is_a_folder_below_feedback(label: 
     feedback = feedback_at(tmp_path, Limits())
     receipt = keep(feedback, photo(), msgspec.convert(label, Label))
     (kept,) = (tmp_path / "data").rglob("*.jpeg")
-    assert kept.relative_to(tmp_path / "data").parts == ("feedback", label, f"{receipt.id}.jpeg")
+    assert kept.relative_to(tmp_path / "data").parts == (
+        "feedback", DEFAULT_PRODUCT, label, f"{receipt.id}.jpeg"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
