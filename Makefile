@@ -19,9 +19,12 @@ STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDE
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What failed has said why in one line, to which make would add another: it ends as by Ctrl-C, with a status of failure.
+SAID_WHY = kill -INT $$PPID
+
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
-	$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
-		$(if $(BUNDLE),DANDELION_BUNDLE="$$BUNDLE") $(BIN)/python -m ui
+	@$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
+		$(if $(BUNDLE),DANDELION_BUNDLE="$$BUNDLE") $(BIN)/python -m ui || $(SAID_WHY)
 
 train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE")
@@ -97,10 +100,10 @@ clean: ## Remove the environment and caches (var/ stays)
 # Each set of dependencies is installed once, and again when pyproject.toml changes; the larger ones include the smaller.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
-	@echo "installing what serving needs into $(VENV)"
+	@echo "The first time: installing what page and API need into $(VENV) (75 MB to fetch, 320 MB on disk, about two minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[ui]'
 	@touch $@
 

@@ -13,6 +13,7 @@ import click
 from runtime.cli.options import serving_options, settings_of
 from runtime.errors import Refusal
 from runtime.host.logs import Format
+from ui.server.reach import NOWHERE
 
 log = logging.getLogger("ui")
 
@@ -39,6 +40,10 @@ class _OneLine(click.Command):
 
 def _checked_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
     return url and _address(url, "MLflow, such as http://meadow:5000")
+
+
+def _checked_public(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    return url if url in (None, "", NOWHERE) else _address(url, "this page, such as http://meadow:8000, or none")
 
 
 def _checked_urls(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,12 +93,22 @@ def _address(url: str, of: str) -> str:
     show_envvar=True,
     help="Pages among them that were loaded and have not connected yet.",
 )
+@click.option(
+    "--public-url",
+    callback=_checked_public,
+    envvar="DANDELION_PUBLIC_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="Where a phone finds the page, which shows it as a QR code; `none` shows none. "
+    "This host's address in its network if not given.",
+)
 @serving_options
 def main(
     remotes: tuple[str, ...],
     mlflow: str | None,
     page_clients: int | None,
     page_waiting: int,
+    public_url: str | None,
     log_level: str,
     log_format: Format,
     **options: Any,
@@ -107,11 +122,19 @@ def main(
     configure_logging(log_level, log_format)
     for chatty in ("httpx", "httpcore"):  # a line for each photo on its way, and at debug level what is in its head
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # uvicorn finishes what is under way and then raises the signal again: asked to stop, we end with 0 and in silence.
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, lambda *_: sys.exit(0))
     settings = settings_of(**options)
     with listen(settings.host, settings.port) as listener:
-        serve(settings, remotes, listener, mlflow=mlflow, limits=page_limits(page_waiting, page_clients))
+        serve(
+            settings,
+            remotes,
+            listener,
+            mlflow=mlflow,
+            limits=page_limits(page_waiting, page_clients),
+            public_url=public_url,
+        )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from runtime.api.routes.predict import PATH
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys
+from runtime.api.traffic import is_measurement
 from runtime.api.upload import is_form, is_photo, photo_in_form
 from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
@@ -124,9 +125,10 @@ class FastPath:
             photo = await self._read(bounded)
             if is_form(content_type):
                 photo = photo_in_form(content_type, photo)
-            here = self._engine.answer_here(photo) if lone else None
+            measured = is_measurement(scope)
+            here = self._engine.answer_here(photo, measured=measured) if lone else None
             client = partial(client_of, scope, self._settings.trusted_proxies)
-            return here or await self._engine.answer(photo, partial(has_left, scope), client)
+            return here or await self._engine.answer(photo, partial(has_left, scope), client, measured=measured)
 
     def _problem(self, error: Exception, identity: tuple[bytes, bytes]) -> tuple[Problem, Headers]:
         """The body of an error response, and its additional headers."""

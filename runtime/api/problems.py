@@ -29,11 +29,16 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's, which has no name in HTTPStatus
 log = logging.getLogger(__name__)
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """The body of an error response."""
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of an error response.
+
+    Where a photo is refused, `code` names the reason for programs, and `values` hold what `detail` tells of it.
+    """
 
     status_code: int
     detail: str
+    code: str = ""
+    values: dict[str, str | float] = {}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -54,6 +59,11 @@ IMAGE_STATUS: Mapping[type[ImageError], int] = {
     ImageTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     CorruptImage: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+
+
+def image_problem(error: ImageError) -> Problem:
+    """What is wrong with a photo."""
+    return Problem(int(IMAGE_STATUS[type(error)]), str(error), error.code, dict(error.values))
 
 
 def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
@@ -91,11 +101,13 @@ def error_response(error: Exception, method: str, path: str, metrics: Metrics, s
             metrics.rejections.labels(error.reason).inc()
             retry_after = {"retry-after": str(error.retry_after_s)}
             return _response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after)
-        case RequestTooCostly() | ImageTooLarge():
-            metrics.rejections.labels("pixels" if isinstance(error, ImageTooLarge) else "cost").inc()
+        case RequestTooCostly():
+            metrics.rejections.labels("cost").inc()
             return _response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         case ImageError():
-            return _response(IMAGE_STATUS[type(error)], str(error))
+            if isinstance(error, ImageTooLarge):
+                metrics.rejections.labels("pixels").inc()
+            return ErrorResponse(image_problem(error), {})
         case ClientGone():  # nobody reads this response, but the metrics have it
             metrics.rejections.labels("client_gone").inc()
             return _response(CLIENT_CLOSED_REQUEST, "the client went away")
@@ -113,8 +125,9 @@ def _http_response(error: HTTPException, path: str, max_upload_bytes: int) -> Er
     elif isinstance(error.__cause__, msgspec.ValidationError):
         detail = one_line(f"{detail}: {plain(error.__cause__)}")
     if isinstance(error, RequestEntityTooLarge):
-        limit = f"{max_upload_bytes / 2**20:.0f} MiB"
-        detail = f"the request is larger than the {limit} accepted; send a smaller photo"
+        limit = round(max_upload_bytes / 2**20)
+        detail = f"the request is larger than the {limit} MiB accepted; send a smaller photo"
+        return ErrorResponse(Problem(int(status), detail, "bytes", {"most": limit}), {})
     if isinstance(error, NotFoundException) and detail == HTTPStatus.NOT_FOUND.phrase:  # Litestar's own word
         detail = f"there is no {path[:MAX_SHOWN]!r}"
     headers = dict(error.headers or {})

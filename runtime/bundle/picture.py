@@ -1,7 +1,7 @@
 """Checks the picture of a product: small, whole, and without anything that could run or load something.
 
 A bundle may come from somebody else. Browsers run no script of a picture in `<img>`, and the answer that carries it
-forbids the rest (`runtime/api/display.py`); this refuses, and names, what should not be there at all.
+forbids the rest (`runtime/api/routes/display.py`); this refuses, and names, what should not be there at all.
 """
 
 from __future__ import annotations

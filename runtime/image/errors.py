@@ -1,12 +1,29 @@
-"""Image errors: why a photo is refused, in one sentence for its sender."""
+"""Image errors: why a photo is refused, in one sentence for its sender, and as a code with values for programs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PIL import UnidentifiedImageError
+
+Values = Mapping[str, str | float]
 
 
 class ImageError(ValueError):
-    """A photo that cannot be classified."""
+    """A photo that cannot be classified.
+
+    `code` names the reason for programs, which may say it in another language; `values` are what the sentence tells.
+    """
+
+    def __init__(self, sentence: str, code: str = "", values: Values | None = None) -> None:
+        """All are in `args`, so that an error can be made again from them."""
+        super().__init__(sentence, code, values or {})
+        self.code = code
+        self.values: Values = values or {}
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return str(self.args[0])
 
 
 class UnsupportedImage(ImageError):
@@ -15,7 +32,8 @@ class UnsupportedImage(ImageError):
     @classmethod
     def of_kind(cls, kind: str) -> UnsupportedImage:
         """The error for a JPEG that is whole and is not decoded here."""
-        return cls(f"this kind of JPEG ({kind}) is not accepted; save it as an ordinary one, of 8 bits a sample")
+        sentence = f"this kind of JPEG ({kind}) is not accepted; save it as an ordinary one, of 8 bits a sample"
+        return cls(sentence, "jpeg_kind", {"kind": kind})
 
 
 class ImageTooLarge(ImageError):
@@ -31,4 +49,4 @@ class CorruptImage(ImageError):
         if isinstance(reason, UnidentifiedImageError):
             reason = "its header cannot be read"  # Pillow's own message is the address of our buffer
         text = str(reason).splitlines()[0][:80] if str(reason) else type(reason).__name__
-        return cls(f"the photo is broken ({text}); send it again or export it anew")
+        return cls(f"the photo is broken ({text}); send it again or export it anew", "broken", {"why": text})

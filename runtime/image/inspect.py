@@ -11,6 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from runtime.image.avif import Coded, coded_pictures
 from runtime.image.colour.conversion import told_colour
 from runtime.image.errors import CorruptImage, UnsupportedImage
+from runtime.image.foreign_formats import foreign_format
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
 from runtime.image.jpeg import count_scans, first_scan, frame_type, unsupported_kind
@@ -26,7 +27,7 @@ def inspect(data: bytes) -> PhotoHeader:
     """
     format_ = detect_format(data)
     if format_ not in FORMATS:
-        raise UnsupportedImage(_why_unsupported(data, format_))
+        raise _unsupported(data, format_)
     check_parts(data, format_)
     try:
         image = _open(data, format_)
@@ -81,9 +82,15 @@ def _coded_pictures(data: bytes) -> Coded:
         raise CorruptImage.because(error) from error
 
 
-def _why_unsupported(data: bytes, format_: str | None) -> str:
+def _unsupported(data: bytes, format_: str | None) -> UnsupportedImage:
+    accepted = {"accepted": ACCEPTED}
     if not data:
-        return f"the file is empty; send {ACCEPTED}"
+        return UnsupportedImage(f"the file is empty; send {ACCEPTED}", "empty", accepted)
     if format_ == "HEIF":
-        return f"the photo is a HEIC, which this appliance takes only with the extra `heic` installed; send {ACCEPTED}"
-    return f"the file is not a photo in an accepted format; send {ACCEPTED}"
+        sentence = "the photo is a HEIC, which this appliance takes only with the extra `heic` installed"
+        return UnsupportedImage(f"{sentence}; send {ACCEPTED}", "heic", accepted)
+    if kind := foreign_format(data):
+        article = "an" if kind == "SVG" else "a"
+        sentence = f"the file is {article} {kind}, which is not accepted; send {ACCEPTED}"
+        return UnsupportedImage(sentence, "format", accepted | {"kind": kind})
+    return UnsupportedImage(f"the file is not a photo in an accepted format; send {ACCEPTED}", "not_photo", accepted)

@@ -47,7 +47,9 @@ def check_limits(header: PhotoHeader, limits: PhotoLimits = DEFAULT_LIMITS) -> P
     _check_size(header, limits.max_scaled_pixels if header.scales else limits.max_pixels)
     if header.frames > MAX_FRAMES:
         raise ImageTooLarge(
-            f"the photo has {header.frames} frames, more than the {MAX_FRAMES} accepted; send one of them"
+            f"the photo has {header.frames} frames, more than the {MAX_FRAMES} accepted; send one of them",
+            "frames",
+            {"frames": header.frames, "most": MAX_FRAMES},
         )
     return header
 
@@ -60,14 +62,23 @@ def check_cost(header: PhotoHeader, spec: ImageSpec, limits: PhotoLimits) -> int
     if METADATA_COPIES * header.metadata_bytes > cost / 2:
         raise ImageTooLarge(
             f"the photo has {header.metadata_bytes / 1e6:.0f} MB of metadata, more than the memory for decoding "
-            f"({most / 1e6:.0f} MB) allows; export it without them"
+            f"({most / 1e6:.0f} MB) allows; export it without them",
+            "metadata",
+            {"megabytes": round(header.metadata_bytes / 1e6), "most": round(most / 1e6)},
         )
     kind = _kind_of(header)
     baseline = ", or save it as a baseline JPEG," if header.format == "JPEG" and not header.scales else ""
     raise ImageTooLarge(
         f"the photo has {header.width} x {header.height} pixels, more than the "
         f"{header.pixels * most / cost / 1e6:.1f} megapixels that the memory for decoding ({most / 1e6:.0f} MB) allows "
-        f"for {kind} of its kind; scale it down{baseline} first"
+        f"for {kind} of its kind; scale it down{baseline} first",
+        "memory",
+        {
+            "width": header.width,
+            "height": header.height,
+            "megapixels": round(header.pixels / 1e6, 1),
+            "most": round(header.pixels * most / cost / 1e6, 1),
+        },
     )
 
 
@@ -85,12 +96,16 @@ def _check_size(header: PhotoHeader, most: int) -> None:
         if width * height > most:
             raise ImageTooLarge(
                 f"the photo has {width} x {height} pixels, more than the {most / 1e6:.0f} megapixels accepted; "
-                "scale it down first"
+                "scale it down first",
+                "megapixels",
+                {"width": width, "height": height, "megapixels": round(width * height / 1e6, 1), "most": most / 1e6},
             )
     if header.coded.pixels > MAX_PICTURES * most:
         raise ImageTooLarge(
             f"decoding the photo takes pictures of {header.coded.pixels / 1e6:.0f} megapixels, more than the "
-            f"{MAX_PICTURES * most / 1e6:.0f} accepted together; send one picture"
+            f"{MAX_PICTURES * most / 1e6:.0f} accepted together; send one picture",
+            "pictures",
+            {"megapixels": round(header.coded.pixels / 1e6), "most": round(MAX_PICTURES * most / 1e6)},
         )
 
 

@@ -136,15 +136,20 @@ class Engine:
         return self.admission.waiting + self._heavy.waiting
 
     async def answer(
-        self, data: bytes, is_disconnected: IsDisconnected | None = None, client: ClientName = nobody
+        self,
+        data: bytes,
+        is_disconnected: IsDisconnected | None = None,
+        client: ClientName = nobody,
+        *,
+        measured: bool = False,
     ) -> Answer:
-        """Classify one encoded photo. If it is heavy, `client` is asked whose it is.
+        """Classify one encoded photo. If it is heavy, `client` is asked whose it is; `measured` as in `Metrics.count`.
 
         Raises ImageError, Overloaded, and ClientGone if `is_disconnected` was true before a thread was free.
         """
-        return (await self.explain(data, is_disconnected, client)).answer
+        return (await self.explain(data, is_disconnected, client, measured=measured)).answer
 
-    def answer_here(self, data: bytes) -> Answer | None:
+    def answer_here(self, data: bytes, *, measured: bool = False) -> Answer | None:
         """Classify one encoded photo on the event loop; None if other requests might wait for it.
 
         Two thread switches take as long as a third of a small inference (`benchmarks/NOTES.md`). Raises ImageError.
@@ -160,10 +165,15 @@ class Engine:
         if inferred is None:
             return None
         self.admission.record_service_time(inferred.done - arrived)
-        return self._answer(inferred, arrived)
+        return self._answer(inferred, arrived, measured=measured)
 
     async def explain(
-        self, data: bytes, is_disconnected: IsDisconnected | None = None, client: ClientName = nobody
+        self,
+        data: bytes,
+        is_disconnected: IsDisconnected | None = None,
+        client: ClientName = nobody,
+        *,
+        measured: bool = False,
     ) -> Explained:
         """Classify one encoded photo and return its class-activation maps; raises as `answer` does."""
         arrived = time.perf_counter()
@@ -173,10 +183,12 @@ class Engine:
         else:
             job = partial(self._classify_heavy, data)
             inferred = await self._scheduler.run(job, cost, client, is_disconnected)
-        answer = self._answer(inferred, arrived)
+        answer = self._answer(inferred, arrived, measured=measured)
         return Explained(inferred.model, answer, inferred.inference.activation_map)
 
-    async def answer_many(self, photos: Sequence[bytes], client: ClientName = nobody) -> BatchResult:
+    async def answer_many(
+        self, photos: Sequence[bytes], client: ClientName = nobody, *, measured: bool = False
+    ) -> BatchResult:
         """Classify several photos as one batch: each gets its own answer or its own error.
 
         Raises RequestTooCostly before any is decoded, and Overloaded.
@@ -187,7 +199,9 @@ class Engine:
         charged = await self._scheduler.charge_all(photos, model.side)
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             for start in range(0, len(charged), REQUEST_BATCH_SIZE):
-                part = await self._answer_batch(model, charged[start : start + REQUEST_BATCH_SIZE], run)
+                part = await self._answer_batch(
+                    model, charged[start : start + REQUEST_BATCH_SIZE], run, measured=measured
+                )
                 answers += part.answers
                 decode_s += part.decode_s
                 infer_s += part.infer_s
@@ -202,7 +216,12 @@ class Engine:
             return await self._decode_all(model, charged, run)
 
     async def infer(
-        self, pixels: NDArray[np.uint8], model: LoadedModel, damaged: Sequence[bool] | None = None
+        self,
+        pixels: NDArray[np.uint8],
+        model: LoadedModel,
+        damaged: Sequence[bool] | None = None,
+        *,
+        measured: bool = False,
     ) -> TimedInference:
         """Classify `pixels` [N, height, width, 3] that were decoded for `model`, by it. Raises Overloaded."""
         arrived = time.perf_counter()
@@ -214,7 +233,8 @@ class Engine:
         elapsed_s = time.perf_counter() - arrived
         outputs, seconds = zip(*parts, strict=True)
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
-        self._predictions(model, pixels, inference, elapsed_s, damaged or [False] * len(pixels))
+        broken = damaged or [False] * len(pixels)
+        self._predictions(model, pixels, inference, elapsed_s, broken, measured=measured)
         return TimedInference(inference, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
 
     async def cost_of(self, photo: bytes) -> float:
@@ -285,7 +305,9 @@ class Engine:
         with self.admission.in_service(len(pixels)):
             return model.infer(pixels, alone=self.admission.is_single)
 
-    async def _answer_batch(self, model: LoadedModel, photos: Sequence[Charged], run: Run) -> BatchResult:
+    async def _answer_batch(
+        self, model: LoadedModel, photos: Sequence[Charged], run: Run, *, measured: bool
+    ) -> BatchResult:
         arrived = time.perf_counter()
         decoded = await self._decode_all(model, photos, run)
         done = time.perf_counter()
@@ -295,7 +317,8 @@ class Engine:
             batch = np.stack([photo.pixels for photo in pictures])
             damaged = [photo.damaged for photo in pictures]
             inference = await self._workers.run(partial(self._infer, model, batch))
-            predictions = iter(self._predictions(model, batch, inference, time.perf_counter() - arrived, damaged))
+            seconds = time.perf_counter() - arrived
+            predictions = iter(self._predictions(model, batch, inference, seconds, damaged, measured=measured))
         answers = [photo if isinstance(photo, ImageError) else next(predictions) for photo in decoded]
         return BatchResult(model.name, answers, done - arrived, time.perf_counter() - done)
 
@@ -306,6 +329,8 @@ class Engine:
         inference: Inference,
         total_s: float,
         damaged: Sequence[bool],
+        *,
+        measured: bool,
     ) -> list[Prediction]:
         """Predict and count each photo of a batch that took `total_s`."""
         predictions = [
@@ -313,7 +338,7 @@ class Engine:
             for row, broken in zip(inference.probabilities, damaged, strict=True)
         ]
         for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
-            self._metrics.count(prediction, brightness, {"total": total_s})
+            self._metrics.count(prediction, brightness, {"total": total_s}, measured=measured)
         return predictions
 
     async def _decode_all(
@@ -328,10 +353,12 @@ class Engine:
         except ImageError as error:
             return _without_frames(error)
 
-    def _count(self, prediction: Prediction, pixels: NDArray[np.uint8], stages: Mapping[str, float]) -> None:
-        self._metrics.count(prediction, brightness_of(pixels[np.newaxis])[0], stages)
+    def _count(
+        self, prediction: Prediction, pixels: NDArray[np.uint8], stages: Mapping[str, float], measured: bool
+    ) -> None:
+        self._metrics.count(prediction, brightness_of(pixels[np.newaxis])[0], stages, measured=measured)
 
-    def _answer(self, inferred: _Inferred, arrived: float) -> Answer:
+    def _answer(self, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
         model = inferred.model
         probabilities, damaged = inferred.inference.probabilities, inferred.photo.damaged
         prediction = predict(probabilities, model.manifest.labels, model.threshold, damaged=damaged)
@@ -344,7 +371,7 @@ class Engine:
             "total": now - arrived,
         }
         asyncio.get_running_loop().call_soon(
-            self._count, prediction, inferred.photo.pixels, stages
+            self._count, prediction, inferred.photo.pixels, stages, measured
         )  # after the answer has left
         return Answer(
             label=prediction.label,

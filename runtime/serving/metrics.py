@@ -42,6 +42,7 @@ REJECTIONS = (
     "page",
     "page_session",
 )
+TRAFFIC = ("use", "measurement")
 CONNECTION_LIMITS = ("connections", "head_timeout", "head_size", "pipelining", "unread_answers")
 RELOADS = ("loaded", "refused", "unreachable")
 FEEDBACK = ("stored", "spooled", "refused", "full", "client_limit")
@@ -97,9 +98,17 @@ class Metrics:
         self.last_look = self._gauge(
             "last_look_timestamp_seconds", "Unix time of the last complete poll of the model store"
         )
-        self.predictions = self._counter("predictions", "Photos classified", "label", "uncertain")
+        self.predictions = self._counter(
+            "predictions",
+            "Photos classified; `measurement` are those that their sender calls so",
+            "label",
+            "uncertain",
+            "traffic",
+        )
         self.damaged = self._counter("damaged_photos", "Photos classified of which pieces are missing")
-        self.confidence = self._histogram("confidence", "Probability of the predicted label", CONFIDENCE_BUCKETS)
+        self.confidence = self._histogram(
+            "confidence", "Probability of the predicted label, without measurements", CONFIDENCE_BUCKETS
+        )
         self.drift = self._gauge(
             "drift",
             "Data drift: population stability index of recent photos against validation; above 0.25 is a large shift",
@@ -125,7 +134,8 @@ class Metrics:
         self.golden_deviation.set(model.kernel.deviation)
         for label in model.manifest.labels:
             for uncertain in ("true", "false"):
-                self.predictions.labels(label, uncertain)
+                for traffic in TRAFFIC:
+                    self.predictions.labels(label, uncertain, traffic)
         self._drift = Drift(model.manifest.reference)
 
     @contextmanager
@@ -144,16 +154,26 @@ class Metrics:
             for signal, index in self._drift.indices().items():
                 self.drift.labels(signal).set(index)
 
-    def count(self, prediction: Prediction, brightness: float, stages: Mapping[str, float]) -> None:
-        """Record one prediction; `brightness` is 0..1, `stages` seconds."""
-        self.predictions.labels(prediction.label, str(prediction.uncertain).lower()).inc()
+    def count(
+        self, prediction: Prediction, brightness: float, stages: Mapping[str, float], *, measured: bool = False
+    ) -> None:
+        """Record one prediction; `brightness` is 0..1, `stages` seconds.
+
+        A `measured` one says nothing of what is photographed here: it is left out of drift and confidence.
+        """
+        traffic = TRAFFIC[measured]
+        self.predictions.labels(prediction.label, str(prediction.uncertain).lower(), traffic).inc()
         if prediction.damaged:
             self.damaged.inc()
+        if not measured:
+            self._see(prediction, brightness)
+        for stage, seconds in stages.items():
+            self.observe(stage, seconds)
+
+    def _see(self, prediction: Prediction, brightness: float) -> None:
         self.confidence.observe(prediction.confidence)
         if self._drift:
             self._drift.see(prediction.label, prediction.confidence, brightness)
-        for stage, seconds in stages.items():
-            self.observe(stage, seconds)
 
     def observe(self, stage: str, seconds: float) -> None:
         """Record the time of one of STAGES."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from ui.appliance.client import Api, Refused, Unreachable
+from ui.appliance.presence import Presence
 from ui.appliance.scrape import Scrape, parse
 
 SCRAPE_INTERVAL_S = 2.0
@@ -26,15 +27,14 @@ class Sample(NamedTuple):
 class ScrapeHistory:
     """The last samples, oldest first. `sequence` grows with each, so that a page knows when to redraw."""
 
-    def __init__(self, api: Callable[[], Awaitable[Api]]) -> None:
-        """Scrape the appliance of `api`, from the first call of `keep_scraping` on."""
+    def __init__(self, api: Callable[[], Awaitable[Api]], presence: Presence) -> None:
+        """Scrape the appliance of `api`, from the first call of `keep_scraping` on, and note whether it answers."""
         self._api = api
+        self.presence = presence
         self._task: asyncio.Task[None] | None = None
         self._wanted_until = 0.0
         self.samples: deque[Sample] = deque(maxlen=KEPT)
         self.health: dict[str, Any] = {}
-        self.away_since: float | None = None
-        self.back_since: float | None = None
         self.sequence = 0
 
     def keep_scraping(self) -> None:
@@ -76,9 +76,6 @@ class ScrapeHistory:
         except (Unreachable, Refused, ValueError):
             scrape = None
         now = time.time()
-        if scrape is None:
-            self.away_since = self.away_since or now
-        elif self.away_since:
-            self.away_since, self.back_since = None, now
+        self.presence.note(up=scrape is not None)
         self.samples.append(Sample(now, scrape))
         self.sequence += 1

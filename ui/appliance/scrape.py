@@ -25,10 +25,12 @@ class Scrape(NamedTuple):
         """One sample; 0 if there is none."""
         return self.samples.get(name, {}).get(frozenset(labels.items()), 0.0)
 
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """The samples of a metric, added up by one of its labels."""
+    def by(self, name: str, label: str, *, without: tuple[str, str] | None = None) -> dict[str, float]:
+        """The samples of a metric, added up by one of its labels; `without` those of one label and value."""
         sums: dict[str, float] = {}
         for labels, value in self.samples.get(name, {}).items():
+            if without in labels:
+                continue
             key = dict(labels).get(label, "")
             sums[key] = sums.get(key, 0.0) + value
         return sums

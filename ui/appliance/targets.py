@@ -11,6 +11,8 @@ from runtime.api.app import App
 from runtime.errors import Refusal
 from ui.appliance.client import Api, Refused, Unreachable
 from ui.appliance.history import ScrapeHistory
+from ui.appliance.latency_test import Report
+from ui.appliance.presence import Presence
 
 LOCAL = "local"
 STATE_KEPT_S = 2.0
@@ -41,8 +43,13 @@ class Targets:
         self._loading = asyncio.Lock()
         self._local: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
-        self._histories = {key: ScrapeHistory(lambda key=key: self.api(key)) for key in self.keys}  # type: ignore[misc]
+        self._presences = {key: Presence() for key in self.keys}
+        self._histories = {
+            key: ScrapeHistory(lambda key=key: self.api(key), presence)  # type: ignore[misc]
+            for key, presence in self._presences.items()
+        }
         self._states: dict[str, tuple[float, State]] = {}
+        self.reports: dict[str, Report] = {}  # the last measurement of each
 
     @property
     def default(self) -> str:
@@ -89,8 +96,9 @@ class Targets:
             up, version, reasons = True, str(health["model"]["version"]), health["reasons"]
         except (Unreachable, Refused, KeyError, TypeError):
             up, version, reasons = False, before.version if before else "", []
-        since = before.since if before and before.up == up else time.time()
-        return State(up=up, version=version, since=since, reasons=reasons)
+        presence = self._presences[key]
+        presence.note(up=up)
+        return State(up=up, version=version, since=presence.since, reasons=reasons)
 
     async def _load_local(self) -> Api:
         try:

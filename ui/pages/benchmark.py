@@ -32,7 +32,9 @@ class _Benchmark:
         self._said = Tag("p", class_="note", role="status", hidden=True)
         self._progress = Markup()
         self._result = Tag("div", class_="benchmark")
-        self._report: Report | None = None
+        if last := context.targets.reports.get(context.session.target):
+            self._enable(on=True)
+            self._draw(last)
 
     async def _run(self) -> None:
         text = self._context.text
@@ -55,8 +57,10 @@ class _Benchmark:
 
     async def _measure(self) -> None:
         context = self._context
-        folder = context.targets.folder(context.session.target)
-        async for step in measure(await context.api(), folder):
+        target = context.session.target
+        async for step in measure(await context.api(), context.targets.folder(target)):
+            if isinstance(step, Report):
+                context.targets.reports[target] = step
             if self._start.is_deleted:
                 return  # the visitor has left
             if isinstance(step, Progress):
@@ -111,7 +115,8 @@ def _verdict(report: Report, text: Texts) -> str:
         phone=text.number(phone.total_ms, 0 if phone.total_ms >= 10 else 1),
     )
     detail = text("benchmark.verdict_detail", at_once=report.fastest.at_once, version=report.version)
-    return f'<p class="verdict-big">{escape(words)}</p><p class="small">{escape(detail)}</p>'
+    last = text("benchmark.last", when=report.at[:16].replace("T", " "))
+    return f'<p class="verdict-big">{escape(words)}</p><p class="small">{escape(detail)} {escape(last)}</p>'
 
 
 def _throughput(report: Report, text: Texts) -> str:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from nicegui import ui
 from nicegui.element import Element
 
-from ui.view.page_context import ACCEPTED_TYPES, PageContext, part
+from ui.appliance.client import Refused, Unreachable
+from ui.server.paths import STATIC
+from ui.view.page_context import ACCEPTED_TYPES, PageContext, accepted, part
+from ui.view.phone import qr_code
+from ui.view.product import Product
+
+SAMPLES = ("dandelion", "grass", "dandelions", "pair")  # drawn by `python -m tests.ui.browser.samples`
 
 
 class ClassifyView(Element, component="../components/classify.js"):
@@ -14,7 +21,7 @@ class ClassifyView(Element, component="../components/classify.js"):
 def classify(context: PageContext) -> None:
     """Build the page."""
     text, product = context.text, context.product
-    part(
+    desk = part(
         ClassifyView,
         t=text.part("classify", "refused") | product.words(text, "classify"),
         language=text.language,
@@ -23,4 +30,24 @@ def classify(context: PageContext) -> None:
         threshold=product.threshold,
         accept=ACCEPTED_TYPES,
         product={"drawing": product.drawing, "picture": context.picture, "file": product.file_name},
+        samples=samples_of(context.prefix, product),
+        phone=context.phone and {"url": context.phone, "code": qr_code(context.phone)},
     )
+
+    async def ask_formats() -> None:
+        """Ask the appliance what it decodes, shortly after the page is drawn."""
+        try:
+            health = await (await context.api()).health()
+        except (Unreachable, Refused):
+            return
+        desk.props["accept"] = accepted(health)
+        desk.update()
+
+    ui.timer(0.01, ask_formats, once=True)
+
+
+def samples_of(prefix: str, product: Product) -> list[str]:
+    """Addresses of drawn photos, for a model that knows what they show."""
+    if not product.is_meadow:
+        return []
+    return [f"{prefix}{STATIC}/samples/{name}.webp" for name in SAMPLES]

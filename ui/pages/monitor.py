@@ -13,15 +13,16 @@ from nicegui import ui
 from ui.appliance.history import SCRAPE_INTERVAL_S, ScrapeHistory
 from ui.appliance.scrape import STAGES, Scrape, cpu, percentile, rate
 from ui.view import charts
-from ui.view.elements import Markup, Tag, escape
+from ui.view.elements import GONE_WORDS, Markup, Tag, escape
 from ui.view.language import Texts
 from ui.view.page_context import PageContext
 
 WINDOW_S = 60.0  # what "now" means for rates and percentiles
-SHOWN = 150  # samples on a chart: five minutes
-FEWEST = 30  # and a minute while there are no more
+SPANS = (30, 60, 150)  # samples on a chart: one, two and five minutes, the shortest that holds what is known
+SHOWN = SPANS[-1]
 DRIFT_SOME, DRIFT_MUCH = 0.1, 0.25
 DEVIATION = "dandelion_golden_deviation"
+MEASUREMENTS = ("traffic", "measurement")
 
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ def monitor(context: PageContext) -> None:
             with Tag("section", class_=f"panel panel-{name}", aria_label=text(f"monitor.{name}")):
                 Tag("h2", text(f"monitor.{name}"))
                 panels.append(_Panel(Markup(), draw_panel))
+                Tag("p", text(f"monitor.{name}_help"), class_="help")
     drawn: list[object] = [None]
 
     def draw() -> None:
@@ -55,7 +57,7 @@ def monitor(context: PageContext) -> None:
             return
         drawn[0] = (id(history), history.sequence)
         headline, kind = _status(history, text)
-        status.put(f'<i class="dot {kind}"></i><strong>{escape(headline)}</strong>{_reasons(history)}')
+        status.put(f'<i class="dot {kind}"></i><strong>{escape(headline)}</strong>{GONE_WORDS}{_reasons(history)}')
         news.set_text(headline)
         for panel in panels:
             panel.block.put(panel.draw(history, text))
@@ -64,19 +66,20 @@ def monitor(context: PageContext) -> None:
 
 
 def _status(history: ScrapeHistory, text: Texts) -> tuple[str, str]:
-    if history.away_since:
-        return text("monitor.away_since", since=text.clock(history.away_since)), "away"
+    presence = history.presence
+    if presence.away_since:
+        return text("monitor.away_since", since=text.clock(presence.away_since)), "away"
     if history.latest is None:
         return text("monitor.asking"), "blank"
-    if history.back_since and time.time() - history.back_since < WINDOW_S:
-        return text("monitor.back", since=text.clock(history.back_since)), "up"
+    if presence.back_since and time.time() - presence.back_since < WINDOW_S:
+        return text("monitor.back", since=text.clock(presence.back_since)), "up"
     if history.health.get("reasons"):
         return text("monitor.degraded"), "degraded"
     return text("monitor.up", uptime=text.duration(float(history.health.get("uptime_s", 0)))), "up"
 
 
 def _reasons(history: ScrapeHistory) -> str:
-    if history.away_since:
+    if history.presence.away_since:
         return ""
     return "".join(f'<span class="reason">{escape(str(reason))}</span>' for reason in history.health.get("reasons", []))
 
@@ -85,8 +88,8 @@ def _availability(history: ScrapeHistory, text: Texts) -> str:
     samples = list(history.samples)[-SHOWN:]
     ups = _padded([sample.scrape is not None for sample in samples])
     share = sum(sample.scrape is not None for sample in samples) / max(1, len(samples))
-    words = text("monitor.availability_words", share=text.percent(share), scrapes=len(samples))
-    return charts.strip(ups, words) + f'<p class="small">{escape(words)}</p>'
+    words = text("monitor.availability_words", share=text.percent(share, 0), scrapes=len(samples))
+    return charts.strip(ups, words, _times(ups, text)) + f'<p class="small">{escape(words)}</p>'
 
 
 def _serving(history: ScrapeHistory, text: Texts) -> str:
@@ -120,7 +123,14 @@ def _requests(history: ScrapeHistory, text: Texts) -> str:
         flying=text.number(max(0.0, newest.value("dandelion_in_flight") - 1)),  # the look itself is one
         waiting=text.number(newest.value("dandelion_queue_depth")),
     )
-    chart = charts.line(_padded(rates), text("monitor.requests_chart"))
+    shown = _padded(rates)
+    chart = charts.line(
+        shown,
+        text("monitor.requests_chart"),
+        number=lambda value: text.number(value, _digits(value)),
+        times=_times(shown, text),
+        least_top=1.0,
+    )
     return f'{_figure(figure, text("monitor.per_second"))}{chart}<p class="small">{escape(waiting)}</p>'
 
 
@@ -137,7 +147,9 @@ def _latency(history: ScrapeHistory, text: Texts) -> str:
         cells = "".join(f"<td>{_ms(value, text)}</td>" for value in found)
         total = ' class="total"' if stage == "total" else ""
         rows.append(f'<tr{total}><th scope="row">{escape(text(f"stage.{stage}"))}</th>{cells}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("p50", "p95", "p99"))
+    head = "".join(
+        f'<th scope="col">{escape(text(f"monitor.{name}"))}<small>{name}</small></th>' for name in ("p50", "p95", "p99")
+    )
     span = text("monitor.since_start") if idle else text("monitor.last_minute")
     return (
         f'<table class="figures"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
@@ -160,7 +172,7 @@ def _mix(history: ScrapeHistory, text: Texts) -> str:
     newest = history.latest
     if newest is None:
         return _nothing(text)
-    counts = newest.by("dandelion_predictions_total", "label")
+    counts = newest.by("dandelion_predictions_total", "label", without=MEASUREMENTS)
     total = sum(counts.values())
     if not total:
         return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
@@ -168,8 +180,8 @@ def _mix(history: ScrapeHistory, text: Texts) -> str:
         (text.label(label), count / total, f"{text.percent(count / total, 0)}")
         for label, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
-    uncertain = newest.by("dandelion_predictions_total", "uncertain").get("true", 0.0)
-    words = text("monitor.mix_words", photos=text.number(total), share=text.percent(uncertain / total))
+    uncertain = newest.by("dandelion_predictions_total", "uncertain", without=MEASUREMENTS).get("true", 0.0)
+    words = text("monitor.mix_words", photos=text.number(total), uncertain=text.number(uncertain))
     return charts.bars(rows, highest=1.0) + f'<p class="small">{escape(words)}</p>'
 
 
@@ -184,7 +196,7 @@ def _confidence(history: ScrapeHistory, text: Texts) -> str:
         if not math.isinf(bound):
             rows.append(
                 (
-                    f"≤ {text.percent(bound, 0)}",
+                    text("monitor.up_to", share=text.percent(bound, 0)),
                     (cumulative - below) / count,
                     text.percent((cumulative - below) / count, 0),
                 )
@@ -214,7 +226,13 @@ def _machine(history: ScrapeHistory, text: Texts) -> str:
     memory = now.value("process_resident_memory_bytes") / 2**20
     cores = cpu(now, then) if now is not then else 0.0
     memories = [_memory(sample.scrape) for sample in history.samples][-SHOWN:]
-    chart = charts.line(_padded(memories), text("monitor.memory_chart"))
+    shown = _padded(memories)
+    chart = charts.line(
+        shown,
+        text("monitor.memory_chart"),
+        number=lambda value: f"{text.number(value)} MiB",
+        times=_times(shown, text),
+    )
     figures = _figure(f"{text.number(memory)} MiB", text("monitor.memory")) + _figure(
         text.number(cores, 2), text("monitor.cores")
     )
@@ -235,8 +253,21 @@ PANELS: Mapping[str, Callable[[ScrapeHistory, Texts], str]] = {
 
 
 def _padded(values: Sequence[T | None]) -> list[T | None]:
-    """The newest on the right; before there are FEWEST, nothing is known on the left."""
-    return [*[None] * (FEWEST - len(values)), *values]
+    """The newest on the right; the shortest of SPANS that holds them, of which nothing is known on the left."""
+    span = next((span for span in SPANS if len(values) <= span), SHOWN)
+    return [*[None] * (span - len(values)), *values]
+
+
+def _times(values: Sequence[object], text: Texts) -> charts.Axis:
+    """The axis of time under so many samples."""
+    seconds = SCRAPE_INTERVAL_S * len(values)
+    first, middle = (text("monitor.ago", span=text.duration(span)) for span in (seconds, seconds / 2))
+    return charts.Axis(first, middle, text("monitor.now"))
+
+
+def _digits(value: float) -> int:
+    """So many decimals that the half of a small round number is told from nothing."""
+    return 0 if value == int(value) else 1 if round(value, 1) == value else 2
 
 
 def _memory(scrape: Scrape | None) -> float | None:
@@ -262,7 +293,8 @@ def _figure(value: str, words: str) -> str:
 
 
 def _facts(rows: list[tuple[str, str]]) -> str:
-    return '<dl class="facts-list">' + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in rows) + "</dl>"
+    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
+    return f'<dl class="facts-grid">{facts}</dl>'
 
 
 def _nothing(text: Texts) -> str:

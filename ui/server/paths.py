@@ -13,5 +13,6 @@ ALIASES = {"/models": VERSIONS, "/classify": CLASSIFY}
 PAGES = (CLASSIFY, LIVE, MONITOR, VERSIONS, BENCHMARK)
 RELAY = "/ui/api"
 STATIC = "/ui/static"
+KNOWN = "/ui/known"  # whether a page is still kept here
 SOCKET = "/_nicegui_ws/"  # the message channel of an open page
 ASSETS = ("/ui/", "/_nicegui", "/favicon.ico")

@@ -15,6 +15,7 @@ from runtime.serving.uvicorn_server import Server
 from ui.appliance.targets import Targets
 from ui.server.dispatch import Dispatcher
 from ui.server.page_clients import PageLimits
+from ui.server.reach import Reach
 from ui.server.shell import create_shell
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,17 @@ GRACE_S = 10  # for photos under way; open pages are told to reconnect at once
 
 
 def serve(
-    settings: Settings, remotes: Sequence[str], listener: socket.socket, *, mlflow: str | None, limits: PageLimits
+    settings: Settings,
+    remotes: Sequence[str],
+    listener: socket.socket,
+    *,
+    mlflow: str | None,
+    limits: PageLimits,
+    public_url: str | None = None,
 ) -> None:
     """Serve until a signal ends it; `mlflow` is where a browser finds the runs of the models.
+
+    `public_url` is where others find the page, if the operator says so (`Reach`).
 
     Raises BundleError and Refusal if the model cannot be loaded.
     """
@@ -34,10 +43,28 @@ def serve(
     api = App(appliance) if appliance else None
     targets = Targets(remotes, api, load=lambda: App(assemble(settings)))
     metrics = appliance.metrics if appliance else Metrics()  # those of a page alone are served nowhere
-    shell = create_shell(targets, mlflow, settings, metrics, limits)
+    reach = Reach(settings.host, public_url)
+    shell = create_shell(targets, mlflow, settings, metrics, limits, reach)
     app = Dispatcher(shell, api, targets, settings)
-    server = Server(app, settings, appliance, grace_s=GRACE_S, ws="auto")
-    port = listener.getsockname()[1]
-    what = f"the page for {', '.join(remotes)}" if remotes else "page and API (its own page: /docs)"
-    log.info("serving %s at http://localhost:%d", what, port)
+    what = f"the page for {', '.join(remotes)}" if remotes else "page and API (described at /docs)"
+    log.info("serving %s", what)
+    server = _Server(app, settings, appliance, grace_s=GRACE_S, ws="auto")
+    server.announcement = where(reach, listener.getsockname()[1])
     server.run(sockets=[listener])
+
+
+class _Server(Server):
+    """Says where it is found, once it is: its last line, and the only one that most people need."""
+
+    announcement = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("%s", self.announcement)
+
+
+def where(reach: Reach, port: int) -> str:
+    """How to open the page of a server that listens on `port`, here and on a phone."""
+    phone = reach.at(port)
+    return f"Open http://localhost:{port}" + (f" · on your phone {phone}" if phone else "")

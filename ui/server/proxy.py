@@ -23,7 +23,7 @@ from ui.server.paths import RELAY
 from ui.server.sessions import Sessions
 
 ALLOWED_PATHS = re.compile(r"predict|predict/batch|explain|feedback|models/[A-Za-z0-9][A-Za-z0-9._-]*/predict")
-REQUEST_HEADERS = ("accept", "content-type", "content-length")
+REQUEST_HEADERS = ("accept", "content-type", "content-length", "x-traffic")
 RESPONSE_HEADERS = ("content-type", "retry-after", "x-label", "x-explained")
 PICTURE = "/model/picture"
 PICTURE_TYPES = tuple(PICTURES.values())

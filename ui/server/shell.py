@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from nicegui import Client, core, ui
+from nicegui import __version__ as nicegui_version
 from nicegui import app as pages
-from nicegui import core, ui
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -21,8 +23,9 @@ from ui.appliance.targets import Targets
 from ui.server.page_clients import PageClients, PageLimits
 from ui.server.page_limiter import PageLimiter
 from ui.server.page_sockets import PageSockets
-from ui.server.paths import PAGES, SOCKET, STATIC
+from ui.server.paths import KNOWN, PAGES, SOCKET, STATIC
 from ui.server.proxy import create_relay
+from ui.server.reach import Reach
 from ui.server.session_middleware import SessionMiddleware
 from ui.server.sessions import Sessions
 from ui.view.language import COOKIE as LANGUAGE_COOKIE
@@ -39,6 +42,8 @@ _HEAD = f"""
 <link rel="stylesheet" href="PREFIX{STATIC}/tokens.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/style.css">
 <script src="PREFIX{STATIC}/theme.js"></script>
+<script src="PREFIX{STATIC}/connection.js"></script>
+<meta name="page-build" content="BUILD">
 """
 
 
@@ -55,8 +60,16 @@ async def _not_found(_: Request, error: Exception) -> Response:
     return JSONResponse({"status_code": 404, "detail": getattr(error, "detail", "Not Found")}, 404)
 
 
+def _build() -> str:
+    """What a page that is open must have in common with the server to go on with it: the same scripts."""
+    digest = hashlib.sha256(nicegui_version.encode())
+    for file in sorted(FOLDER.parent.rglob("*.js")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def create_shell(
-    targets: Targets, mlflow: str | None, settings: Settings, metrics: Metrics, limits: PageLimits
+    targets: Targets, mlflow: str | None, settings: Settings, metrics: Metrics, limits: PageLimits, reach: Reach
 ) -> FastAPI:
     """The page for `targets`, with links to the runs at `mlflow`. NiceGUI allows one for each process."""
     sessions = Sessions(targets.default, metrics)
@@ -71,6 +84,12 @@ def create_shell(
     pages.add_exception_handler(404, _not_found)  # NiceGUI's own draws a page
     shell.mount(STATIC, _Assets(directory=FOLDER))
     shell.include_router(create_relay(targets, sessions))
+    head = _HEAD.replace("BUILD", _build())
+
+    @shell.get(f"{KNOWN}/{{client_id}}", include_in_schema=False)
+    async def known(client_id: str) -> dict[str, bool]:
+        """Whether a page is kept, so that its browser may connect it again; see `ui/static/connection.js`."""
+        return {"known": client_id in Client.instances}
 
     async def page(request: Request) -> None:
         language = preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
@@ -79,14 +98,23 @@ def create_shell(
         client.page.language = "fr" if language == "fr" else "en-US"
         clients.add(client, request.state.visitor.address)
         prefix = prefix_of(request.scope)
-        visitor = request.state.visitor
-        context = PageContext(targets, sessions, visitor, language, mlflow, prefix, settings=settings, client=client)
+        context = PageContext(
+            targets,
+            sessions,
+            request.state.visitor,
+            language,
+            mlflow=mlflow,
+            prefix=prefix,
+            phone=reach.from_page(request.headers.get("host", ""), request.url.scheme, prefix),
+            settings=settings,
+            client=client,
+        )
         await context.describe()
         client.page.title = context.product.title(context.text)
         if context.product.is_meadow:
             client.page.favicon = (FOLDER / "meadow.svg").read_text()
         with client:
-            ui.add_head_html(_HEAD.replace("PREFIX", prefix))
+            ui.add_head_html(head.replace("PREFIX", prefix))
             build(context)
 
     for path in PAGES:

@@ -2,24 +2,30 @@
 
 import { paint } from "./heat.js";
 import { csv, download, json } from "./files.js";
-import { fill, formats, size } from "./send.js";
+import { reason, title } from "./reasons.js";
+import { fill, size } from "./send.js";
 import { cards } from "./classify/cards.js";
 import { dropZone } from "./classify/drop_zone.js";
 import { TICKS } from "./classify/lens.js";
+import { samples } from "./classify/samples.js";
 import { SEEDS } from "./classify/seed_head.js";
 import { table } from "./classify/table.js";
 import { toolbar } from "./classify/toolbar.js";
 import { viewer } from "./classify/viewer.js";
-import { add, again, clear, correct, remove, resume, session } from "./session.js";
+import { add, again, clear, correct, forget, remove, resume, session, undo } from "./session.js";
 
 export default {
-  props: { t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String, product: Object },
+  props: {
+    t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String, product: Object,
+    samples: Array, phone: Object,
+  },
   data: () => ({
     session,
     seeds: SEEDS,
     ticks: TICKS,
     view: "cards",
-    heat: 50,
+    heat: 50, // % in the large view
+    gridHeat: null, // over the cards; until it is chosen, over a lone one
     filter: "",
     only: "",
     sort: "added",
@@ -53,13 +59,21 @@ export default {
     paused() {
       return this.busy && this.session.pause && this.left > 0;
     },
+    // Labels with their photos and how many of these are uncertain, the most frequent first: they add up to all answers.
     tally() {
       const counts = new Map();
-      for (const item of this.items) if (item.label) counts.set(item.label, (counts.get(item.label) ?? 0) + 1);
-      return [...counts].sort((a, b) => b[1] - a[1]);
+      for (const { label, uncertain } of this.items) {
+        if (!label) continue;
+        const { count = 0, unsure = 0 } = counts.get(label) ?? {};
+        counts.set(label, { label, count: count + 1, unsure: unsure + (uncertain ? 1 : 0) });
+      }
+      return [...counts.values()].sort((a, b) => b.count - a.count);
     },
     unsure() {
-      return this.items.filter((item) => item.uncertain).length;
+      return this.tally.reduce((sum, { unsure }) => sum + unsure, 0);
+    },
+    heated() {
+      return this.gridHeat ?? this.items.length === 1;
     },
     refused() {
       return this.items.filter((item) => item.state === "refused").length;
@@ -82,6 +96,8 @@ export default {
   methods: {
     fill,
     clear,
+    forget,
+    undo,
     again,
     resume,
     bytes(item) {
@@ -106,16 +122,22 @@ export default {
     },
     // All that a card shows: of a thousand cards only those are drawn again for which one of these has changed.
     looks(item) {
-      const { state, sick, width, correction, thanks } = item;
-      return [this.t, this.names, this.threshold, state, sick, width, correction, thanks, state === "waiting" && this.paused ? this.left : 0];
+      const { state, sick, width, correction, thanks, problem } = item;
+      return [this.t, this.names, this.threshold, this.accept, this.heated, problem, state, sick, width, correction, thanks, state === "waiting" && this.paused ? this.left : 0];
     },
     why(item) {
       return this.explain(item, item.problem ?? {});
     },
-    // One problem of a photo in words; `accept` are the media types that the appliance takes.
-    explain(item, { kind, detail }) {
-      const values = { detail, size: this.bytes(item), formats: formats(this.accept, this.language) };
-      return fill(this.t[`refused_${kind}`] ?? this.t.refused_fault, values);
+    explain(item, problem) {
+      return reason(problem, { t: this.t, language: this.language, accept: this.accept, bytes: item.bytes });
+    },
+    headline(item) {
+      return title(item.problem ?? {}, { t: this.t, language: this.language });
+    },
+    async sample(url) {
+      const answer = await fetch(url);
+      const name = url.split("/").at(-1);
+      add([new File([await answer.blob()], name, { type: answer.headers.get("content-type") })], { measured: true });
     },
     choose(event) {
       add(event.target.files);
@@ -207,6 +229,12 @@ export default {
   template: `
   <div class="classify" :style="{ '--heat': heat / 100 }">
 ${dropZone}
+    <div v-if="session.taken" class="note undo" role="status">
+      <span>{{ fill(session.taken.count === 1 ? t.taken_one : t.taken, { count: session.taken.count }) }}</span>
+      <button class="link" @click="undo()">{{ t.undo }}</button>
+      <button class="link quiet" @click="forget()">{{ t.forget }}</button>
+    </div>
+${samples}
     <p v-if="!items.length" class="privacy"><span aria-hidden="true">◌</span> {{ t.privacy }}</p>
     <p v-if="session.restored || session.lost" class="note" role="status">{{ fill(t.restored, { rows: session.restored, lost: session.lost }) }}</p>
 

@@ -1,6 +1,7 @@
 // Side-by-side comparison: two model versions on the same photo.
 
-import { fill, formats, send, size } from "./send.js";
+import { reason } from "./reasons.js";
+import { fill, send } from "./send.js";
 
 export default {
   props: { t: Object, language: String, names: Object, versions: Array, serving: String, accept: String },
@@ -35,9 +36,8 @@ export default {
     async by(version) {
       const { data, problem } = await send(`models/${version}/predict`, this.file, { type: this.file.type });
       if (!problem) return data;
-      const words = this.t[`compare_${problem.kind}`] ?? this.t[`refused_${problem.kind}`] ?? this.t.refused_fault;
-      const values = { version, detail: problem.detail, size: size(this.file.size, this.language), formats: formats(this.accept, this.language) };
-      return { why: fill(words, values) };
+      if (this.t[`compare_${problem.kind}`]) return { why: fill(this.t[`compare_${problem.kind}`], { version }) };
+      return { why: reason(problem, { t: this.t, language: this.language, accept: this.accept, bytes: this.file.size }) };
     },
   },
   unmounted() {

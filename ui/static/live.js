@@ -9,7 +9,7 @@ const REMEMBERED = 12; // frames in the rate
 
 export default {
   props: { t: Object, language: String, names: Object },
-  data: () => ({ state: "idle", answer: null, heat: 50, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
+  data: () => ({ state: "idle", usable: true, home: new URL("../../", import.meta.url).pathname, answer: null, heat: 50, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
   methods: {
     fill,
     named(label) {
@@ -21,19 +21,28 @@ export default {
     number(value) {
       return value.toLocaleString(this.language, { maximumFractionDigits: value < 10 ? 1 : 0 });
     },
+    // Whether there is a camera to start, asked when the page opens and whenever one is plugged in or out.
+    async look() {
+      if (this.state !== "idle") return;
+      this.trouble = await this.obstacle();
+      this.usable = !this.trouble;
+    },
+    async obstacle() {
+      if (!navigator.mediaDevices?.getUserMedia) return this.t.insecure;
+      const allowed = await navigator.permissions?.query({ name: "camera" }).catch(() => null);
+      if (allowed?.state === "denied") return this.t.forbidden;
+      const devices = await navigator.mediaDevices.enumerateDevices();
+      return devices.some((device) => device.kind === "videoinput") ? "" : this.t.no_camera;
+    },
     async start() {
       this.trouble = "";
-      if (!navigator.mediaDevices?.getUserMedia) {
-        this.trouble = this.t.insecure;
-        return;
-      }
       this.state = "starting";
       try {
         const video = { facingMode: this.facing, width: { ideal: 1280 } };
         this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
       } catch (error) {
         this.state = "idle";
-        this.trouble = error.name === "NotAllowedError" ? this.t.forbidden : this.t.no_camera;
+        this.trouble = error.name === "NotAllowedError" ? this.t.forbidden : error.name === "NotReadableError" ? this.t.taken : this.t.no_camera;
         return;
       }
       this.cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput").length;
@@ -73,7 +82,7 @@ export default {
     async ask(frame, turn) {
       this.aborter = new AbortController();
       const began = performance.now();
-      const result = await send("explain", frame, { type: "image/jpeg", signal: this.aborter.signal }).catch(() => null);
+      const result = await send("explain", frame, { type: "image/jpeg", measured: true, signal: this.aborter.signal }).catch(() => null);
       if (!result || this.turn !== turn) return;
       if (result.problem) {
         this.rate = 0;
@@ -108,7 +117,13 @@ export default {
       return new Promise((done) => this.canvas.toBlob(done, "image/jpeg", QUALITY));
     },
   },
+  mounted() {
+    this.look();
+    this.onChange = () => this.look();
+    navigator.mediaDevices?.addEventListener("devicechange", this.onChange);
+  },
   beforeUnmount() {
+    navigator.mediaDevices?.removeEventListener("devicechange", this.onChange);
     this.stop();
   },
   template: `
@@ -119,15 +134,17 @@ export default {
       <canvas ref="heat" v-show="state === 'live'" aria-hidden="true"></canvas>
       <div v-if="state !== 'live'" class="invite">
         <svg viewBox="0 0 64 48" aria-hidden="true"><path d="M6 12h12l5-7h18l5 7h12v32H6z"/><circle cx="32" cy="27" r="10"/></svg>
-        <button class="button primary" @click="start" :disabled="state === 'starting'">{{ state === 'starting' ? t.starting : t.start }}</button>
-        <p class="small">{{ t.privacy }}</p>
+        <p v-if="trouble" class="trouble" role="alert">{{ trouble }}</p>
+        <button v-if="usable" class="button primary" @click="start" :disabled="state === 'starting'">{{ state === 'starting' ? t.starting : t.start }}</button>
+        <div v-else class="row"><a class="button primary" :href="home">{{ t.instead }}</a><button class="button" @click="look">{{ t.look_again }}</button></div>
+        <p v-if="usable" class="small">{{ t.privacy }}</p>
       </div>
       <div v-else-if="answer" :class="['verdict', { unsure: answer.uncertain }]">
         <div><strong dir="auto">{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
         <span class="percent">{{ percent(answer.confidence) }}</span>
       </div>
     </div>
-    <p v-if="trouble" class="note warn" role="alert">{{ trouble }}</p>
+    <p v-if="trouble && state === 'live'" class="note warn" role="alert">{{ trouble }}</p>
     <div class="toolbar" v-if="state === 'live'">
       <label class="slider"><span>{{ t.heat }}</span><input type="range" min="0" max="100" v-model.number="heat"></label>
       <span class="rate"><b>{{ number(rate) }}</b> {{ t.rate }}</span>

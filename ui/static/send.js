@@ -2,14 +2,18 @@
 
 const KINDS = { 400: "broken", 401: "key", 403: "site", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken", 429: "limit" };
 
-export async function send(path, body, { type, signal } = {}) {
+// `measured`: the photo is drawn, or a frame of the camera, and says nothing of what is photographed here.
+export async function send(path, body, { type, signal, measured } = {}) {
   let answer;
   try {
     answer = await fetch(new URL(`../api/${path}`, import.meta.url), {
       method: "POST",
       body,
       signal,
-      headers: type === undefined ? {} : { "content-type": type || "application/octet-stream" },
+      headers: {
+        ...(type === undefined ? {} : { "content-type": type || "application/octet-stream" }),
+        ...(measured ? { "x-traffic": "measurement" } : {}),
+      },
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -17,14 +21,14 @@ export async function send(path, body, { type, signal } = {}) {
   }
   const fields = await answer.json().catch(() => ({}));
   if (answer.ok) return { data: fields };
-  return { problem: problem(answer, fields.detail) };
+  return { problem: problem(answer, fields) };
 }
 
-function problem(answer, detail) {
+function problem(answer, { detail, code, values }) {
   const retry = Number(answer.headers.get("retry-after")) || 0;
   if (answer.status === 502 || answer.status === 504) return { kind: "away", retry: 5, detail };
   if (answer.status === 503) return { kind: retry ? "busy" : "unavailable", retry, detail };
-  return { kind: KINDS[answer.status] || "fault", retry: 0, detail };
+  return { kind: KINDS[answer.status] || "fault", retry: 0, detail, code, values };
 }
 
 // "{n} photos" with {n: 3} is "3 photos".
@@ -43,8 +47,9 @@ export function size(bytes, language) {
   return mega >= 1 ? `${format(mega, mega < 10 ? 1 : 0)} MiB` : `${format(Math.max(1, bytes / 1024), 0)} KiB`;
 }
 
-// "image/jpeg,image/webp" is "JPEG or WebP" in English.
+// "image/jpeg,image/webp,.webp" is "JPEG or WebP" in English.
 export function formats(accept, language) {
-  const names = accept.split(",").map((type) => type.replace("image/", "").toUpperCase().replace("WEBP", "WebP"));
+  const types = accept.split(",").filter((type) => type.startsWith("image/"));
+  const names = types.map((type) => type.replace("image/", "").toUpperCase().replace("WEBP", "WebP"));
   return new Intl.ListFormat(language, { type: "disjunction" }).format(names);
 }

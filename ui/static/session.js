@@ -9,12 +9,14 @@ const FULL_S = 600; // to send a correction again only then: not the appliance i
 const KEPT = "dandelion-results";
 const FIELDS = ["id", "name", "bytes", "label", "confidence", "uncertain", "probabilities", "version", "model", "timings", "at", "correction", "problem"];
 
-export const session = reactive({ items: [], lost: 0, restored: 0, pausedUntil: 0, now: Date.now(), pause: "" });
+export const session = reactive({ items: [], taken: null, lost: 0, restored: 0, pausedUntil: 0, now: Date.now(), pause: "" });
 
 let number = 0;
 let under_way = 0;
 
-export function add(files) {
+// `measured` are drawn photos.
+export function add(files, { measured = false } = {}) {
+  forget();
   const added = [...files].map((file) => ({
     id: `${Date.now().toString(36)}-${number++}`,
     name: file.name || "photo",
@@ -24,6 +26,7 @@ export function add(files) {
     state: "waiting",
     problem: null,
     sick: false,
+    measured,
     correction: "",
     thanks: "",
   }));
@@ -35,17 +38,35 @@ export function add(files) {
 }
 
 export function remove(item) {
-  if (item.url) URL.revokeObjectURL(item.url);
-  session.items = session.items.filter((other) => other.id !== item.id);
-  keep();
+  take([item]);
 }
 
 export function clear() {
-  for (const item of session.items) if (item.url) URL.revokeObjectURL(item.url);
-  session.items = [];
+  take(session.items);
   session.lost = session.restored = 0;
   session.pausedUntil = 0;
+}
+
+// Take photos out of the list; until others are added or taken out, `undo` brings them back.
+function take(items) {
+  forget();
+  const gone = new Set(items.map((item) => item.id));
+  session.taken = { before: session.items, count: items.length, items };
+  session.items = session.items.filter((item) => !gone.has(item.id));
   keep();
+}
+
+export function undo() {
+  session.items = session.taken.before;
+  session.taken = null;
+  keep();
+  pump();
+}
+
+// Nothing more to undo: the memory of those photos is given back.
+export function forget() {
+  for (const item of session.taken?.items ?? []) if (item.url) URL.revokeObjectURL(item.url);
+  session.taken = null;
 }
 
 export function again(item) {
@@ -99,7 +120,7 @@ function pump() {
 }
 
 async function classify(item) {
-  const { data, problem } = await send("explain", item.file, { type: item.file.type });
+  const { data, problem } = await send("explain", item.file, { type: item.file.type, measured: item.measured });
   if (data) {
     Object.assign(item, {
       state: "done",

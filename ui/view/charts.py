@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 320, 96
 
 
-def line(values: Sequence[float | None], title: str, *, top: float | None = None) -> str:
-    """A line with an area under it; None leaves a gap. The oldest value is on the left."""
+class Axis(NamedTuple):
+    """An axis' ends and middle in words: of values from the top down, of time from left to right."""
+
+    first: str
+    middle: str
+    last: str
+
+
+def nice_top(highest: float) -> float:
+    """The end of an axis that holds `highest`: 1, 2, 4, 5 or 8 times a power of ten: half of it is round, too."""
+    if highest <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= highest * (1 - 1e-9))
+
+
+def line(
+    values: Sequence[float | None], title: str, *, number: Callable[[float], str], times: Axis, least_top: float = 0.0
+) -> str:
+    """A line over time with an area under it, and labelled axes; None leaves a gap. The oldest value is on the left.
+
+    The axis of values ends at a round number above all of them, at least at `least_top`; `number` words it.
+    """
     known = [value for value in values if value is not None]
-    highest = top or max([*known, 1e-9]) * 1.15
+    top = nice_top(max([*known, least_top]))
     step = WIDTH / max(1, len(values) - 1)
-    parts, run = [], list[str]()
+    parts = [f'<path class="grid" d="M0 {y}H{WIDTH}"/>' for y in (0, HEIGHT / 2)]
+    run = list[str]()
     for place, value in enumerate([*values, None]):
         if value is not None:
-            run.append(f"{place * step:.1f},{HEIGHT - 4 - (HEIGHT - 12) * min(1.0, value / highest):.1f}")
+            run.append(f"{place * step:.1f},{HEIGHT * (1 - min(1.0, value / top)):.1f}")
             continue
         if len(run) > 1:
             first, last = run[0].split(",")[0], run[-1].split(",")[0]
             parts.append(f'<polygon class="area" points="{first},{HEIGHT} {" ".join(run)} {last},{HEIGHT}"/>')
             parts.append(f'<polyline class="line" points="{" ".join(run)}"/>')
         run = []
-    return _svg("".join(parts), title, "line-chart", WIDTH, HEIGHT)
+    chart = _svg("".join(parts), title, "line-chart", WIDTH, HEIGHT)
+    return _framed(chart, times, Axis(number(top), number(top / 2), number(0)))
 
 
-def strip(values: Sequence[bool | None], title: str) -> str:
-    """One bar for each sample: up, unreachable, or not sampled."""
+def _framed(chart: str, times: Axis, values: Axis | None = None) -> str:
+    """A chart with words beside it and below it: text inside would be stretched with the drawing."""
+
+    def words(class_: str, axis: Axis) -> str:
+        return f'<span class="{class_}" aria-hidden="true">{"".join(f"<i>{escape(each)}</i>" for each in axis)}</span>'
+
+    return f'<div class="chart">{words("values", values) if values else ""}{chart}{words("times", times)}</div>'
+
+
+def strip(values: Sequence[bool | None], title: str, times: Axis) -> str:
+    """One bar for each sample: up, unreachable, or not sampled; with an axis of time."""
     step = WIDTH / max(1, len(values))
     kinds = {True: "up", False: "away", None: "unwatched"}
     width = max(1.0, step - 0.8)
@@ -35,7 +69,7 @@ def strip(values: Sequence[bool | None], title: str) -> str:
         f'<rect class="{kinds[value]}" x="{place * step:.2f}" y="0" width="{width:.2f}" height="24" rx="1"/>'
         for place, value in enumerate(values)
     )
-    return _svg(bars, title, "strip", WIDTH, 24)
+    return _framed(_svg(bars, title, "strip", WIDTH, 24), times)
 
 
 def bars(rows: Sequence[tuple[str, float, str]], *, highest: float | None = None, class_: str = "") -> str:

@@ -8,8 +8,9 @@ from nicegui.events import GenericEventArguments
 
 from ui.appliance.targets import LOCAL
 from ui.server.sessions import Session
-from ui.view.elements import Tag
+from ui.view.elements import Markup, Tag
 from ui.view.page_context import PageContext
+from ui.view.phone import qr_code
 
 MAX_KEY = 200  # characters; `python -m runtime key` makes 43
 
@@ -58,6 +59,12 @@ class Connection:
                     with Tag("label", class_="choice"):
                         Tag("input", type="checkbox", name="forget")
                         Tag("span", text("connection.forget"))
+                if self._context.phone:
+                    with Tag("div", class_="phone"):
+                        Markup(class_="code").put(qr_code(self._context.phone))
+                        with Tag("div"):
+                            Tag("b", text("classify.phone"))
+                            Tag("a", self._context.phone, href=self._context.phone)
                 with Tag("div", class_="row end"):
                     close = Tag("button", text("connection.cancel"), class_="button", type="button")
                     close.on("click", js_handler="(event) => event.currentTarget.closest('dialog').close()")

@@ -8,6 +8,9 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
+# Filled by `ui/static/connection.js` while the page's own server is away; shown in place of what stands before it.
+GONE_WORDS = '<span class="gone-words"></span>'
+
 
 class Tag(Element):
     """One HTML element with a text; `class_` and the other attributes as in HTML, `_` for `-`."""
@@ -55,4 +58,4 @@ class Markup:
             self._element.set_content(markup)
 
 
-__all__ = ["Markup", "Tag", "escape"]
+__all__ = ["GONE_WORDS", "Markup", "Tag", "escape"]

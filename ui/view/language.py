@@ -62,7 +62,8 @@ class Texts:
         """A duration in its largest unit that is not below one."""
         for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
             if seconds >= length:
-                return f"{self.number(seconds / length, 1 if seconds < 10 * length else 0)} {self(f'unit.{unit}')}"
+                value = round(seconds / length, 1 if seconds < 10 * length else 0)
+                return f"{self.number(value, 0 if value == int(value) else 1)} {self(f'unit.{unit}')}"
         return f"{self.number(seconds)} s"
 
 

@@ -15,7 +15,7 @@ from ui.pages.monitor import monitor
 from ui.pages.versions import versions
 from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, STATIC, VERSIONS
 from ui.view.connection_dialog import Connection
-from ui.view.elements import Markup, Tag, escape
+from ui.view.elements import GONE_WORDS, Markup, Tag, escape
 from ui.view.icons import CONNECTION, LENS, MARK, PAGE_ICONS, THEME
 from ui.view.language import COOKIE, LANGUAGES, Texts
 from ui.view.page_context import PageContext
@@ -52,7 +52,12 @@ class Layout:
     def _draw(self) -> None:
         text = self._context.text
         self._root.clear()
+        self._root.props["data-gone"] = self._plain("frame.away")
+        self._root.props["data-notice"] = self._plain("frame.gone_notice")
         with self._root:
+            ui.html('<p class="gone-words" data-words="notice"></p>', sanitize=False).classes("gone-notice").props(
+                "role=alert"
+            )
             Tag("a", text("frame.skip"), class_="skip", href="#main")
             with Tag("header", class_="top"):
                 self._brand(text)
@@ -76,6 +81,10 @@ class Layout:
     @property
     def _icon(self) -> str:
         return self._context.picture or f"{self._context.prefix}{STATIC}/{self._context.product.drawing}.svg"
+
+    def _plain(self, key: str) -> str:
+        """A text with its placeholder, which the page's script fills in."""
+        return self._context.text(key, since="{since}")
 
     def _page(self, path: str) -> Callable[[], None]:
         return lambda: BUILDERS[path][1](self._context)
@@ -165,7 +174,7 @@ class Layout:
         else:
             words, kind = text("frame.ready"), "up"
         self._state.put(
-            f'<i class="dot {kind}"></i><span class="state-words">{escape(words)}</span>'
+            f'<i class="dot {kind}"></i><span class="state-words">{escape(words)}</span>{GONE_WORDS}'
             f'<span class="state-version">{escape(state.version)}</span>'
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nicegui import Client
@@ -21,7 +21,21 @@ from ui.view.language import Texts
 from ui.view.product import Product
 
 DESCRIBE_S = 1.0  # how long a page waits for the product that it shows
-ACCEPTED_TYPES = ",".join(MEDIA_TYPES)  # for the `accept` attribute of a file picker: what the API decodes
+_SUFFIXES: Mapping[str, str] = {"image/heic": ".heic,.heif", "image/avif": ".avif"}  # that not every system knows
+
+
+def file_types(media_types: Iterable[str]) -> str:
+    """The `accept` attribute of a file picker."""
+    types = list(media_types)
+    return ",".join([*types, *(_SUFFIXES[kind] for kind in types if kind in _SUFFIXES)])
+
+
+ACCEPTED_TYPES = file_types(MEDIA_TYPES)  # until the appliance has said what it decodes
+
+
+def accepted(health: Mapping[str, Any]) -> str:
+    """The `accept` attribute for what an appliance decodes, by its `GET /health`; one of an older release says less."""
+    return file_types(health.get("limits", {}).get("media_types", MEDIA_TYPES))
 
 
 class PageContext:
@@ -33,13 +47,18 @@ class PageContext:
         sessions: Sessions,
         visitor: Visitor,
         language: str,
+        *,
         mlflow: str | None,
         prefix: str,
-        *,
+        phone: str | None,
         settings: Settings,
         client: Client,
     ) -> None:
-        """`mlflow` is where a browser finds the runs of the models, `prefix` stands before the page's own paths."""
+        """`mlflow` is where a browser finds the runs of the models, `prefix` stands before the page's own paths.
+
+        `phone` is the address at which a phone finds the page, if it does.
+        """
+        self.phone = phone
         self.prefix = prefix
         self.targets = targets
         self.mlflow = mlflow

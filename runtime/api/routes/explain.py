@@ -22,6 +22,7 @@ from runtime.api.problems import documented
 from runtime.api.request_state import has_left
 from runtime.api.routes.heatmap import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.api.routes.predict import REFUSALS
+from runtime.api.traffic import is_measurement
 from runtime.api.upload import photo_of, settings_of
 from runtime.image import PhotoLimits, preview
 from runtime.inference.predictions import Answer
@@ -61,7 +62,10 @@ async def explain(
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
     """
     photo = await photo_of(request, engine)
-    model, answer, activation_map = await engine.explain(photo, partial(has_left, request.scope), client_name(request))
+    client, measured = client_name(request), is_measurement(request.scope)
+    model, answer, activation_map = await engine.explain(
+        photo, partial(has_left, request.scope), client, measured=measured
+    )
     labels = model.manifest.labels
     explained = label_among(labels, label or answer.label)
     if explained is None:
@@ -71,7 +75,7 @@ async def explain(
         rows = [[round(value, 4) for value in row] for row in strength.tolist()]
         return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
     job = partial(_draw, photo, strength, layer, settings_of(request).photo_limits)
-    picture = await engine.work(job, await engine.cost_of(photo), client_name(request))
+    picture = await engine.work(job, await engine.cost_of(photo), client)
     return Response(picture, media_type=PNG, headers=_headers(answer.label, explained))
 
 

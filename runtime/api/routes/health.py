@@ -19,7 +19,7 @@ from runtime.api.openapi.document import API_KEY
 from runtime.api.problems import documented
 from runtime.api.security.guards import may_predict, may_see_details
 from runtime.bundle.manifest import Manifest
-from runtime.image import accepted_megapixels
+from runtime.image import MEDIA_TYPES, accepted_megapixels
 from runtime.inference.predictions import ModelName
 from runtime.serving.appliance import Appliance
 from runtime.serving.engine import Engine
@@ -44,12 +44,14 @@ class Following(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """The largest photos in force, in megapixels by kind, and the memory for decoding that they follow from, in bytes.
 
-    `memory_bytes` is what the process may take, of which that is a share; null if a setting says it.
+    `memory_bytes` is what the process may take, of which that is a share; null if a setting says it. `media_types`
+    are those of the photos that are decoded here.
     """
 
     megapixels: dict[str, float]
     decoding_bytes: int
     memory_bytes: int | None
+    media_types: tuple[str, ...]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -117,7 +119,7 @@ async def health(request: Request[Any, Any, Any], appliance: Appliance) -> Healt
 def _limits(appliance: Appliance) -> Limits:
     limits = appliance.settings.photo_limits
     megapixels = accepted_megapixels(limits, appliance.engine.manifest.input)
-    return Limits(megapixels, limits.decoding_bytes, limits.memory_bytes)
+    return Limits(megapixels, limits.decoding_bytes, limits.memory_bytes, MEDIA_TYPES)
 
 
 def _following(reloader: Reloader | None) -> Following | None:

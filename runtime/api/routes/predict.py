@@ -15,8 +15,9 @@ from runtime.api.client import client_name
 from runtime.api.json import JsonResponse
 from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import PhotoOperation, PhotosOperation
-from runtime.api.problems import IMAGE_STATUS, KEYED, Problem, documented
+from runtime.api.problems import KEYED, Problem, documented, image_problem
 from runtime.api.request_state import has_left
+from runtime.api.traffic import is_measurement
 from runtime.api.upload import engine_of, photo_of, photos_of
 from runtime.image import ImageError
 from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds
@@ -73,7 +74,8 @@ async def predict(request: Request[Any, Any, Any]) -> JsonResponse:
     """Classify one photo."""
     engine = engine_of(request)
     photo = await photo_of(request, engine)
-    answer = await engine.answer(photo, partial(has_left, request.scope), client_name(request))
+    measured = is_measurement(request.scope)
+    answer = await engine.answer(photo, partial(has_left, request.scope), client_name(request), measured=measured)
     return JsonResponse(answer)
 
 
@@ -90,7 +92,8 @@ async def predict_batch(request: Request[Any, Any, Any], engine: Engine) -> Batc
     """Classify many photos at once: each gets its own result or its own error."""
     began = time.perf_counter()
     photos = await photos_of(request, engine)
-    batch = await engine.answer_many([photo.data for photo in photos], client_name(request))
+    measured = is_measurement(request.scope)
+    batch = await engine.answer_many([photo.data for photo in photos], client_name(request), measured=measured)
     results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
     total_ms = milliseconds(time.perf_counter() - began)
     return BatchAnswer(
@@ -100,5 +103,5 @@ async def predict_batch(request: Request[Any, Any, Any], engine: Engine) -> Batc
 
 def _result(name: str, answer: Prediction | ImageError) -> Result:
     if isinstance(answer, ImageError):
-        return Result(name, None, Problem(int(IMAGE_STATUS[type(answer)]), str(answer)))
+        return Result(name, None, image_problem(answer))
     return Result(name, answer, None)

@@ -23,7 +23,7 @@ _ALLOWED: Headers = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
     (
         b"access-control-allow-headers",
-        b"accept, authorization, content-type, inference-header-content-length, x-api-key, x-request-id",
+        b"accept, authorization, content-type, inference-header-content-length, x-api-key, x-request-id, x-traffic",
     ),
     (b"access-control-max-age", b"600"),
 ]

@@ -17,6 +17,7 @@ from runtime.api.client import client_name
 from runtime.api.problems import MAX_SHOWN, PROTOCOL, Fault
 from runtime.api.routes.health import check_ready
 from runtime.api.security.guards import may_predict
+from runtime.api.traffic import is_measurement
 from runtime.api.v2.description import (
     ACTIVATION_MAP,
     DAMAGED,
@@ -162,7 +163,7 @@ async def _infer(
     sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
     pixels, damaged = await _pixels(engine, model, sent, client)
     stages.decoded()
-    timed = await engine.infer(pixels, model, damaged)
+    timed = await engine.infer(pixels, model, damaged, measured=is_measurement(request.scope))
     stages.inferred(timed)
     reply = partial(_answer, model, sent.asked, timed.inference, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:

@@ -45,10 +45,10 @@ class Stub:
         self.here: list[bool] = []
         self._failure = failure
 
-    def answer_here(self, _: bytes) -> Answer:
+    def answer_here(self, _: bytes, *, measured: bool) -> Answer:
         return self._answer(here=True)
 
-    async def answer(self, *_: object) -> Answer:
+    async def answer(self, *_: object, measured: bool) -> Answer:
         return self._answer(here=False)
 
     def _answer(self, *, here: bool) -> Answer:

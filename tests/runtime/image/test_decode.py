@@ -247,9 +247,9 @@ def test_a_png_with_a_wrong_checksum_is_corrupt() -> None:
     [
         (b"", f"the file is empty; send {ACCEPTED}"),
         (b"This is a letter, not a photo.", f"not a photo in an accepted format; send {ACCEPTED}"),
-        (encode(Image.new("RGB", (40, 40)), "GIF"), "not a photo in an accepted format"),
-        (encode(Image.new("RGB", (40, 40)), "BMP"), "not a photo in an accepted format"),
-        (encode(Image.new("RGB", (40, 40)), "TIFF"), "not a photo in an accepted format"),
+        (encode(Image.new("RGB", (40, 40)), "GIF"), f"a GIF, which is not accepted; send {ACCEPTED}"),
+        (encode(Image.new("RGB", (40, 40)), "BMP"), "a BMP, which is not accepted"),
+        (encode(Image.new("RGB", (40, 40)), "TIFF"), "a TIFF, which is not accepted"),
     ],
 )
 def test_anything_else_is_unsupported(data: bytes, reason: str) -> None:

@@ -184,7 +184,7 @@ def test_without_the_extra_a_heic_is_refused_by_its_name(format: str) -> None:
 
 def test_a_file_of_another_brand_in_the_same_container_is_no_photo() -> None:
     film = struct.pack(">I", 24) + b"ftypisom" + bytes(4) + b"isomavc1" + os.urandom(100)
-    with pytest.raises(UnsupportedImage, match="not a photo in an accepted format"):
+    with pytest.raises(UnsupportedImage, match="the file is a video, which is not accepted"):
         decode(film, SPEC)
 
 

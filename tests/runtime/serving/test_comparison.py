@@ -92,4 +92,4 @@ def test_over_http_it_changes_neither_what_serves_nor_what_is_counted(tmp_path: 
         assert ask("v9").status_code == 404
         assert ask("v1", b"text").status_code == 415
         assert client.get("/models").json()["serving"] == "v2"
-        assert 'predictions_total{label="dandelion",uncertain="false"} 0.0' in client.get("/metrics").text
+        assert 'predictions_total{label="dandelion",traffic="use",uncertain="false"} 0.0' in client.get("/metrics").text

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from runtime.image import MEDIA_TYPES
@@ -17,9 +18,11 @@ from tests.support.photos import photo
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit
 from tests.ui.browser.pages import NARROW, WIDE
+from ui.view.page_context import file_types
 
 Photos = Callable[..., list[Path]]
 
+PAINTED = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 === 3 && v > 100)"
 ANSWERED = 5  # photos of a batch before the page is loaded again
 
 
@@ -41,12 +44,27 @@ def test_a_photo_is_answered_with_its_evidence(visit: Visit, photos: Photos, siz
     expect(card.locator("h2")).to_have_text("Dandelion")
     expect(card.locator(".percent")).to_contain_text("%")
     expect(card.locator(".meta")).to_contain_text("ms")
-    painted = card.locator("canvas").evaluate(
-        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 === 3 && v > 100)"
-    )
-    assert painted, "no heat is drawn"
-    page.locator(".toolbar input[type=range]").fill("0")
-    expect(card.locator("canvas")).to_have_css("opacity", "0")
+    assert card.locator("canvas").evaluate(PAINTED), "no heat is drawn"  # a lone photo is in large view
+    page.get_by_role("button", name="Heat maps").click()
+    expect(card.locator("canvas")).to_have_count(0)
+
+
+def test_heat_is_off_over_the_cards_and_on_in_the_large_view(visit: Visit, photos: Photos):
+    page = visit().open()
+    add(page, photos(3))
+    settled(page, 3)
+    expect(page.locator(".card img")).to_have_count(3)
+    expect(page.locator(".card canvas")).to_have_count(0)
+    page.locator(".card .picture").first.click()
+    heat = page.locator("dialog.viewer canvas")
+    expect(heat).to_have_css("opacity", "0.5")
+    assert heat.evaluate(PAINTED)
+    page.locator("dialog.viewer input[type=range]").fill("0")
+    expect(heat).to_have_css("opacity", "0")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Heat maps").click()
+    expect(page.locator(".card canvas")).to_have_count(3)
+    assert page.locator(".card canvas").last.evaluate(PAINTED)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +97,14 @@ def test_the_language_is_switched_without_losing_photos(visit: Visit, photos: Ph
 def test_the_file_picker_offers_what_the_api_decodes_and_a_refusal_names_it(visit: Visit):
     page = visit().open()
     picker = page.locator("input[multiple]")
-    expect(picker).to_have_attribute("accept", ",".join(MEDIA_TYPES))
+    expect(picker).to_have_attribute("accept", file_types(MEDIA_TYPES))
+    expect(page.locator("input[capture]")).to_have_attribute("accept", file_types(MEDIA_TYPES))
     assert "image/avif" in MEDIA_TYPES
     add(page, [{"name": "notes.avif", "mimeType": "image/avif", "buffer": b"no photo at all"}])
     settled(page, 1)
-    expect(page.locator(".card.refused .why")).to_contain_text(re.compile(r"not a JPEG, PNG, WebP.* AVIF"))
+    expect(page.locator(".card.refused .why")).to_contain_text(
+        re.compile(r"not a photo in a format that is accepted. Send JPEG, PNG, WebP.* AVIF")
+    )
 
 
 def test_photos_come_by_drop_and_by_paste(visit: Visit):
@@ -177,7 +198,7 @@ def test_a_hundred_photos_at_once_are_sorted_filtered_and_downloaded(visit: Visi
     expect(page.locator("th.name")).to_have_attribute("aria-sort", "descending")
     page.get_by_label("Show only").select_option("grass")
     expect(rows).to_have_count(40)
-    page.get_by_label("Filter by name or label").fill("grass-00")
+    page.get_by_label("Filter by name or answer").fill("grass-00")
     expect(rows).to_have_count(10)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()
@@ -256,8 +277,6 @@ def test_the_viewer_is_walked_by_keyboard(visit: Visit, photos: Photos):
 
 
 def test_an_uncertain_answer_says_so(visit: Visit, tmp_path: Path):
-    from PIL import Image
-
     page = visit().open()
     file = tmp_path / "grey.png"
     Image.new("RGB", (64, 64), (128, 0, 128)).save(file)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
@@ -146,9 +148,36 @@ def test_the_camera_is_classified_one_frame_at_a_time(visit: Visit):
     expect(page.locator(".viewfinder canvas")).to_have_css("opacity", "0")
     page.wait_for_timeout(1500)
     assert serious(page) == []
+    assert 'traffic="measurement",uncertain="false"} 0.0' not in httpx.get(guest.url + "/metrics").text
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
     assert page.evaluate("most") == 1
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("navigator.mediaDevices.enumerateDevices = async () => []", "no camera that the browser can find"),
+        ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })", "over https or on localhost"),
+        ("navigator.permissions.query = async () => ({ state: 'denied' })", "no permission for the camera"),
+    ],
+    ids=["none", "insecure", "denied"],
+)
+def test_without_a_camera_the_page_says_so_at_once_above_the_fold(
+    visit: Visit, size: dict[str, int], script: str, words: str
+):
+    guest = visit(size=size)
+    guest.page.add_init_script(script)
+    page = guest.open("/live")
+    said = page.get_by_role("alert").filter(has_text=words)
+    expect(said).to_be_visible()
+    box = said.bounding_box()
+    assert box
+    assert box["y"] + box["height"] < size["height"]
+    expect(page.get_by_role("button", name="Start the camera")).to_have_count(0)
+    page.get_by_role("link", name="Classify photos instead").click()
+    expect(page.locator("input[multiple]")).to_be_attached()
 
 
 def test_a_slow_host_has_one_frame_of_the_camera_and_never_a_line_of_them(visit: Visit):
@@ -189,13 +218,16 @@ def test_the_monitor_shows_how_the_appliance_is_by_itself(
     page.get_by_role("link", name="Monitor").click()
     for panel, words in (
         ("serving", ["colours", "v7", "INT8", "fast"]),
-        ("requests", ["a second", "in flight", "queued"]),
-        ("latency", ["p50", "p95", "p99", "read", "queue", "decode", "inference", "total", "ms"]),
+        ("requests", ["a second", "being answered", "waiting", "1 min ago", "30 s ago", "now"]),
+        (
+            "latency",
+            ["p50", "p95", "p99", "half under", "receive it", "wait its turn", "open it", "model", "in all", "ms"],
+        ),
         ("mix", ["Dandelion", "%", "uncertain"]),
         ("confidence", ["on average", "100%"]),
-        ("drift", ["Too few photos to measure drift"]),
-        ("machine", ["MiB", "memory", "cores in use"]),
-        ("rejections", ["rejected"]),
+        ("drift", ["Too few photos to say", "Data drift"]),
+        ("machine", ["MiB", "memory", "cores busy", "0 MiB", "now"]),
+        ("rejections", ["turned away"]),
     ):
         for each in words:
             expect(page.locator(f".panel-{panel}")).to_contain_text(each)
@@ -282,11 +314,28 @@ def test_the_benchmark_ends_with_a_verdict_and_a_file(visit: Visit):
     with page.expect_download() as download:
         page.get_by_role("button", name="Télécharger CSV").click()
     assert "infer_1_threads" in Path(download.value.path()).read_text()
+    page.reload()
+    expect(page.locator(".verdict-big")).to_contain_text("photos par seconde")
+    expect(page.locator(".verdict-panel")).to_contain_text("Dernière mesure")
+    expect(page.get_by_role("button", name="Mesurer de nouveau")).to_be_enabled()
+
+
+def test_a_benchmark_raises_no_alarm_of_drift(visit: Visit, fresh: App):
+    page = visit(fresh.url).open("/benchmark")
+    before = used(fresh)
+    page.get_by_role("button", name="Measure").click()
+    expect(page.locator(".verdict-big")).to_contain_text("photos a second", timeout=120_000)
+    assert used(fresh) == before
+    page.get_by_role("link", name="Monitor").click()
+    expect(page.locator(".panel-drift")).to_contain_text("Too few photos to say")
+
+
+def used(app: App) -> float:
+    text = httpx.get(app.url + "/metrics").text
+    return sum(map(float, re.findall(r'dandelion_predictions_total{.*traffic="use".*} ([0-9.]+)', text)))
 
 
 def test_nothing_of_the_page_shadows_the_api(running: App, browser: Browser):
-    import httpx
-
     with httpx.Client(base_url=running.url) as client:
         assert client.get("/health").json()["status"] == "ok"
         assert client.get("/model").json()["manifest"]["version"] == "v7"

@@ -6,7 +6,7 @@ export const cards = `
           <button class="picture" @click="open(item)" :aria-label="fill(t.open, { name: item.name })">
             <img v-if="item.url && !item.sick" :src="item.url" alt="" loading="lazy" decoding="async" @load="seen($event, item)" @error="item.sick = true">
             <span v-else class="blank" aria-hidden="true"></span>
-            <canvas v-if="item.map && item.width" :ref="(canvas) => draw(canvas, item)" aria-hidden="true"></canvas>
+            <canvas v-if="heated && item.map && item.width" :ref="(canvas) => draw(canvas, item)" aria-hidden="true"></canvas>
             <span v-if="item.state === 'sending'" class="shimmer" aria-hidden="true"></span>
           </button>
           <div class="words" v-if="item.state === 'done'">
@@ -14,11 +14,12 @@ export const cards = `
             <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="threshold ? { '--threshold': 100 * threshold + '%' } : {}"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
             <p v-if="item.uncertain" class="doubt">{{ t.uncertain }}</p>
             <p class="meta"><span class="name">{{ item.name }}</span><span>{{ ms(item.timings.total) }}</span></p>
+            <p v-if="items.length === 1 && heated && item.map" class="small">{{ t.heat_explain }}</p>
             <p v-if="item.correction" class="thanks">{{ item.thanks || fill(t.corrected, { label: named(item.correction) }) }}</p>
             <button v-else-if="item.file" class="link quiet" @click="open(item)">{{ t.not_right }}</button>
           </div>
           <div class="words" v-else-if="item.state === 'refused'">
-            <div class="answer"><h2>{{ t['title_' + item.problem.kind] ?? t.title_fault }}</h2></div>
+            <div class="answer"><h2>{{ headline(item) }}</h2></div>
             <p class="why">{{ why(item) }}</p>
             <p class="meta"><span class="name">{{ item.name }}</span><span>{{ bytes(item) }}</span></p>
             <button v-if="item.file && ['fault', 'key', 'unavailable'].includes(item.problem.kind)" class="link" @click="again(item)">{{ t.try_again }}</button>

@@ -53,7 +53,7 @@ export const viewer = `
             </template>
           </template>
           <template v-else>
-            <h2 class="big">{{ current.problem ? (t['title_' + current.problem.kind] ?? t.title_fault) : t.waiting }}</h2>
+            <h2 class="big">{{ current.problem ? headline(current) : t.waiting }}</h2>
             <p class="why" v-if="current.problem">{{ why(current) }}</p>
             <p class="meta">{{ current.name }} · {{ bytes(current) }}</p>
           </template>
