@@ -8,6 +8,16 @@ from typing import Any, NamedTuple
 from airflow.sdk import Param
 
 from runtime.errors import Refusal
+from training.recipe import (
+    AUTO,
+    DEFAULT_EPOCHS,
+    DEFAULT_IMAGE_SIZE,
+    DEFAULT_SEED,
+    DEFAULT_WEIGHTS,
+    LARGEST,
+    SMALLEST,
+    STEP,
+)
 
 
 class BadSetting(Refusal):
@@ -25,7 +35,9 @@ class Setting(NamedTuple):
     required: bool = False
 
 
-_SIZE = {"type": "integer", "minimum": 32, "maximum": 512, "multipleOf": 32}
+# A number's rules bind numbers alone, a text's pattern texts alone.
+_SIZE = {"type": ["integer", "string"], "minimum": SMALLEST, "maximum": LARGEST, "multipleOf": STEP,
+         "pattern": f"^({AUTO}|[0-9]+)$"}  # fmt: skip
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 SOURCE = (
@@ -39,11 +51,13 @@ SOURCE = (
 )  # fmt: skip
 
 RECIPE = (
-    Setting("image_size", "IMAGE_SIZE", 224, _SIZE, "Side of the model's square input in px, a multiple of 32"),
-    Setting("epochs", "EPOCHS", 5, {"type": "integer", "minimum": 1, "maximum": 1000}, "Passes over the photos"),
-    Setting("weights", "DANDELION_WEIGHTS", "imagenet", {"type": "string"},
+    Setting("image_size", "IMAGE_SIZE", DEFAULT_IMAGE_SIZE, _SIZE,
+            f"Side of the model's square input in px, a multiple of {STEP}; {AUTO}: measure which one is enough"),
+    Setting("epochs", "EPOCHS", DEFAULT_EPOCHS, {"type": "integer", "minimum": 1, "maximum": 1000},
+            "Passes over the photos"),
+    Setting("weights", "DANDELION_WEIGHTS", DEFAULT_WEIGHTS, {"type": "string"},
             "imagenet, none, or the path of a ResNet18 state dict"),
-    Setting("seed", None, 42, {"type": "integer"}, "Same seed, same machine: same result"),
+    Setting("seed", None, DEFAULT_SEED, {"type": "integer"}, "Same seed, same machine: same result"),
     Setting("validation", None, 0.2, _SHARE | {"minimum": 0.05, "maximum": 0.5},
             "Share of the photos that is kept for validation"),
 )  # fmt: skip
@@ -84,7 +98,12 @@ def _param(setting: Setting) -> Param:
     places = [f"the Variable dandelion_{setting.name}", *([setting.variable] if setting.variable else [])]
     fallback = "" if setting.default is None else f", then {setting.default}"
     description = f"{setting.description}. Empty: {', then '.join(places)}{fallback}."
-    return Param(None, type=["null", kind], title=_title(setting), description=description, **rule)
+    return Param(None, type=["null", *_kinds(setting)], title=_title(setting), description=description, **rule)
+
+
+def _kinds(setting: Setting) -> list[str]:
+    kinds = setting.rule["type"]
+    return [kinds] if isinstance(kinds, str) else kinds
 
 
 def _title(setting: Setting) -> str:
@@ -95,7 +114,7 @@ def _resolve(setting: Setting, given: Any) -> Any:
     from airflow.sdk import Variable
 
     if given not in (None, "", []):
-        return given
+        return _checked(setting, given, f"the parameter {setting.name}")
     name = f"dandelion_{setting.name}"
     stored = Variable.get(name, default=None)
     if stored not in (None, ""):
@@ -109,12 +128,13 @@ def _checked(setting: Setting, text: Any, origin: str) -> Any:
 
     import jsonschema
 
-    value = text
-    if setting.rule["type"] != "string" and isinstance(text, str):
+    value, kinds = text, _kinds(setting)
+    if kinds != ["string"] and isinstance(text, str):
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise BadSetting(f"{origin}: {text!r} is no {setting.rule['type']}; mend it") from error
+            if "string" not in kinds:
+                raise BadSetting(f"{origin}: {text!r} is no {' or '.join(kinds)}; mend it") from error
     try:
         jsonschema.validate(value, setting.rule)
     except jsonschema.ValidationError as error:

@@ -71,7 +71,7 @@ def tags() -> dict[str, str]:
 
 @step(execution_timeout=LONG)
 def train(settings: dict[str, Any], prepared: dict[str, Any]) -> dict[str, Any]:
-    """Fine-tune a ResNet18 and keep the best epoch."""
+    """Fine-tune a ResNet18; with the input size `auto`, compare sizes first."""
     from training.pipeline import steps
 
     recipe = {name: settings[name] for name in ("image_size", "epochs", "weights", "seed")}

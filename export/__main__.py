@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.cli.group import Commands
+from training import options
+from training.files import CHECKPOINT
+from training.recipe import SIZES
 
 if TYPE_CHECKING:
     from export.release import Judged
@@ -34,7 +37,7 @@ def main() -> None:
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=Path("var/training/best_model.pt"),
+    default=Path("var/training", CHECKPOINT),
     help="What `python -m training fit` wrote.",
 )
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="The dataset that it was trained on.")
@@ -97,11 +100,11 @@ def build(
 
 @main.command()
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="A prepared dataset.")
-@click.option("--sizes", default="224,192,160,128,96", help="Sides of the square input in px, multiples of 32.")
+@click.option("--sizes", default=",".join(map(str, SIZES)), help="Sides of the square input in px, multiples of 32.")
 @click.option("--folds", type=click.IntRange(min=2), default=5)
-@click.option("--epochs", type=click.IntRange(min=1), default=5, envvar="EPOCHS", show_envvar=True)
-@click.option("--seed", type=int, default=42)
-@click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
+@options.epochs
+@options.seed
+@options.weights
 @click.option(
     "--narrow",
     "share",
@@ -116,13 +119,13 @@ def sweep(
 ) -> None:
     """Cross-validate several input sizes, as FP32 and INT8, and time each.
 
-    Checkpoints are kept under OUT and used again. The size to ship is the smallest within half a point of the best.
+    Checkpoints are kept under OUT and used again. The size to ship is the smallest within a point of the best.
     """
     from export.pareto_front import draw_front, table
     from export.sweep import sweep as run_sweep
     from runtime.bundle.manifest import to_json
     from training.data.dataset import Dataset
-    from training.learning.fit import Recipe
+    from training.recipe import Recipe
 
     sides = _sizes(sizes)
     recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
@@ -164,7 +167,7 @@ def compare(bundle: Path, data: Path, tolerance: float) -> None:
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=Path("var/training/best_model.pt"),
+    default=Path("var/training", CHECKPOINT),
     help="Published beside it, if it is there.",
 )
 @click.option("--register/--no-register", "registers", default=True, help="Also register in MLflow.")

@@ -28,7 +28,7 @@ def table(result: SweepResult) -> str:
             f"  {size.agreement:9.4f}  {size.fp32_ms:8.2f}  {size.int8_ms:7.2f}"
             f"{'' if size.share == 1 else f'  narrow: {size.share:g} of the channels'}"
         )
-    return "\n".join([*lines, f"* {result.chosen} px is the smallest size within half a point of the best"])
+    return "\n".join([*lines, f"* {result.chosen} px is the smallest size within a point of the best"])
 
 
 def draw_front(result: SweepResult, file: Path) -> None:

@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from training.files import CHECKPOINT
 from training.pipeline.runs import Run, prune_runs
-from training.pipeline.steps import CHECKPOINT, TRAINING, dataset_of
+from training.pipeline.steps import TRAINING, dataset_of
 from training.storage.hashing import sha256_of
 from training.storage.locations import Places
 

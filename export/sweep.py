@@ -22,10 +22,10 @@ from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from training.data.dataset import Dataset
 from training.data.pixels import load_pixels, truth
 from training.learning.crossvalidate import cross_validate, narrowed
-from training.learning.fit import Recipe
+from training.learning.size_choice import TOLERANCE
 from training.metrics.scores import Predictions, pooled, score
+from training.recipe import Recipe
 
-TOLERANCE = 0.005  # of accuracy: the smallest size within this of the best is chosen
 TIMING_ROUNDS = 40
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
 from training.feedback.review import Corrected, Verdict, corrections, review
+from training.files import CHECKPOINT
 from training.storage.locations import Places
 
 
@@ -30,7 +31,7 @@ def track(training: Path, report: Path, data: Path, name: str | None) -> None:
     from training.tracking.run_record import Training, log_training
     from training.tracking.server import Tracker
 
-    checkpoint = training / "best_model.pt"
+    checkpoint = training / CHECKPOINT
     for file, command in ((checkpoint, "fit"), (report / "metrics.json", "evaluate")):
         if not file.is_file():
             raise Refusal(f"{file}: is not there; run `python -m training {command}` first")

@@ -25,8 +25,8 @@ from runtime.host.cpu import available_cpus
 from runtime.inference.backends import Kernel, available_kernels, open_backend, open_validated
 from runtime.inference.interface import InferenceSession
 from runtime.native.onnx_importer import UnknownGraphError
+from training.recipe import SIZES
 
-OTHER_SIZES = (224, 192, 160, 128, 96)
 BUSY_CLIENTS = 16
 HEADROOM = 0.8  # of the most that it can do: past that, queues grow
 KERNEL_RUNS = 15
@@ -131,7 +131,7 @@ def extrapolate(measured: Sequence[Option]) -> list[Option]:
     extrapolated = []
     for threads in sorted({option.threads for option in measured}):
         here = [option for option in measured if option.threads == threads]
-        extrapolated += [_reckoned(size, here) for size in OTHER_SIZES if size not in known]
+        extrapolated += [_reckoned(size, here) for size in SIZES if size not in known]
     return extrapolated
 
 

@@ -27,9 +27,10 @@ from runtime.host.cpu import available_cpus
 from training.data.dataset import Dataset
 from training.data.pixels import truth
 from training.learning.crossvalidate import Fold, photos_of, split_of
-from training.learning.fit import Recipe, fit, steps
+from training.learning.fit import fit, steps
 from training.model.network import PIXEL_SCALE, PIXEL_ZERO, build
 from training.model.torchvision_models import models
+from training.recipe import Recipe
 
 PLAIN_BATCH = 32
 
@@ -94,10 +95,10 @@ def _ours(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
         shutil.copytree(dataset.path, copy.path, ignore=shutil.ignore_patterns(".*"))
         began = time.monotonic()
         photos = photos_of(copy, split_of(copy), recipe.image_size)
-        with progress(what, steps(photos, recipe)) as advance:
+        with progress(what, steps(len(photos.train), recipe)) as advance:
             fitted = fit(photos, recipe, advance)
         seconds = time.monotonic() - began
-    return _Run(seconds, max(epoch.validation_accuracy for epoch in fitted.history), fitted.precision)
+    return _Run(seconds, fitted.history[-1].validation_accuracy or 0.0, fitted.precision)
 
 
 def _plain(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
@@ -119,7 +120,7 @@ def _plain(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 advance(note=f"loss {loss.item():.3f}")
-            accuracy = max(accuracy, _plain_accuracy(network, dataset, split, plain))
+            accuracy = _plain_accuracy(network, dataset, split, plain)
         return _Run(time.monotonic() - began, accuracy)
 
 

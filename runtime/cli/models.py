@@ -145,7 +145,7 @@ def rollback(cache: Path) -> None:
 @click.option(
     "--checkpoint",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="best_model.pt, to be kept beside it.",
+    help="What `python -m training fit` made, to be kept beside it.",
 )
 @_signing_key
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))

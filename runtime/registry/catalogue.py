@@ -11,8 +11,8 @@ from runtime.store import Missing, Store, TooLarge
 
 MODELS = "models"
 POINTER = f"{MODELS}/latest.json"
-CHECKPOINT = "best_model.pt"
-LATEST_CHECKPOINT = f"{MODELS}/latest/{CHECKPOINT}"
+CHECKPOINT = "model.pt"  # beside each version's model.onnx
+LATEST_CHECKPOINT = f"{MODELS}/latest/best_model.pt"  # that of the promoted version, under the name users know
 MAX_LISTED = 100_000  # objects below `models/`, of all versions: their names must fit into a small appliance's memory
 MAX_SHOWN = 100  # characters of a name that is none, in an error
 

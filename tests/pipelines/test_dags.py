@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from training.recipe import DEFAULT_IMAGE_SIZE
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("dandelion_*.py"))
 DATA = ["settings", "make_places", "fetch", "store_raw", "prepare", "store_processed"]
@@ -25,7 +27,8 @@ sys.path.insert(0, {str(ROOT)!r})
 import airflow.sdk
 before = set(sys.modules)
 import dags.{file.stem}
-print(sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
+loaded = set(sys.modules) - before
+print(sorted({{name if name.startswith("training.") else name.split(".")[0] for name in loaded}}))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(done.stdout.splitlines()[-1]))
@@ -39,8 +42,8 @@ print(sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
         "sklearn",
         "matplotlib",
         "numpy",
-        "training",
     }
+    assert {name for name in loaded if name.startswith("training.")} <= {"training.recipe"}
     assert not loaded & heavy
     assert not list(tmp_path.iterdir())
 
@@ -81,19 +84,25 @@ def test_every_task_has_an_end_and_those_on_the_network_try_again():
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({}, (224, None)), ({"IMAGE_SIZE": "96", "DANDELION_SOURCE": "/photos"}, (96, "/photos"))],
+    [
+        ({}, (DEFAULT_IMAGE_SIZE, None)),
+        ({"IMAGE_SIZE": "96", "DANDELION_SOURCE": "/photos"}, (96, "/photos")),
+        ({"IMAGE_SIZE": "auto"}, ("auto", None)),
+    ],
 )
 def test_what_is_not_given_comes_from_the_environment(environment: dict[str, str], expected: tuple[int, str | None],
                                                       monkeypatch: pytest.MonkeyPatch):  # fmt: skip
     settings = resolved(monkeypatch, {}, **environment)
     assert (settings["image_size"], settings["source"]) == expected
-    assert resolved(monkeypatch, {"image_size": 128}, **environment)["image_size"] == 128
+    for given, size in ((128, 128), ("160", 160), ("auto", "auto")):
+        assert resolved(monkeypatch, {"image_size": given}, **environment)["image_size"] == size
 
 
 @pytest.mark.parametrize(
     ("name", "value", "because"),
     [
         ("IMAGE_SIZE", "100", "IMAGE_SIZE: 100 is not a multiple of 32; mend it"),
+        ("IMAGE_SIZE", "large", "IMAGE_SIZE: 'large' does not match '^(auto|[0-9]+)$'; mend it"),
         ("EPOCHS", "five", "EPOCHS: 'five' is no integer; mend it"),
         ("DANDELION_TOLERANCE", "3", "DANDELION_TOLERANCE: 3 is greater than the maximum of 1; mend it"),
     ],

@@ -30,9 +30,8 @@ from tests.support.waiting import wait_until
 from training.data.dataset import Dataset
 from training.data.prepare import prepare
 from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
-from training.learning.fit import Recipe
-from training.learning.history import best_epoch
 from training.model.checkpoint import Checkpoint
+from training.recipe import Recipe
 from training.storage.locations import Places
 from training.tracking.server import Tracker
 
@@ -55,7 +54,7 @@ def bundles(dataset: Dataset, checkpoint_file: Path, tmp_path_factory: pytest.Te
     wrong = shuffled(dataset, folder)
     recipe = Recipe(image_size=64, epochs=2, seed=3, weights="none", precision="fp32")
     fitted = train_fold(wrong, split_of(wrong), recipe, what="fit")
-    checkpoint_of(wrong, recipe, fitted, fitted.best, epoch=best_epoch(fitted.history)).save(folder / "wrong.pt")
+    checkpoint_of(wrong, recipe, fitted).save(folder / "wrong.pt")
     bad = build(Checkpoint.load(folder / "wrong.pt"), wrong, folder / "v-shuffled", limits=NONE, say=print)
     return {"good": good, "shuffled": bad}
 

@@ -149,7 +149,7 @@ def test_the_tracking_server_knows_all_of_it(world: World, published: dict[str, 
     held = {file.path for folder in ("evaluation", "dataset", "source", "training")
             for file in client.list_artifacts(run.info.run_id, folder)}  # fmt: skip
     assert {"evaluation/report.html", "evaluation/confusion.png", "evaluation/reliability.png"} <= held
-    assert {"dataset/manifest.json", "source/source.tar.gz", "training/best_model.pt"} <= held
+    assert {"dataset/manifest.json", "source/source.tar.gz", "training/model.pt"} <= held
     in_bucket = [entry.key for entry in world.s3.open("s3://scheduler-mlflow").list()]
     assert any(key.endswith("confusion.png") for key in in_bucket)
     assert any(key.endswith("model.onnx") for key in in_bucket)

@@ -135,7 +135,13 @@ def test_retraining_takes_accepted_corrections_and_only_those(source: Path, tmp_
     recipe = {name: RECIPE[name] for name in ("image_size", "epochs", "weights", "seed")}
     again = steps.sync_processed(places, "retrain-1", **SPLIT)
     assert again["dataset"] == first["prepare"]["dataset"]
-    assert steps.trained_already(places, dataset=again["dataset"], **recipe) == first["publish"]["version"]
+    for size, version in (
+        (RECIPE["image_size"], first["publish"]["version"]),
+        ("auto", first["publish"]["version"]),
+        (96, None),
+    ):
+        asked = recipe | {"image_size": size}
+        assert steps.trained_already(places, dataset=again["dataset"], **asked) == version
     digests = [correct(places, photo("grass", seed), "grass") for seed in (500, 501, 502)]
     assert steps.waiting_feedback(places) == {"accepted": 0, "new": 0}
     review(places.data_store, digests[0][:12], "accepted")

@@ -11,8 +11,8 @@ from tests.support.photos import write_photos
 
 if TYPE_CHECKING:
     from training.data.dataset import Dataset
-    from training.learning.fit import Recipe
     from training.model.checkpoint import Checkpoint
+    from training.recipe import Recipe
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    from training.learning.fit import Recipe
+    from training.recipe import Recipe
 
     return Recipe(image_size=64, epochs=3, seed=1, weights="none", precision="fp32")
 
@@ -37,11 +37,11 @@ def recipe() -> Recipe:
 def checkpoint_file(dataset: Dataset, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ResNet18 trained on them from scratch, which takes seconds, with its history beside it."""
     from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
-    from training.learning.history import best_epoch, write_history
+    from training.learning.history import write_history
 
-    file = tmp_path_factory.mktemp("training") / "best_model.pt"
+    file = tmp_path_factory.mktemp("training") / "model.pt"
     fitted = train_fold(dataset, split_of(dataset), recipe, what="fit")
-    checkpoint_of(dataset, recipe, fitted, fitted.best, epoch=best_epoch(fitted.history)).save(file)
+    checkpoint_of(dataset, recipe, fitted).save(file)
     write_history(file.with_name("history.json"), fitted.history)
     return file
 

@@ -13,13 +13,23 @@ import training.learning.fit
 from training.data.dataset import Dataset
 from training.learning.augment import augment
 from training.learning.batchnorm_folding import fold_norms, state_with_norms
-from training.learning.crossvalidate import photos_of, predict, split_of, train_fold
-from training.learning.fit import Recipe, crop_size, fit, predict_logits, steps
-from training.learning.history import EpochFigures, best_epoch, read_history, write_history
+from training.learning.crossvalidate import (
+    checkpoint_of,
+    cross_validate,
+    photos_of,
+    predict,
+    split_of,
+    train_fold,
+    unvalidated,
+)
+from training.learning.fit import fit, predict_logits, steps
+from training.learning.history import EpochFigures, HistoryError, read_history, write_history
+from training.learning.matmul_gradients import MatmulGradConv2d, use_matmul_gradients
 from training.metrics.scores import score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.model.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
 from training.model.torchvision_models import models
+from training.recipe import Recipe, crop_size, is_validated
 
 
 def quiet(done: int = 1, *, note: str | None = None) -> None:
@@ -31,27 +41,28 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: D
     short = replace(recipe, image_size=32, epochs=2)
     first, again = fit(photos, short, quiet), fit(photos, short, quiet)
     other = fit(photos, replace(short, seed=2), quiet)
-    assert all(torch.equal(first.last[name], again.last[name]) for name in first.last)
-    assert not torch.equal(first.last["fc.weight"], other.last["fc.weight"])
+    assert all(torch.equal(first.state[name], again.state[name]) for name in first.state)
+    assert not torch.equal(first.state["fc.weight"], other.state["fc.weight"])
 
 
 def test_training_learns_and_tells_its_figures(dataset: Dataset, checkpoint_file: Path) -> None:
     checkpoint = Checkpoint.load(checkpoint_file)
     assert score(predict(checkpoint, dataset, split_of(dataset).train)).accuracy > 0.8
     history = read_history(checkpoint_file.with_name("history.json"))
-    assert [figures.epoch for figures in history] == [1, 2, 3]
-    assert history[-1].train_loss < history[0].train_loss
-    assert best_epoch(history) == checkpoint.best_epoch
+    assert [figures.epoch for figures in history.epochs] == [1, 2, 3]
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss
+    assert history.kept_epoch == checkpoint.epochs == 3
+    assert "last epoch" in history.kept_because
 
 
 def test_progress_counts_every_batch(dataset: Dataset, recipe: Recipe) -> None:
     photos = photos_of(dataset, split_of(dataset), 32)
     notes: list[str | None] = []
-    short = replace(recipe, image_size=32, epochs=2)
+    short = replace(recipe, image_size=32, epochs=4)
     fit(photos, short, lambda done=1, *, note=None: notes.append(note))
-    assert len(notes) == steps(photos, short)
+    assert len(notes) == steps(len(photos.train), short)
     assert notes[-1] is not None
-    assert "epoch 2/2, loss" in notes[-1]
+    assert "epoch 4/4, loss" in notes[-1]
     assert "F1" in notes[-1]
 
 
@@ -64,9 +75,9 @@ def test_fine_tuning_keeps_the_frozen_layers(dataset: Dataset, recipe: Recipe, t
     start = build(2, tuned.weights)
     fold_norms(start)
     before = state_with_norms(start)
-    assert fitted.last.keys() == before.keys() == build(2).state_dict().keys()
-    assert torch.equal(fitted.last["layer1.0.conv1.weight"], before["layer1.0.conv1.weight"])
-    assert not torch.equal(fitted.last["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"])
+    assert fitted.state.keys() == before.keys() == build(2).state_dict().keys()
+    assert torch.equal(fitted.state["layer1.0.conv1.weight"], before["layer1.0.conv1.weight"])
+    assert not torch.equal(fitted.state["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"])
 
 
 def test_the_result_lies_between_the_probed_and_the_tuned_network(
@@ -80,7 +91,7 @@ def test_the_result_lies_between_the_probed_and_the_tuned_network(
     found = {}
     for part in (0.0, share, 1.0):
         monkeypatch.setattr(training.learning.fit, "TUNED_SHARE", part)
-        found[part] = fit(photos, short, quiet).last
+        found[part] = fit(photos, short, quiet).state
     for name in ("layer2.0.conv1.weight", "layer4.0.conv1.weight", "fc.weight"):
         probed, tuned = found[0.0][name], found[1.0][name]
         assert not torch.equal(probed, tuned)
@@ -135,6 +146,14 @@ def test_crops_grow_and_never_exceed_the_input(epochs: int) -> None:
         sides = [crop_size(Recipe(image_size=size, epochs=epochs), epoch) for epoch in range(1, epochs + 1)]
         assert sides == sorted(sides)
         assert all(side % 16 == 0 and side <= size for side in sides)
+
+
+def test_crops_of_the_shipped_size_are_whole_and_large_inputs_begin_small() -> None:
+    def sides(size: int) -> list[int]:
+        return [crop_size(Recipe(image_size=size, epochs=5), epoch) for epoch in range(1, 6)]
+
+    assert sides(96) == [96] * 5
+    assert sides(224) == [128, 128, 160, 160, 192]
 
 
 def test_augmentation_varies_photos_and_keeps_their_range() -> None:
@@ -219,11 +238,64 @@ def test_a_checkpoint_that_lacks_a_key_is_refused(checkpoint_file: Path, tmp_pat
         Checkpoint.load(tmp_path / "x.pt")
 
 
-def test_the_best_epoch_has_the_highest_f1_and_of_equals_the_lowest_loss(tmp_path: Path) -> None:
+def test_the_last_epoch_is_kept_however_good_an_earlier_one_looks(tmp_path: Path) -> None:
     def figures(epoch: int, f1: float, loss: float) -> EpochFigures:
         return EpochFigures(epoch, 1.0, 0.1, 0.5, loss, f1, f1, f1, f1)
 
-    history = [figures(1, 0.90, 0.1), figures(2, 0.95, 0.4), figures(3, 0.95, 0.3)]
-    assert best_epoch(history) == 3
-    write_history(tmp_path / "history.json", history)
-    assert read_history(tmp_path / "history.json") == history
+    epochs = [figures(1, 0.90, 0.1), figures(2, 0.975, 0.3), figures(3, 0.974984, 0.3)]  # 0.000016 less than before
+    write_history(tmp_path / "history.json", epochs)
+    history = read_history(tmp_path / "history.json")
+    assert (history.kept_epoch, history.epochs) == (3, epochs)
+
+
+def test_the_kept_weights_are_those_that_the_last_epoch_was_measured_with(dataset: Dataset, recipe: Recipe) -> None:
+    short = replace(recipe, image_size=32, epochs=2)
+    fitted = train_fold(dataset, split_of(dataset), short, what="fit")
+    said = predict(checkpoint_of(dataset, short, fitted), dataset, split_of(dataset).held_out)
+    assert score(said).accuracy == fitted.history[-1].validation_accuracy
+
+
+def test_fold_networks_are_those_of_fit_and_see_no_held_out_photo(dataset: Dataset, recipe: Recipe) -> None:
+    short = replace(recipe, image_size=32, epochs=1)
+    fold, checkpoint = next(cross_validate(dataset, short, 2))
+    fitted = train_fold(dataset, fold, replace(short, seed=checkpoint.seed), what="fit")
+    assert all(torch.equal(value, checkpoint.state_dict[name]) for name, value in fitted.state.items())
+    blind = train_fold(dataset, unvalidated(fold), short, what="fit")
+    assert blind.history[-1].validation_accuracy is None
+
+
+@pytest.mark.parametrize(("epochs", "validated"), [(1, [1]), (2, [2]), (5, [2, 5]), (10, [1, 4, 7, 10])])
+def test_every_third_epoch_is_validated_and_always_the_last(epochs: int, validated: list[int]) -> None:
+    assert [epoch for epoch in range(1, epochs + 1) if is_validated(epoch, epochs)] == validated
+
+
+def test_a_history_of_an_earlier_release_asks_for_another_training(tmp_path: Path) -> None:
+    (tmp_path / "history.json").write_text("[]")
+    with pytest.raises(HistoryError, match=r"history\.json: .*run `python -m training fit` again"):
+        read_history(tmp_path / "history.json")
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 5), (2, 6), (2, 5)])
+def test_weight_gradients_by_matrix_product_are_those_of_the_convolution(stride: int, side: int) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 256, 3, stride, 1)).to(memory_format=torch.channels_last)
+    ours = copy.deepcopy(plain)
+    use_matmul_gradients(ours)
+    assert isinstance(ours[0], MatmulGradConv2d)
+    photos = torch.randn(2, 3, side, side).contiguous(memory_format=torch.channels_last)
+    inputs = [photos.clone().requires_grad_() for _ in range(2)]
+    for network, given in zip((plain, ours), inputs, strict=True):
+        network(given).square().sum().backward()
+    assert torch.allclose(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-3)
+    for expected, found in zip(plain.parameters(), ours.parameters(), strict=True):
+        assert torch.allclose(expected.grad, found.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_a_network_with_gradients_by_matrix_product_keeps_its_state() -> None:
+    network = build(2)
+    expected = dict(network.state_dict())
+    use_matmul_gradients(network)
+    assert all(
+        value is expected[name] or torch.equal(value, expected[name]) for name, value in network.state_dict().items()
+    )
+    assert network.state_dict().keys() == expected.keys()

@@ -8,7 +8,8 @@ from training.__main__ import main
 
 @pytest.mark.parametrize("command", ["fit", "evaluate"])
 @pytest.mark.parametrize(
-    ("size", "message"), [("100", "100 is not a multiple of 32"), ("16", "16"), ("large", "large")]
+    ("size", "message"),
+    [("100", "100 is not a multiple of 32 from 32 to 512, or auto"), ("16", "16"), ("large", "large")],
 )
 def test_an_image_size_that_does_not_fit_the_network_is_refused_by_name(command: str, size: str, message: str) -> None:
     done = CliRunner().invoke(main, [command, "--data", "nowhere"], env={"IMAGE_SIZE": size})

@@ -13,10 +13,10 @@ from training.data.prepare import prepare
 from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
 from training.evaluation.report import evaluate, write_report
 from training.learning.crossvalidate import split_of
-from training.learning.fit import Recipe
 from training.metrics.intervals import bootstrap_interval, proportion_interval
 from training.metrics.scores import Predictions, calibration_error, pooled, score
 from training.model.checkpoint import CheckpointError
+from training.recipe import Recipe
 
 
 def predictions(

@@ -30,13 +30,23 @@ def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
     return pixels
 
 
+def forget_pixels(dataset: Dataset) -> None:
+    """Remove what `load_pixels` keeps of this dataset, at every size."""
+    for file in _cache_file(dataset, 0).parent.glob(f"{_cache_name(dataset)}-*.npy"):
+        file.unlink(missing_ok=True)
+
+
 def truth(dataset: Dataset) -> NDArray[np.int64]:
     """The class index of every photo, [N], in the manifest's order."""
     return np.array([dataset.labels.index(photo.label) for photo in dataset.photos()], dtype=np.int64)
 
 
 def _cache_file(dataset: Dataset, size: int) -> Path:
-    return dataset.path / ".pixels" / f"{dataset.manifest.sha256[:16]}-{size}-{DECODING}.npy"
+    return dataset.path / ".pixels" / f"{_cache_name(dataset)}-{size}-{DECODING}.npy"
+
+
+def _cache_name(dataset: Dataset) -> str:
+    return dataset.manifest.sha256[:16]
 
 
 def _decode_all(dataset: Dataset, size: int, file: Path) -> None:

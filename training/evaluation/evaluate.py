@@ -7,13 +7,13 @@ from pathlib import Path
 
 from training.data.dataset import Dataset
 from training.evaluation.report import write_report
+from training.files import HISTORY
 from training.learning.crossvalidate import cross_validate, predict, split_of
-from training.learning.fit import Recipe
-from training.learning.history import read_history
+from training.learning.history import KEPT_BECAUSE, read_history
+from training.learning.size_choice import SizeChoice, read_choice
 from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
-
-HISTORY = "history.json"
+from training.recipe import Recipe
 
 
 def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predictions, Path]:
@@ -38,14 +38,15 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
             dataset,
             {
                 "Input": f"{checkpoint.image_size} x {checkpoint.image_size} px",
-                "Epochs": f"{checkpoint.epochs}, best {checkpoint.best_epoch}",
+                "Epochs": f"{checkpoint.epochs}; {KEPT_BECAUSE}",
                 "Weights": checkpoint.weights,
                 "Seed": str(checkpoint.seed),
                 "Precision": checkpoint.precision,
             },
         ),
-        history=read_history(history) if history.exists() else None,
+        history=read_history(history).epochs if history.exists() else None,
         folds=None,
+        sizes=_choice_for(checkpoint, file.parent),
     )
     return predictions, report
 
@@ -62,7 +63,7 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
             dataset,
             {
                 "Input": f"{recipe.image_size} x {recipe.image_size} px",
-                "Epochs": f"{recipe.epochs}, the last is scored",
+                "Epochs": f"{recipe.epochs}; {KEPT_BECAUSE}",
                 "Weights": recipe.weights,
                 "Seed": str(recipe.seed),
             },
@@ -71,6 +72,13 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
         folds=[score(part) for part in parts],
     )
     return parts, report
+
+
+def _choice_for(checkpoint: Checkpoint, folder: Path) -> SizeChoice | None:
+    """How the checkpoint's size was chosen, None where it was given."""
+    choice = read_choice(folder)
+    theirs = choice and (choice.dataset_sha256, choice.chosen) == (checkpoint.dataset_sha256, checkpoint.image_size)
+    return choice if theirs else None
 
 
 def _reader(dataset: Dataset) -> Callable[[str], bytes]:

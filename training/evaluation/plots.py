@@ -13,7 +13,7 @@ from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_c
 
 from runtime.bundle.manifest import Scores
 from training.evaluation.palette import CLASS_COLOURS, GREEN, GREY, GRID, INK, YELLOW
-from training.learning.history import EpochFigures, best_epoch
+from training.learning.history import EpochFigures
 from training.metrics.scores import Predictions
 
 matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
@@ -92,25 +92,25 @@ def threshold_plots(predictions: Predictions) -> Figure:
 
 
 def curves_plot(history: Sequence[EpochFigures]) -> Figure:
-    """Loss and quality by epoch; the epoch that was kept is marked."""
+    """Loss and quality by epoch, as far as it was validated; the last epoch is kept, and marked."""
     figure = _canvas(9.2, 3.4)
     loss, quality = figure.subplots(1, 2)
     _style(loss, "Loss")
     _style(quality, "Validation accuracy and F1")
     epochs = [figures.epoch for figures in history]
     loss.plot(epochs, [figures.train_loss for figures in history], "-o", color=GREY, label="training", markersize=4)
+    validated = [figures for figures in history if figures.validation_accuracy is not None]
+    tried = [figures.epoch for figures in validated]
     loss.plot(
-        epochs, [figures.validation_loss for figures in history], "-o", color=GREEN, label="validation", markersize=4
+        tried, [figures.validation_loss for figures in validated], "-o", color=GREEN, label="validation", markersize=4
     )
-    accuracy = [figures.validation_accuracy for figures in history]
-    quality.plot(epochs, accuracy, "-o", color=GREEN, label="accuracy", markersize=4)
-    quality.plot(epochs, [figures.validation_f1 for figures in history], "--", color=INK, label="F1", linewidth=1)
-    best = best_epoch(history)
-    quality.plot(
-        best, accuracy[epochs.index(best)], "o", color=YELLOW, markeredgecolor=INK, markersize=10, label="kept"
-    )
+    accuracy = [figures.validation_accuracy for figures in validated]
+    quality.plot(tried, accuracy, "-o", color=GREEN, label="accuracy", markersize=4)
+    quality.plot(tried, [figures.validation_f1 for figures in validated], "--", color=INK, label="F1", linewidth=1)
+    quality.plot(tried[-1:], accuracy[-1:], "o", color=YELLOW, markeredgecolor=INK, markersize=10, label="kept")
     for axes in (loss, quality):
         axes.set_xticks(epochs if len(epochs) <= 12 else epochs[:: len(epochs) // 10])
+        axes.set_xlim(epochs[0] - 0.3, epochs[-1] + 0.3)
         axes.set_xlabel("epoch")
         axes.legend(frameon=False)
     return figure

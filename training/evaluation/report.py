@@ -19,6 +19,7 @@ from runtime.host.atomic import whole_file
 from training.evaluation import plots
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
+from training.learning.size_choice import SizeChoice
 from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
 from training.metrics.scores import Predictions, score
 
@@ -78,10 +79,12 @@ def write_report(
     facts: Mapping[str, str],
     history: Sequence[EpochFigures] | None,
     folds: Sequence[Scores] | None,
+    sizes: SizeChoice | None = None,
 ) -> Path:
     """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
 
-    `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are.
+    `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are;
+    `sizes` is how the input size was chosen, where it was not given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     evaluation = evaluate(predictions, folds)
@@ -94,6 +97,7 @@ def write_report(
         title=title,
         evaluation=evaluation,
         facts=facts,
+        sizes=sizes,
         pictures={name: _svg(figure) for name, figure in figures.items()},
         mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions)),
         doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions)),

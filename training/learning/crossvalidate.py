@@ -10,21 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 
 import training.learning.augment
 import training.learning.batchnorm_folding
 import training.learning.fit
+import training.learning.matmul_gradients
 import training.learning.pruning
 import training.model.network
+import training.recipe
 from runtime.cli.progress import progress
 from training.data.dataset import Dataset
 from training.data.pixels import load_pixels, truth
 from training.data.split import assign_folds
-from training.learning.fit import Fitted, Recipe, TrainingPhotos, fit, predict_logits, steps, stored_size
+from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
 from training.metrics.scores import Predictions
 from training.model.checkpoint import Checkpoint, git_commit
+from training.recipe import Recipe, stored_size
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def split_of(dataset: Dataset) -> Fold:
     return Fold(0, np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"))
 
 
+def unvalidated(fold: Fold) -> Fold:
+    """The same round for a training that is not to look at its held-out photos."""
+    return replace(fold, held_out=fold.held_out[:0])
+
+
 def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
     """The pixels of one round."""
     classes = truth(dataset)
@@ -64,7 +71,7 @@ def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
 def train_fold(dataset: Dataset, fold: Fold, recipe: Recipe, *, what: str) -> Fitted:
     """Train on one round's photos, with progress."""
     photos = photos_of(dataset, fold, recipe.image_size)
-    with progress(what, steps(photos, recipe)) as advance:
+    with progress(what, steps(len(photos.train), recipe)) as advance:
         return fit(photos, recipe, advance)
 
 
@@ -73,7 +80,7 @@ def cross_validate(
 ) -> Iterator[tuple[Fold, Checkpoint]]:
     """Train `count` networks, each without its own fold; the folder `cache` keeps them for another time.
 
-    The last epoch is kept: choosing the best one on the held-out photos would flatter the figures for them.
+    Of each the last epoch is kept, as everywhere; the held-out photos are not looked at.
     """
     for fold in folds(dataset, count, recipe.seed):
         seeded = replace(recipe, seed=recipe.seed + fold.number)
@@ -81,8 +88,8 @@ def cross_validate(
         if kept is not None and kept.exists():
             yield fold, Checkpoint.load(kept)
             continue
-        fitted = train_fold(dataset, fold, seeded, what=f"{recipe.image_size} px, fold {fold.number + 1}/{count}")
-        checkpoint = checkpoint_of(dataset, seeded, fitted, fitted.last, epoch=recipe.epochs)
+        what = f"{recipe.image_size} px, fold {fold.number + 1}/{count}"
+        checkpoint = checkpoint_of(dataset, seeded, train_fold(dataset, unvalidated(fold), seeded, what=what))
         if kept is not None:
             checkpoint.save(kept)
         yield fold, checkpoint
@@ -103,8 +110,10 @@ def narrowed(dataset: Dataset, fold: Fold, wide: Checkpoint, share: float, cache
 def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
     """Changes with anything that would change the weights: photos, settings, the training code."""
     modules = (
+        training.recipe,
         training.learning.fit,
         training.learning.augment,
+        training.learning.matmul_gradients,
         training.model.network,
         training.learning.batchnorm_folding,
     )
@@ -113,17 +122,14 @@ def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
     return f"{recipe.image_size}px-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 
-def checkpoint_of(
-    dataset: Dataset, recipe: Recipe, fitted: Fitted, state: dict[str, Tensor], *, epoch: int
-) -> Checkpoint:
-    """The checkpoint of a run's `state`, reached in `epoch`."""
+def checkpoint_of(dataset: Dataset, recipe: Recipe, fitted: Fitted) -> Checkpoint:
+    """The checkpoint of a run."""
     return Checkpoint(
-        state_dict=state,
+        state_dict=fitted.state,
         labels=dataset.labels,
         image_size=recipe.image_size,
         weights=recipe.weights,
         epochs=recipe.epochs,
-        best_epoch=epoch,
         seed=recipe.seed,
         precision=fitted.precision,
         dataset_sha256=dataset.manifest.sha256,

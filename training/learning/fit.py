@@ -5,6 +5,7 @@ photos from other sources (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
 edges and colours, which 400 photos cannot teach better: they stay frozen, and so do all batch norms
 (`training.learning.batchnorm_folding`).
 The result is a weight interpolation between the probed network and the tuned one (WiSE-FT), for the same reason.
+Of the epochs the last is kept (`training.learning.history`).
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from runtime.cli.progress import Advance
 from training.learning.augment import augment
 from training.learning.batchnorm_folding import fold_norms, state_with_norms
 from training.learning.feature_cache import FeatureCache
-from training.learning.history import EpochFigures, best_epoch
+from training.learning.history import EpochFigures
+from training.learning.matmul_gradients import use_matmul_gradients
 from training.metrics.scores import Predictions, score
 from training.model.network import build, normalise
-from training.model.precision import Precision, choose_precision
+from training.model.precision import choose_precision
+from training.recipe import Precision, Recipe, crop_size, is_validated
 
 FROZEN = ("conv1", "layer1")
 TRAINED = ("layer2", "layer3", "layer4", "fc")
@@ -52,20 +55,7 @@ WARM_UP = 0.1  # of all steps, linear; then cosine decay
 LABEL_SMOOTHING = 0.05  # a few labels are wrong
 PROBE_STRENGTH = 0.01  # scikit-learn's C: strong regularisation, 512 features meet a few hundred photos
 TUNED_SHARE = 0.7  # WiSE-FT's alpha, from the probed weights to the tuned ones (Wortsman et al. 2022, arXiv:2109.01903)
-# sizes
-SMALLEST_CROP = 112  # px a side of the training crops; the rest is in `crop_size` and `stored_size`
 PREDICTED_AT_ONCE = 8  # photos; larger batches of 224 px fall out of the cache
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What can be chosen about a training run; `image_size` is the side of the model's square input in px."""
-
-    image_size: int = 224
-    epochs: int = 5
-    seed: int = 42
-    weights: str = "imagenet"
-    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ class TrainingPhotos:
     """Photos as pixels and class indices.
 
     `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
-    [M, size, size, 3] are decoded exactly as they are served.
+    [M, size, size, 3] are decoded exactly as they are served. There may be none of these.
     """
 
     labels: list[str]
@@ -85,16 +75,15 @@ class TrainingPhotos:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The weights of the best epoch and of the last, and the figures of all."""
+    """The weights of the last epoch, and the figures of all."""
 
-    best: dict[str, Tensor]
-    last: dict[str, Tensor]
+    state: dict[str, Tensor]
     history: list[EpochFigures]
     precision: Precision
 
 
 def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
-    """Train a network on `photos`; `advance` is called once for each of `steps(...)` batches.
+    """Train a network on `photos`; `advance` is called once for each of its `steps`.
 
     Equal recipes on equal photos give equal weights on the same machine. Raises WeightsError.
     """
@@ -110,13 +99,15 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
         frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
         probed = copy.deepcopy(network)
+    if precision == "fp32":
+        use_matmul_gradients(network)
     trunk = _Trunk(network, frozen)
     held_out = FeatureCache(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos, recipe)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(len(photos.train), recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
     history: list[EpochFigures] = []
-    best: dict[str, Tensor] = {}
+    reached: Any = network
     for epoch in range(1, recipe.epochs + 1):
         began = time.monotonic()
         size = crop_size(recipe, epoch)
@@ -136,46 +127,26 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 average.update_parameters(network)
             losses.append(loss.item())
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
-        reached: Any = average.module if average.n_averaged else network
-        if probed:
-            reached = interpolate_weights(probed, reached, TUNED_SHARE)
-        tested = _Trunk(reached, frozen).stages.eval()
+        figures = {}
+        if is_validated(epoch, recipe.epochs):
+            reached = average.module if average.n_averaged else network
+            reached = interpolate_weights(probed, reached, TUNED_SHARE) if probed else reached
+            figures = _validate(_Trunk(reached, frozen).stages.eval(), held_out, photos)
         history.append(
             EpochFigures(
                 epoch=epoch,
                 seconds=round(time.monotonic() - began, 2),
                 learning_rate=float(schedule.get_last_lr()[0]),
                 train_loss=float(np.mean(losses)),
-                **_validate(tested, held_out, photos),
+                **figures,
             )
         )
-        last = state_with_norms(reached)
-        if best_epoch(history) == epoch:
-            best = last
-    return Fitted(best, last, history, precision)
+    return Fitted(state_with_norms(reached), history, precision)
 
 
-def stored_size(image_size: int) -> int:
-    """The side in px at which training photos are kept: crops of half their area are then enlarged only a little."""
-    return round(image_size * 1.15)
-
-
-def crop_size(recipe: Recipe, epoch: int) -> int:
-    """The side in px of the training crops in one epoch, from 4/7 of the input to 6/7, a multiple of 16.
-
-    Crops enlarge what they show, so the best test-time resolution is larger than that of the training crops
-    (Touvron et al. 2019, https://arxiv.org/abs/1906.06423): at 6/7 an average crop shows things as large as the whole
-    photo does at full size. Smaller crops are faster; none is smaller than 112 px, or than an input below that.
-    """
-    share = 5 / 7
-    if recipe.epochs > 1:
-        share = {1: 4 / 7, recipe.epochs: 6 / 7}.get(epoch, share)
-    return max(min(recipe.image_size, SMALLEST_CROP), round(recipe.image_size * share / 16) * 16)
-
-
-def steps(photos: TrainingPhotos, recipe: Recipe) -> int:
-    """How many batches a run takes."""
-    return recipe.epochs * math.ceil(len(photos.train) / BATCH)
+def steps(count: int, recipe: Recipe) -> int:
+    """How many batches a run on `count` training photos takes."""
+    return recipe.epochs * math.ceil(count / BATCH)
 
 
 def predict_logits(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -279,6 +250,8 @@ def _ema(photos: TrainingPhotos) -> Any:
 
 
 def _validate(stages: nn.Module, held_out: FeatureCache, photos: TrainingPhotos) -> dict[str, float]:
+    if not len(photos.validation):
+        return {}
     probabilities = F.softmax(torch.from_numpy(_logits(stages, held_out)), dim=1).numpy()
     paths = [""] * len(photos.validation)
     scores = score(Predictions(photos.labels, paths, photos.validation_truth, probabilities))
@@ -293,6 +266,6 @@ def _validate(stages: nn.Module, held_out: FeatureCache, photos: TrainingPhotos)
 
 def _note(epoch: int, epochs: int, loss: float, history: list[EpochFigures]) -> str:
     note = f"epoch {epoch}/{epochs}, loss {loss:.3f}"
-    if history:
-        note += f", validation accuracy {history[-1].validation_accuracy:.3f}, F1 {history[-1].validation_f1:.3f}"
+    if validated := [figures for figures in history if figures.validation_accuracy is not None]:
+        note += f", validation accuracy {validated[-1].validation_accuracy:.3f}, F1 {validated[-1].validation_f1:.3f}"
     return note

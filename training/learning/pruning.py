@@ -91,7 +91,6 @@ def narrow(
         wide,
         state_dict=state_with_norms(learned),
         epochs=epochs,
-        best_epoch=epochs,
         seed=seed,
         git_commit=git_commit(),
         widths=widths,

@@ -14,7 +14,7 @@ from runtime.errors import Refusal
 from runtime.host.atomic import remove_abandoned, whole_file
 from training.model.network import ARCHITECTURE, build
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 kept the best of the epochs, and may hold any of them
 
 
 class CheckpointError(Refusal):
@@ -23,7 +23,7 @@ class CheckpointError(Refusal):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`best_model.pt`: the weights of the best epoch and how they came about.
+    """`model.pt`: the weights after the last of `epochs` epochs, and how they came about.
 
     `state_dict` is that of `training.model.network.build(len(labels))`, which takes pixels normalised by
     `training.model.network.normalise`; `image_size` is the side in px of the square the photos were evaluated at. A
@@ -36,7 +36,6 @@ class Checkpoint:
     image_size: int
     weights: str
     epochs: int
-    best_epoch: int
     seed: int
     precision: str
     dataset_sha256: str

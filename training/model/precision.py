@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from statistics import median
-from typing import Literal
 
 import torch
 from torch import nn
 
-Precision = Literal["fp32", "bf16"]
+from training.recipe import Precision
 
 # Below this gain the choice would depend on the machine's mood, and equal seeds would not give equal results.
 WORTH_IT = 1.25

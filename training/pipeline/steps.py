@@ -9,13 +9,14 @@ from typing import Any
 from runtime.errors import Refusal
 from runtime.names import DEFAULT_PRODUCT, label_among
 from runtime.registry.catalogue import Catalogue
+from training.files import CHECKPOINT, HISTORY
 from training.pipeline.runs import Run
+from training.recipe import AUTO, ImageSize, Recipe
 from training.storage.locations import Places
 from training.storage.sync import download_tree, read_index, upload_tree
 
 RAW, PROCESSED = "raw", "processed"
 TRAINING, REPORT = "training", "report"
-CHECKPOINT, HISTORY, RESOURCES = "best_model.pt", "history.json", "resources.json"
 
 RESUME = "everything of the run is kept; run the task `track` again when the server is back"
 
@@ -99,46 +100,39 @@ def sync_processed(places: Places, run: str, *, validation: float, seed: int, pr
 
 
 def trained_already(
-    places: Places, *, dataset: str, image_size: int, epochs: int, seed: int, weights: str
+    places: Places, *, dataset: str, image_size: ImageSize, epochs: int, seed: int, weights: str
 ) -> str | None:
-    """The newest published version that came of the same dataset and recipe."""
+    """The newest published version that came of the same dataset and recipe; where the size is `auto`, of any size."""
     catalogue = Catalogue(places.models_store)
-    recipe = (dataset, image_size, epochs, seed, weights)
+    recipe = (dataset, epochs, seed, weights)
     for version in reversed(catalogue.versions()):
         manifest = catalogue.manifest(version)[1]
-        made_of = (manifest.dataset.sha256, manifest.input.height, manifest.epochs, manifest.seed, manifest.weights)
-        if made_of == recipe:
+        made_of = (manifest.dataset.sha256, manifest.epochs, manifest.seed, manifest.weights)
+        if made_of == recipe and image_size in (AUTO, manifest.input.height):
             return version
     return None
 
 
-def train(places: Places, run: str, *, dataset: str, image_size: int, epochs: int, weights: str, seed: int) -> Result:
-    """Fine-tune, keep the best epoch, and hand the checkpoint on; a run does not train twice on the same photos."""
-    from training.learning.crossvalidate import checkpoint_of, split_of, train_fold
-    from training.learning.fit import Recipe
-    from training.learning.history import best_epoch, read_history, write_history
-    from training.tracking.resources import sampled
+def train(
+    places: Places, run: str, *, dataset: str, image_size: ImageSize, epochs: int, weights: str, seed: int
+) -> Result:
+    """Fine-tune, and hand the checkpoint on; a run does not train twice on the same photos."""
+    from training.learning.history import read_history
+    from training.pipeline.fitting import fit_dataset
 
     this = Run(places, run)
     if not _is_trained(this, dataset):
-        opened = dataset_of(places, run, dataset)
-        recipe = Recipe(image_size, epochs, seed, weights)
-        folder = this.folder / TRAINING
-        folder.mkdir(parents=True, exist_ok=True)
-        with sampled(folder / RESOURCES):
-            fitted = train_fold(opened, split_of(opened), recipe, what="fit")
-        best = best_epoch(fitted.history)
-        checkpoint_of(opened, recipe, fitted, fitted.best, epoch=best).save(folder / CHECKPOINT)
-        write_history(folder / HISTORY, fitted.history)
+        recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
+        fit_dataset(dataset_of(places, run, dataset), recipe, this.folder / TRAINING, image_size=image_size, say=print)
         this.save(TRAINING)
     history = read_history(this.restore(TRAINING) / HISTORY)
-    best = best_epoch(history)
-    figures = history[best - 1]
+    kept = history.epochs[-1]
     return {
-        "accuracy": figures.validation_accuracy,
-        "f1": figures.validation_f1,
-        "epoch": best,
-        "seconds": sum(epoch.seconds for epoch in history),
+        "accuracy": kept.validation_accuracy,
+        "f1": kept.validation_f1,
+        "epoch": history.kept_epoch,
+        "why": history.kept_because,
+        "seconds": sum(epoch.seconds for epoch in history.epochs),
     }
 
 

@@ -19,7 +19,8 @@ from mlflow.models import infer_signature
 
 from training.data.dataset import MANIFEST, Dataset
 from training.evaluation.report import Evaluation
-from training.learning.history import EpochFigures, read_history
+from training.files import CHECKPOINT, HISTORY, RESOURCES, SIZES
+from training.learning.history import KEPT_BECAUSE, EpochFigures, read_history
 from training.model.checkpoint import Checkpoint
 from training.tracking.resources import read_samples
 from training.tracking.server import DONE_TAG, Tracker
@@ -47,7 +48,7 @@ class Tracked(NamedTuple):
 
 def log_training(tracker: Tracker, training: Training, tags: Mapping[str, str]) -> Tracked:
     """Log everything of a training; one that is there whole is left as it is. Raises TrackerAway, CheckpointError."""
-    checkpoint = Checkpoint.load(training.folder / "best_model.pt")
+    checkpoint = Checkpoint.load(training.folder / CHECKPOINT)
     run = tracker.run_named(training.name)
     run_id = run.info.run_id
     if DONE_TAG not in run.data.tags:
@@ -81,22 +82,23 @@ def _tags(checkpoint: Checkpoint, tags: Mapping[str, str]) -> list[RunTag]:
     ours = {
         "dataset.sha256": checkpoint.dataset_sha256,
         "git.commit": checkpoint.git_commit or "unknown",
-        "best_epoch": str(checkpoint.best_epoch),
+        "kept_epoch": str(checkpoint.epochs),
+        "kept_because": KEPT_BECAUSE,
     }
     return [RunTag(name, value) for name, value in {**ours, **tags}.items()]
 
 
 def _metrics(training: Training) -> list[list[Metric]]:
     """Batches of points. Times are those of the training, so that logging them again changes nothing."""
-    samples = read_samples(training.folder / "resources.json")
-    began_s = samples[0].time_s if samples else (training.folder / "history.json").stat().st_mtime
+    samples = read_samples(training.folder / RESOURCES)
+    began_s = samples[0].time_s if samples else (training.folder / HISTORY).stat().st_mtime
     machine = [
         Metric(name, value, round(sample.time_s * 1000), step)
         for step, sample in enumerate(samples)
         for name, value in sample.figures.items()
     ]
     epochs, ended_s = [], began_s
-    for epoch in read_history(training.folder / "history.json"):
+    for epoch in read_history(training.folder / HISTORY).epochs:
         ended_s += epoch.seconds
         epochs += [Metric(name, value, round(ended_s * 1000), epoch.epoch) for name, value in _figures(epoch)]
     evaluation = msgspec.json.decode((training.report / "metrics.json").read_bytes(), type=Evaluation)
@@ -117,14 +119,17 @@ def _metrics(training: Training) -> list[list[Metric]]:
 
 def _figures(epoch: EpochFigures) -> list[tuple[str, float]]:
     fields = msgspec.structs.asdict(epoch)
-    return [(name, float(value)) for name, value in fields.items() if name not in ("epoch", "seconds")]
+    shown = {name: value for name, value in fields.items() if name not in ("epoch", "seconds") and value is not None}
+    return [(name, float(value)) for name, value in shown.items()]
 
 
 def _log_files(tracker: Tracker, run_id: str, training: Training) -> None:
     client = tracker.client
     client.log_artifacts(run_id, str(training.report), "evaluation")
     client.log_artifact(run_id, str(training.dataset.path / MANIFEST), "dataset")
-    for name in ("best_model.pt", "history.json"):
+    for name in (CHECKPOINT, HISTORY, SIZES):
+        if name == SIZES and not (training.folder / name).exists():
+            continue  # the size was given
         client.log_artifact(run_id, str(training.folder / name), "training")
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "source.tar.gz"

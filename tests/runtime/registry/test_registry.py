@@ -68,7 +68,7 @@ def test_a_published_version_is_pointed_at_and_can_be_fetched(store: Store, bund
     assert catalogue.latest() == pointer
     assert pointer == Pointer("v1", hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest())
     assert catalogue.versions() == ["v1"]
-    assert content(store, LATEST_CHECKPOINT) == content(store, key_of("v1", "best_model.pt")) == b"weights"
+    assert content(store, LATEST_CHECKPOINT) == content(store, key_of("v1", "model.pt")) == b"weights"
     fetched = cache.pull(catalogue, "v1", manifest_sha256=pointer.manifest_sha256)
     assert fetched.model.read_bytes() == (bundle / MODEL).read_bytes()
 
