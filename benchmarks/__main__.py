@@ -8,6 +8,7 @@ import click
 
 from benchmarks.commands.advise import advise
 from benchmarks.commands.batch import batch
+from benchmarks.commands.calibration import calibration
 from benchmarks.commands.clients import clients
 from benchmarks.commands.decode import decode
 from benchmarks.commands.footprint import footprint
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    *(latency, training, decode, robustness),
+    *(latency, training, calibration, decode, robustness),
     *(load, footprint, page, peers, sessions, batch, reload, requests, clients, advise, report),
 ):
     main.add_command(command)

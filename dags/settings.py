@@ -63,7 +63,8 @@ RECIPE = (
 )  # fmt: skip
 
 RELEASE = (
-    Setting("min_accuracy", "DANDELION_MIN_ACCURACY", 0.93, _SHARE, "Refuse a model below this validation accuracy"),
+    Setting("min_accuracy", "DANDELION_MIN_ACCURACY", None, _SHARE,
+            "Refuse a model below this validation accuracy; 0.93 for the public photos, no floor for others if empty"),
     Setting("tolerance", "DANDELION_TOLERANCE", 0.02, _SHARE,
             "A model takes the champion's place unless it is right on fewer photos by more than this share"),
 )  # fmt: skip

@@ -17,8 +17,17 @@ from training.recipe import SIZES
 
 if TYPE_CHECKING:
     from export.release import Judged
+    from runtime.bundle.manifest import Gate
 
 DATA = Path("var/data/processed")
+
+_MIN_ACCURACY = click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 1),
+    envvar="DANDELION_MIN_ACCURACY",
+    show_envvar=True,
+    help="Refuse a model below this validation accuracy; 0.93 for the public photos, no floor for others if not given.",
+)
 
 
 @click.group(cls=Commands, context_settings={"show_default": True})
@@ -43,9 +52,7 @@ def main() -> None:
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="The dataset that it was trained on.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/bundles"), help="Folder of all bundles.")
 @click.option("--version", help="Name of the bundle's folder; the date and the checkpoint's hash if not given.")
-@click.option(
-    "--min-accuracy", type=click.FloatRange(0, 1), default=0.93, help="Refuse a bundle below this validation accuracy."
-)
+@_MIN_ACCURACY
 @click.option(
     "--answer-precision",
     type=click.FloatRange(0.5, 1),
@@ -61,7 +68,7 @@ def build(
     data: Path,
     out: Path,
     version: str | None,
-    min_accuracy: float,
+    min_accuracy: float | None,
     answer_precision: float,
     fp32: bool,
     **display: Any,
@@ -89,7 +96,7 @@ def build(
     )
     metrics = bundle.manifest.metrics
     for gate in bundle.manifest.gates:
-        click.echo(f"  {gate.name:14} {gate.value:.6f}  {gate.rule} {gate.limit:g}")
+        click.echo(_gate_line(gate))
     click.echo(
         f"INT8: accuracy {metrics.int8.accuracy:.4f}, F1 {metrics.int8.f1:.4f}; sure of {metrics.answered:.0%} of the "
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
@@ -111,28 +118,43 @@ def build(
     type=click.FloatRange(0.05, 0.95),
     help="Try each size narrow, too, with this share of the channels inside its blocks (`python -m training narrow`).",
 )
+@_MIN_ACCURACY
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("var/sweep"), help="Figures, plot and checkpoints."
 )
 def sweep(
-    data: Path, sizes: str, folds: int, epochs: int, seed: int, weights: str, share: float | None, out: Path
+    *,
+    data: Path,
+    sizes: str,
+    folds: int,
+    epochs: int,
+    seed: int,
+    weights: str,
+    share: float | None,
+    min_accuracy: float | None,
+    out: Path,
 ) -> None:
     """Cross-validate several input sizes, as FP32 and INT8, and time each.
 
     Checkpoints are kept under OUT and used again. The size to ship is the smallest within a point of the best.
     """
-    from export.pareto_front import draw_front, table
+    from export.gates import Limits
+    from export.pareto_front import below_floor, draw_front, table
     from export.sweep import sweep as run_sweep
     from runtime.bundle.manifest import to_json
     from training.data.dataset import Dataset
+    from training.data.public import is_public
     from training.recipe import Recipe
 
     sides = _sizes(sizes)
     recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
-    result = run_sweep(Dataset.open(data), recipe, sides, folds, out / "checkpoints", share=share)
+    dataset = Dataset.open(data)
+    result = run_sweep(dataset, recipe, sides, folds, out / "checkpoints", share=share)
     (out / "sweep.json").write_bytes(to_json(result))
     draw_front(result, out / "front.png")
     click.echo(table(result))
+    if warning := below_floor(result, Limits(min_accuracy).for_data(public=is_public(dataset)).min_accuracy):
+        click.echo(warning)
     click.echo(f"made {out / 'sweep.json'} and {out / 'front.png'}")
     click.echo(f"next: IMAGE_SIZE={result.chosen} python -m training fit, then python -m export build")
 
@@ -209,6 +231,13 @@ def _judged(bundle: Path, data: Path, tolerance: float) -> Judged:
     places = Places.from_environment()
     dataset, cache = Dataset.open(data), places.work / "champions"
     return judge(Bundle.open(bundle), places.models_store, dataset, cache, tolerance=tolerance)
+
+
+def _gate_line(gate: Gate) -> str:
+    line = f"  {gate.name:18} {gate.value:9.6f}  {gate.rule} {gate.limit:g}"
+    if gate.bound is not None:
+        line += f", for the end of its 95 % interval: {gate.bound:.4g}"
+    return f"{line} ({gate.about})" if gate.about else line
 
 
 def _sizes(text: str) -> list[int]:

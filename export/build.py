@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 
 from export.bundle_writer import describe_files, staged, write_manifest
-from export.calibration import fit_temperature
 from export.display import Shown
 from export.evidence import Evidence, gather
 from export.gates import Limits, require
 from export.graph import ServingGraph, to_onnx
+from export.photos import Photos, load_photos
 from export.quantise import quantise
 from runtime.bundle import manifest as bundle
 from runtime.bundle.manifest import Bundle, Manifest
@@ -25,26 +24,16 @@ from runtime.host.cpu import available_cpus
 from runtime.image import ImageSpec
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from training.data.dataset import Dataset
-from training.data.pixels import load_pixels, truth
+from training.data.public import is_public
 from training.learning.fit import predict_logits
+from training.metrics.calibration import fit_temperature
 from training.model.checkpoint import Checkpoint
 
 NAME = "dandelion-classifier"
-CALIBRATION_PHOTOS = 128
 
 NOTHING_SHOWN = Shown()
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Photos:
-    """The photos that a build needs, at the checkpoint's size: pixels are [N, size, size, 3], truth is [N]."""
-
-    calibration: NDArray[np.uint8]
-    validation: NDArray[np.uint8]
-    validation_paths: list[str]
-    validation_truth: NDArray[np.int64]
 
 
 def build(
@@ -69,7 +58,8 @@ def build(
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         convert(checkpoint, photos.calibration, temperature, folder)
         say(f"prove on {len(photos.validation)} validation photos")
-        evidence = _validate(folder, checkpoint, photos, temperature, limits)
+        evidence = _validate(folder, checkpoint, photos, temperature, limits.for_data(public=is_public(dataset)))
+        say(evidence.against_guessing)
         require(evidence.gates)
         if not with_fp32:
             (folder / bundle.FP32_MODEL).unlink()
@@ -77,28 +67,6 @@ def build(
         manifest = _manifest(evidence, checkpoint, dataset, temperature, target.name, mlflow_run)
         write_manifest(folder, msgspec.structs.replace(manifest, files=describe_files(folder), display=shown.display))
     return Bundle.open(target)
-
-
-def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
-    """Decode the dataset's photos for a checkpoint; raises CheckpointError where the two do not belong together."""
-    checkpoint.require_dataset(dataset.labels, dataset.manifest.sha256)
-    pixels = load_pixels(dataset, checkpoint.image_size)
-    splits = np.array([photo.split for photo in dataset.photos()])
-    validation = np.flatnonzero(splits == "validation")
-    # Training photos: validation ones would flatter the INT8 figures.
-    calibration = spread(np.flatnonzero(splits == "train"), CALIBRATION_PHOTOS)
-    return Photos(
-        calibration=pixels[calibration],
-        validation=pixels[validation],
-        validation_paths=[dataset.photos()[index].path for index in validation],
-        validation_truth=truth(dataset)[validation],
-    )
-
-
-def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of the rows, evenly spaced: a manifest is sorted by class, so every class is met."""
-    chosen: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-    return chosen
 
 
 def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature: float, folder: Path) -> None:
@@ -116,9 +84,7 @@ def _validate(folder: Path, checkpoint: Checkpoint, photos: Photos, temperature:
         OnnxruntimeSession(folder / bundle.MODEL, spec, classes, threads=threads, exact=True),
         checkpoint,
         temperature,
-        photos.validation,
-        photos.validation_paths,
-        photos.validation_truth,
+        photos,
         limits,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -16,10 +15,10 @@ from runtime.host.cpu import available_cpus
 from runtime.image import decode
 from runtime.inference.backends import open_validated
 from training.data.dataset import Dataset
+from training.metrics.intervals import paired_interval
 
 TOLERANCE = 0.02  # of accuracy
 BATCH = 16
-_Z = 1.959963984540054  # of a 95 % interval
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ def paired(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], champion: str, to
     photos = len(ours)
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     difference = (won - lost) / photos
-    low, high = _interval(won, lost, photos)
+    low, high = paired_interval(won, lost, photos)
     p_value = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
     promote = difference >= -tolerance
     reason = (
@@ -98,14 +97,6 @@ def right(bundle: Bundle, dataset: Dataset) -> NDArray[np.str_]:
 
 def _labels(probabilities: NDArray[np.float32], names: Sequence[str]) -> list[str]:
     return [names[index] for index in probabilities.argmax(axis=1)]
-
-
-def _interval(won: int, lost: int, photos: int) -> tuple[float, float]:
-    """Half a photo is added to each cell of the two-by-two table; then it is Wald's interval."""
-    won_, lost_, all_ = won + 0.5, lost + 0.5, photos + 2
-    difference = (won_ - lost_) / all_
-    error = math.sqrt(won_ + lost_ - (won_ - lost_) ** 2 / all_) / all_
-    return max(-1.0, difference - _Z * error), min(1.0, difference + _Z * error)
 
 
 def _unopposed(reason: str, ours: NDArray[np.bool_], champion: str | None = None) -> Verdict:

@@ -7,14 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import abstain_threshold
+from export.class_gates import Counts
 from export.gates import Limits, measure, parity
+from export.photos import Photos
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, ValidationMetrics
 from runtime.image import ImageSpec
 from runtime.inference.interface import InferenceSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.serving.drift import brightness_of, histogram
+from training.metrics.calibration import abstain_threshold
+from training.metrics.guessing import against_guessing
 from training.metrics.scores import Predictions, score
 from training.model.checkpoint import Checkpoint
 
@@ -27,6 +30,7 @@ class Evidence(NamedTuple):
 
     metrics: ValidationMetrics
     gates: list[Gate]
+    against_guessing: str
     abstain_threshold: float
     golden: list[GoldenCase]
     reference: DriftReference
@@ -37,30 +41,37 @@ def gather(
     int8: OnnxruntimeSession,
     checkpoint: Checkpoint,
     temperature: float,
-    pixels: NDArray[np.uint8],
-    paths: list[str],
-    truth: NDArray[np.int64],
+    photos: Photos,
     limits: Limits,
 ) -> Evidence:
-    """Ask both models about the validation photos: `pixels` [N, H, W, 3], `truth` [N].
+    """Ask both models about the validation photos.
 
     `int8` must be computed exactly: what a CPU without VNNI makes of it must not be recorded.
     """
+    pixels, truth = photos.validation, photos.validation_truth
     says_fp32, says_int8 = (
-        Predictions(checkpoint.labels, paths, truth, session_probabilities(session, pixels)) for session in (fp32, int8)
+        Predictions(checkpoint.labels, photos.validation_paths, truth, session_probabilities(session, pixels))
+        for session in (fp32, int8)
     )
+
+    def trained(index: int) -> Counts:
+        said = session_probabilities(int8, photos.training_of(index)).argmax(axis=1)
+        return int((said == index).sum()), len(said)
+
     gates = measure(
         parity=parity(checkpoint, temperature, fp32, pixels),
         fp32=says_fp32,
         int8=says_int8,
         wide_accuracy=checkpoint.wide_accuracy,
         limits=limits,
+        trained=trained,
     )
     threshold = abstain_threshold(says_int8.probabilities, truth, limits.answered_precision)
     spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
     return Evidence(
         metrics=_metrics(says_fp32, says_int8, threshold),
         gates=gates,
+        against_guessing=against_guessing(says_int8),
         abstain_threshold=threshold,
         golden=golden_cases(fp32, int8, spec),
         reference=drift_reference(says_int8, pixels),

@@ -31,6 +31,17 @@ def table(result: SweepResult) -> str:
     return "\n".join([*lines, f"* {result.chosen} px is the smallest size within a point of the best"])
 
 
+def below_floor(result: SweepResult, floor: float | None) -> str | None:
+    """A warning where the chosen size is below the accuracy that `python -m export build` will ask for."""
+    (accuracy,) = (size.int8.accuracy for size in result.sizes if size.share == 1 and size.image_size == result.chosen)
+    if floor is None or accuracy >= floor:
+        return None
+    return (
+        f"warning: {result.chosen} px reaches {accuracy:.4f}, and `python -m export build` will probably refuse it: "
+        f"the floor is {floor:g} (--min-accuracy, DANDELION_MIN_ACCURACY)"
+    )
+
+
 def draw_front(result: SweepResult, file: Path) -> None:
     """Accuracy against latency, one line a precision, one point a size; the chosen point is filled yellow.
 

@@ -17,7 +17,7 @@ BUNDLE = "bundle"
 Result = dict[str, Any]
 
 
-def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, min_accuracy: float) -> Result:
+def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, min_accuracy: float | None) -> Result:
     """Make the bundle of the run's checkpoint, through all gates, and hand it on. One that was made stays as it is."""
     from export.build import build
     from export.gates import Limits

@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.build import CALIBRATION_PHOTOS, convert, spread
+from export.build import convert
 from export.evidence import session_probabilities
+from export.photos import CALIBRATION_PHOTOS, spread
 from runtime.bundle.manifest import FP32_MODEL, MODEL, Scores
 from runtime.cli.progress import progress
 from runtime.image import ImageSpec

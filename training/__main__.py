@@ -194,6 +194,7 @@ def evaluate(
     """
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
+    from training.metrics.guessing import against_guessing
     from training.metrics.scores import pooled, score
     from training.recipe import Recipe
 
@@ -202,6 +203,7 @@ def evaluate(
         predictions, report = evaluate_checkpoint(checkpoint, dataset, out)
         scores = score(predictions)
         click.echo(f"accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f} on {len(predictions.truth)} photos")
+        click.echo(against_guessing(predictions))
     else:
         if not isinstance(image_size, int):
             raise click.BadParameter(
@@ -216,6 +218,7 @@ def evaluate(
         all_photos = score(pooled(parts))
         click.echo(f"mean of {folds} folds: accuracy {mean_accuracy:.4f}, F1 {mean_f1:.4f}")
         click.echo(f"all photos: accuracy {all_photos.accuracy:.4f}, F1 {all_photos.f1:.4f}")
+        click.echo(f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others")
     click.echo(f"made {report}\nnext: open it in a browser; python -m export build")
 
 

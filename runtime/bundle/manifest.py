@@ -83,18 +83,25 @@ class ValidationMetrics(_Record, frozen=True):
     answered_precision: Fraction
 
 
-class Gate(_Record, frozen=True):
-    """One quality gate that the bundle passed before it was written."""
+class Gate(_Record, frozen=True, omit_defaults=True):
+    """One quality gate that the bundle passed before it was written.
+
+    Where there is a `bound`, it decides: the end of the value's 95 % interval that must be on the right side of the
+    limit. `about` says what was counted.
+    """
 
     name: str
     value: float
     limit: float
     rule: Literal["at least", "at most"]
+    bound: float | None = None
+    about: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the value is on the right side of the limit."""
-        return self.value >= self.limit if self.rule == "at least" else self.value <= self.limit
+        """Whether the value, or its bound, is on the right side of the limit."""
+        decides = self.value if self.bound is None else self.bound
+        return decides >= self.limit if self.rule == "at least" else decides <= self.limit
 
 
 class TrainingData(_Record, frozen=True):

@@ -9,13 +9,21 @@ import pytest
 
 from tests.support.photos import photo
 from training.data.dataset import Dataset
+from training.data.pixels import truth
 from training.data.prepare import prepare
 from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
 from training.evaluation.report import evaluate, write_report
-from training.learning.crossvalidate import split_of
-from training.metrics.intervals import bootstrap_interval, proportion_interval
+from training.learning.crossvalidate import held_out_logits, split_of
+from training.metrics.calibration import Calibration, calibrate, scaled
+from training.metrics.intervals import (
+    bootstrap_interval,
+    exact_interval,
+    mean_interval,
+    paired_interval,
+    proportion_interval,
+)
 from training.metrics.scores import Predictions, calibration_error, pooled, score
-from training.model.checkpoint import CheckpointError
+from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
 
 
@@ -44,6 +52,14 @@ def test_calibration_error_is_zero_where_confidence_is_earned() -> None:
 def test_wilson_intervals_of_known_cases() -> None:
     assert proportion_interval(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-3)
     assert proportion_interval(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+
+
+def test_exact_paired_and_mean_intervals_of_known_cases() -> None:
+    assert exact_interval(79, 80) == pytest.approx((0.9323, 0.9997), abs=1e-4)
+    assert paired_interval(0, 0, 100)[0] == -paired_interval(0, 0, 100)[1]
+    assert paired_interval(10, 2, 100) == pytest.approx((0.0108, 0.1460), abs=1e-4)
+    assert mean_interval([(10, 10)]) == pytest.approx(proportion_interval(10, 10), abs=1e-9)
+    assert mean_interval([(20, 20), (1, 1)]) == pytest.approx((0.595, 1.0), abs=1e-3)
 
 
 def test_bootstrap_intervals_contain_the_figure_and_repeat() -> None:
@@ -121,6 +137,41 @@ def test_a_checkpoint_is_reported_on_its_validation_photos(
     assert len(found.truth) == len(split_of(dataset).held_out)
     assert (tmp_path / "curves.png").exists()
     assert "Validation report" in report.read_text()
+
+
+def test_the_report_shows_what_is_served(dataset: Dataset, checkpoint_file: Path, tmp_path: Path) -> None:
+    found, report = evaluate_checkpoint(checkpoint_file, dataset, tmp_path)
+    rows = split_of(dataset).held_out
+    logits = held_out_logits(Checkpoint.load(checkpoint_file), dataset, rows)
+    calibration = calibrate(logits, truth(dataset)[rows])
+    assert np.allclose(found.probabilities, scaled(logits, calibration.temperature))
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert figures["served"]["temperature"] == calibration.temperature
+    assert figures["served"]["threshold"] == calibration.threshold
+    assert figures["confidence"] == pytest.approx(float(found.confidence.mean()))
+    assert "calibrated by a temperature of" in report.read_text()
+
+
+def test_answers_below_the_threshold_are_marked_in_the_report(tmp_path: Path) -> None:
+    case = pooled([predictions([0], [1], sure=0.6), predictions([0], [1], sure=0.9)])
+    report = write_report(
+        tmp_path,
+        title="T",
+        predictions=case,
+        photo_bytes=lambda path: photo(),
+        facts={},
+        history=None,
+        folds=None,
+        calibration=Calibration(1.0, 0.8),
+    )
+    assert report.read_text().count('class="unsure"') == 1
+    served = json.loads((tmp_path / "metrics.json").read_text())["served"]
+    assert (served["answered"], served["answered_precision"]) == (0.5, 0)
+
+
+def test_the_error_over_bins_of_equal_mass_is_reported_where_there_are_photos_enough() -> None:
+    assert evaluate(predictions([0, 1] * 249, [0, 1] * 249)).equal_mass_error is None
+    assert evaluate(predictions([0, 1] * 250, [0, 1] * 250)).equal_mass_error == pytest.approx(0.2, abs=1e-6)
 
 
 def test_a_checkpoint_of_another_dataset_is_refused(checkpoint_file: Path, dataset: Dataset, tmp_path: Path) -> None:

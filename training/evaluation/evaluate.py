@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from training.data.dataset import Dataset
+from training.data.pixels import truth
 from training.evaluation.report import write_report
 from training.files import HISTORY
-from training.learning.crossvalidate import cross_validate, predict, split_of
+from training.learning.crossvalidate import cross_validate, held_out_logits, predictions_of, split_of
 from training.learning.history import KEPT_BECAUSE, read_history
 from training.learning.size_choice import SizeChoice, read_choice
+from training.metrics.calibration import Calibration, abstain_threshold, calibrate, cross_fitted
 from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
@@ -19,6 +23,7 @@ from training.recipe import Recipe
 def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predictions, Path]:
     """Report on the checkpoint `file` over its dataset's validation photos; returns predictions and the report's path.
 
+    They are what `python -m export build` will serve but for INT8: the temperature is fitted on these same photos.
     Raises CheckpointError where the checkpoint was trained on another dataset.
     """
     checkpoint = Checkpoint.load(file)
@@ -27,7 +32,10 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
             f"{file}: was trained on dataset {checkpoint.dataset_sha256[:8]}, {dataset.path} is "
             f"{dataset.manifest.sha256[:8]}; name the right one with --data or train again"
         )
-    predictions = predict(checkpoint, dataset, split_of(dataset).held_out)
+    rows = split_of(dataset).held_out
+    logits = held_out_logits(checkpoint, dataset, rows)
+    calibration = calibrate(logits, truth(dataset)[rows])
+    predictions = predictions_of(logits, dataset, rows, calibration.temperature)
     history = file.with_name(HISTORY)
     report = write_report(
         out,
@@ -42,9 +50,11 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
                 "Weights": checkpoint.weights,
                 "Seed": str(checkpoint.seed),
                 "Precision": checkpoint.precision,
+                "Temperature": f"{calibration.temperature:.3f}, fitted on these photos",
             },
         ),
         history=read_history(history).epochs if history.exists() else None,
+        calibration=calibration,
         folds=None,
         sizes=_choice_for(checkpoint, file.parent),
     )
@@ -52,12 +62,26 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
 
 
 def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> tuple[list[Predictions], Path]:
-    """Cross-validate and report; returns each fold's held-out predictions and the report's path."""
-    parts = [predict(checkpoint, dataset, fold.held_out) for fold, checkpoint in cross_validate(dataset, recipe, count)]
+    """Cross-validate and report; returns each fold's held-out predictions and the report's path.
+
+    The temperature of each fold is fitted on the photos of all others: its confidence is that of unseen photos.
+    """
+    done = [
+        (fold.held_out, held_out_logits(checkpoint, dataset, fold.held_out))
+        for fold, checkpoint in cross_validate(dataset, recipe, count)
+    ]
+    classes = truth(dataset)
+    temperatures = cross_fitted([logits for _, logits in done], [classes[rows] for rows, _ in done])
+    parts = [
+        predictions_of(logits, dataset, rows, temperature)
+        for (rows, logits), temperature in zip(done, temperatures, strict=True)
+    ]
+    everything = pooled(parts)
+    threshold = abstain_threshold(everything.probabilities, everything.truth)
     report = write_report(
         out,
         title=f"{count}-fold cross-validation",
-        predictions=pooled(parts),
+        predictions=everything,
         photo_bytes=_reader(dataset),
         facts=_facts(
             dataset,
@@ -66,8 +90,10 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
                 "Epochs": f"{recipe.epochs}; {KEPT_BECAUSE}",
                 "Weights": recipe.weights,
                 "Seed": str(recipe.seed),
+                "Temperature": f"{min(temperatures):.3f} to {max(temperatures):.3f}, each fitted on the other folds",
             },
         ),
+        calibration=Calibration(float(np.median(temperatures)), threshold),
         history=None,
         folds=[score(part) for part in parts],
     )

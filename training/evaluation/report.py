@@ -20,11 +20,14 @@ from training.evaluation import plots
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
 from training.learning.size_choice import SizeChoice
+from training.metrics.calibration import Calibration
+from training.metrics.guessing import most_common
 from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
-from training.metrics.scores import Predictions, score
+from training.metrics.scores import Predictions, equal_mass_error, score
 
 MOST_MISTAKES = 24
 MOST_DOUBTS = 8
+EQUAL_MASS_PHOTOS = 500  # with fewer, chance alone makes an error of several points
 
 
 class Figured(msgspec.Struct, frozen=True):
@@ -45,8 +48,22 @@ class ClassFigures(msgspec.Struct, frozen=True):
     f1: Figured
 
 
+class Served(msgspec.Struct, frozen=True):
+    """What users will meet: answers below `threshold` are uncertain; of the others `answered_precision` are right."""
+
+    temperature: float
+    threshold: float
+    answered: float
+    answered_precision: float
+
+
 class Evaluation(msgspec.Struct, frozen=True):
-    """`metrics.json`: every figure of the report; precision, recall and F1 are means over the classes."""
+    """`metrics.json`: every figure of the report; precision, recall and F1 are means over the classes.
+
+    So recall is also the balanced accuracy. `confidence` is the mean over all answers, which an honest model has as
+    high as its accuracy; `equal_mass_error` is None for fewer photos than it takes. `served` are temperature,
+    threshold and how many answers are sure, as the bundle will have them but for INT8; None where not calibrated.
+    """
 
     photos: int
     accuracy: Figured
@@ -58,6 +75,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     classes: list[ClassFigures]
     confusion: list[list[int]]
     folds: list[Scores] | None
+    confidence: float | None = None
+    equal_mass_error: float | None = None
+    majority: float | None = None
+    served: Served | None = None
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -67,6 +88,7 @@ class _Shown(msgspec.Struct, frozen=True):
     truth: str
     predicted: str
     confidence: float
+    uncertain: bool
     picture: str | None
 
 
@@ -80,14 +102,17 @@ def write_report(
     history: Sequence[EpochFigures] | None,
     folds: Sequence[Scores] | None,
     sizes: SizeChoice | None = None,
+    calibration: Calibration | None = None,
 ) -> Path:
     """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
 
     `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are;
-    `sizes` is how the input size was chosen, where it was not given.
+    `sizes` is how the input size was chosen, where it was not given;
+    `calibration` is what made the probabilities.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation = evaluate(predictions, folds)
+    evaluation = evaluate(predictions, folds, calibration)
+    threshold = calibration.threshold if calibration else 0.0
     (folder / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
     figures = _figures(predictions, history, folds)
     for name, figure in figures.items():
@@ -99,8 +124,8 @@ def write_report(
         facts=facts,
         sizes=sizes,
         pictures={name: _svg(figure) for name, figure in figures.items()},
-        mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions)),
-        doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions)),
+        mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), threshold),
+        doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), threshold),
         mistake_count=int((predictions.predicted != predictions.truth).sum()),
     )
     file = folder / "report.html"
@@ -109,7 +134,9 @@ def write_report(
     return file
 
 
-def evaluate(predictions: Predictions, folds: Sequence[Scores] | None = None) -> Evaluation:
+def evaluate(
+    predictions: Predictions, folds: Sequence[Scores] | None = None, calibration: Calibration | None = None
+) -> Evaluation:
     """Every figure of the report, with its interval."""
     scores = score(predictions)
     right = int((predictions.predicted == predictions.truth).sum())
@@ -129,6 +156,21 @@ def evaluate(predictions: Predictions, folds: Sequence[Scores] | None = None) ->
         classes=[_class_figures(predictions, index) for index in classes],
         confusion=confusion_matrix(predictions.truth, predictions.predicted, labels=classes).tolist(),
         folds=None if folds is None else list(folds),
+        confidence=float(predictions.confidence.mean()),
+        equal_mass_error=equal_mass_error(predictions) if len(predictions.truth) >= EQUAL_MASS_PHOTOS else None,
+        majority=most_common(predictions)[1],
+        served=None if calibration is None else _served(predictions, calibration),
+    )
+
+
+def _served(predictions: Predictions, calibration: Calibration) -> Served:
+    sure = predictions.confidence >= calibration.threshold
+    right = (predictions.predicted == predictions.truth)[sure]
+    return Served(
+        temperature=calibration.temperature,
+        threshold=calibration.threshold,
+        answered=float(sure.mean()),
+        answered_precision=float(right.mean()) if sure.any() else 1.0,
     )
 
 
@@ -199,13 +241,16 @@ def _closest_calls(predictions: Predictions) -> list[int]:
     return [int(row) for row in right[order][:MOST_DOUBTS]]
 
 
-def _gallery(predictions: Predictions, photo_bytes: Callable[[str], bytes], rows: Sequence[int]) -> list[_Shown]:
+def _gallery(
+    predictions: Predictions, photo_bytes: Callable[[str], bytes], rows: Sequence[int], threshold: float
+) -> list[_Shown]:
     return [
         _Shown(
             path=predictions.paths[row],
             truth=predictions.labels[predictions.truth[row]],
             predicted=predictions.labels[predictions.predicted[row]],
             confidence=float(predictions.confidence[row]),
+            uncertain=bool(predictions.confidence[row] < threshold),
             picture=thumbnail(photo_bytes(predictions.paths[row])),
         )
         for row in rows

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 import training.learning.augment
 import training.learning.batchnorm_folding
 import training.learning.fit
+import training.learning.imbalance
 import training.learning.matmul_gradients
 import training.learning.pruning
 import training.model.network
@@ -24,6 +24,7 @@ from training.data.pixels import load_pixels, truth
 from training.data.split import assign_folds
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
+from training.metrics.calibration import scaled
 from training.metrics.scores import Predictions
 from training.model.checkpoint import Checkpoint, git_commit
 from training.recipe import Recipe, stored_size
@@ -114,6 +115,7 @@ def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
         training.learning.fit,
         training.learning.augment,
         training.learning.matmul_gradients,
+        training.learning.imbalance,
         training.model.network,
         training.learning.batchnorm_folding,
     )
@@ -137,9 +139,19 @@ def checkpoint_of(dataset: Dataset, recipe: Recipe, fitted: Fitted) -> Checkpoin
     )
 
 
-def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> Predictions:
-    """What a checkpoint says of some of the dataset's photos, by their rows."""
-    pixels = load_pixels(dataset, checkpoint.image_size)[rows]
-    probabilities = softmax(predict_logits(checkpoint.network(), pixels), axis=1)
+def held_out_logits(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits [N, C] of some of the dataset's photos, by their rows."""
+    return predict_logits(checkpoint.network(), load_pixels(dataset, checkpoint.image_size)[rows])
+
+
+def predictions_of(
+    logits: NDArray[np.float32], dataset: Dataset, rows: NDArray[np.int64], temperature: float
+) -> Predictions:
+    """Calibrated predictions from the `logits` [N, C] of the photos in `rows`."""
     paths = [photo.path for photo in dataset.photos()]
-    return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], probabilities)
+    return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], scaled(logits, temperature))
+
+
+def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> Predictions:
+    """What a checkpoint says of some of the dataset's photos, by their rows; not calibrated."""
+    return predictions_of(held_out_logits(checkpoint, dataset, rows), dataset, rows, temperature=1.0)

@@ -31,6 +31,7 @@ from training.learning.augment import augment
 from training.learning.batchnorm_folding import fold_norms, state_with_norms
 from training.learning.feature_cache import FeatureCache
 from training.learning.history import EpochFigures
+from training.learning.imbalance import balanced_cross_entropy, class_shares
 from training.learning.matmul_gradients import use_matmul_gradients
 from training.metrics.scores import Predictions, score
 from training.model.network import build, normalise
@@ -106,6 +107,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(len(photos.train), recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
+    shares = class_shares(photos.train_truth, len(photos.labels))
     history: list[EpochFigures] = []
     reached: Any = network
     for epoch in range(1, recipe.epochs + 1):
@@ -118,7 +120,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             batch = augment(normalise(pixels), size, generator)  # [B, 3, size, size]
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 logits = trunk(batch)  # [B, C]
-            loss = F.cross_entropy(logits.float(), truth, label_smoothing=LABEL_SMOOTHING)
+            loss = balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -185,7 +187,8 @@ def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
     head, network.fc = network.fc, nn.Identity()
     features = predict_logits(network.eval(), _scaled(photos.train, size))  # [N, 512]
     network.fc = head
-    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000).fit(features, photos.train_truth)
+    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000, class_weight="balanced")
+    probe.fit(features, photos.train_truth)
     weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()  # [C, 512], [C]
     if len(photos.labels) == 2:  # scikit-learn has one row for two classes: the difference of their logits
         weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])

@@ -25,6 +25,7 @@ from runtime.cli.progress import Advance, progress
 from training.learning.augment import augment
 from training.learning.batchnorm_folding import fold_norms, state_with_norms
 from training.learning.fit import LABEL_SMOOTHING, TrainingPhotos, predict_logits
+from training.learning.imbalance import balanced_cross_entropy, class_shares
 from training.model.checkpoint import Checkpoint, CheckpointError, git_commit
 from training.model.network import blocks, normalise
 
@@ -184,6 +185,7 @@ def _distil(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=total, pct_start=WARM_UP)
     decay = 1 - 1 / AVERAGED_STEPS
     average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    shares = class_shares(photos.train_truth, len(photos.labels))
     for epoch in range(1, epochs + 1):
         for rows in torch.split(torch.randperm(len(photos.train), generator=generator), BATCH):
             batch = _view(normalise(torch.from_numpy(photos.train[rows.numpy()])), wide.image_size, generator)
@@ -197,7 +199,7 @@ def _distil(
                     wanted, answer = _block_outputs(teacher, batch)
                 given, logits = _block_outputs(student, batch)
             loss = _feature_loss(given, wanted) + _distillation_loss(logits.float(), answer.float())
-            loss = loss + TRUTH_WEIGHT * F.cross_entropy(logits.float(), truth, label_smoothing=LABEL_SMOOTHING)
+            loss = loss + TRUTH_WEIGHT * balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -1,0 +1,52 @@
+"""The photos that a build needs: to calibrate INT8, and to validate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+from training.data.pixels import load_pixels, truth
+from training.model.checkpoint import Checkpoint
+
+CALIBRATION_PHOTOS = 128
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a build, at the checkpoint's size: pixels are [N, size, size, 3], truth is [N].
+
+    `training_of` gives the pixels of one class's training photos.
+    """
+
+    calibration: NDArray[np.uint8]
+    validation: NDArray[np.uint8]
+    validation_paths: list[str]
+    validation_truth: NDArray[np.int64]
+    training_of: Callable[[int], NDArray[np.uint8]]
+
+
+def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
+    """Decode the dataset's photos for a checkpoint; raises CheckpointError where the two do not belong together."""
+    checkpoint.require_dataset(dataset.labels, dataset.manifest.sha256)
+    pixels, classes = load_pixels(dataset, checkpoint.image_size), truth(dataset)
+    train = np.array([photo.split == "train" for photo in dataset.photos()])
+    validation = np.flatnonzero(~train)
+    # Training photos: validation ones would flatter the INT8 figures.
+    calibration = spread(np.flatnonzero(train), CALIBRATION_PHOTOS)
+    return Photos(
+        calibration=pixels[calibration],
+        validation=pixels[validation],
+        validation_paths=[dataset.photos()[index].path for index in validation],
+        validation_truth=classes[validation],
+        training_of=lambda index: pixels[np.flatnonzero(train & (classes == index))],
+    )
+
+
+def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the rows, evenly spaced: a manifest is sorted by class, so every class is met."""
+    chosen: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+    return chosen

@@ -1,0 +1,16 @@
+"""Which data set is the public one: dandelions and grass, by the recorded hashes of its photos."""
+
+from __future__ import annotations
+
+from training.data.dataset import Dataset
+from training.data.listing import RECORDED, read_list
+
+
+def is_public(dataset: Dataset) -> bool:
+    """Whether most validation photos are recorded ones (`greenr.json`), whatever their folders are called.
+
+    So corrections that users sent do not make another data set of it, and other photos of dandelions are others.
+    """
+    recorded = {photo.sha256 for photo in read_list(RECORDED).photos}
+    photos = dataset.photos("validation")
+    return 2 * sum(photo.sha256 in recorded for photo in photos) > len(photos)
