@@ -16,6 +16,9 @@ UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links
 # Where `make pipeline` publishes and looks for corrections, and `make run` follows and keeps them.
 STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDELION_DATA=$${DANDELION_DATA:-var/store/dandelion-data}
 
+# Which product is trained: the name of its model, by the labels where it is not given.
+NAMED = $(if $(PRODUCT),DANDELION_PRODUCT="$$PRODUCT")
+
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -26,14 +29,15 @@ run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001,
 	@$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
 		$(if $(BUNDLE),DANDELION_BUNDLE="$$BUNDLE") $(BIN)/python -m ui || $(SAID_WHY)
 
-train: $(VENV)/.export ## Fetch the photos, train, evaluate and export a bundle to var/bundles (SOURCE=folder of your own photos)
+train: $(VENV)/.training ## Fetch the photos, train, evaluate, track and export a bundle to var/bundles (SOURCE=folder of your own photos, PRODUCT=its name)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE")
 	$(BIN)/python -m training prepare
 	$(BIN)/python -m training fit
 	$(BIN)/python -m training evaluate
-	$(BIN)/python -m export build
+	$(NAMED) $(BIN)/python -m training track --optional
+	$(NAMED) $(BIN)/python -m export build
 
-pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL)
+pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL, PRODUCT=name)
 	deploy/local/pipeline.sh $(if $(SOURCE),"$$SOURCE")
 
 airflow: $(VENV)/.airflow ## Airflow with the DAGs and its page on http://localhost:8080 (AIRFLOW_PORT=8081)
@@ -108,10 +112,11 @@ $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.export: EXTRA = benchmarks
+$(VENV)/.training: EXTRA = benchmarks,tracking
 $(VENV)/.airflow: EXTRA = airflow
 $(VENV)/.test: EXTRA = test
 $(VENV)/.dev: EXTRA = dev
-$(VENV)/.export $(VENV)/.airflow $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.export $(VENV)/.training $(VENV)/.airflow $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what $(EXTRA) needs into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	$(UV_INSTALL) --editable '.[$(EXTRA)]'

@@ -24,10 +24,12 @@ def say_failed(context: dict[str, Any]) -> None:
     """Log why the task failed; with a stack trace unless it is a user error."""
     from airflow.sdk.exceptions import AirflowFailException
 
+    from runtime.cli.say import runnable
+
     task, error = context["task_instance"], context.get("exception")
     if isinstance(error, BaseException) and not isinstance(error, AirflowFailException):
         traceback.print_exception(error, file=sys.stdout)
-    print(f"{task.task_id:32} failed: {error}", flush=True)
+    print(f"{task.task_id:32} failed: {runnable(str(error))}", flush=True)
 
 
 def say_done(context: dict[str, Any]) -> None:

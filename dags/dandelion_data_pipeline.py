@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from dags.settings import RECIPE, RELEASE, SOURCE, params
-from dags.shared_tasks import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
+from dags.shared_tasks import DEFAULTS, NETWORK, NEVER, PROCESSED, SHORT, conclude, here, step, train_and_release
 
 DOC = """
 Fetches photos, stores them, prepares a dataset, stores that, trains, and publishes a model that is not worse than the
@@ -16,13 +16,15 @@ one that serves. Each step is idempotent: clear any task and let it run again.
 
 * **Where**: the stores are `DANDELION_DATA` and `DANDELION_MODELS`, the tracking server is `MLFLOW_TRACKING_URI`.
 * **Labels** are the names of the class folders at the source.
-* **What came of a run**: the XCom of `register` has the version, its alias, the reason and the page in MLflow.
+* **Product**: by its labels, or as the parameter `product` says; each has its own photos in the store.
+* **What came of a run**: the log of `conclude` says what serves and why, and the commands that change it; the XCom of
+  `register` has the version, its alias, the reason and the page in MLflow.
 * **Failures** are posted to `DANDELION_WEBHOOK`, or the Variable `dandelion_webhook`.
 """
 
 
 @dag(
-    schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC"),
+    schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC", run_immediately=NEVER),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
@@ -50,47 +52,49 @@ def dandelion_data_pipeline() -> None:
 
     @step(execution_timeout=timedelta(hours=2), **NETWORK)
     def fetch(settings: dict[str, Any]) -> dict[str, Any]:
-        """Download the photos, or resume the download."""
+        """Download the photos, or resume the download; decide which product they are for."""
         from training.pipeline import steps
 
-        source = {name: settings[name] for name in ("source", "listing", "workers")}
-        return steps.fetch(*here(), **source)
+        places, run = here()
+        fetched = steps.fetch(places, run, **{name: settings[name] for name in ("source", "listing", "workers")})
+        labels = settings["classes"] or fetched["photos"]
+        return fetched | {"product": steps.product_of(places, labels, asked=settings["product"])}
 
     @step(execution_timeout=timedelta(hours=2), **NETWORK)
-    def store_raw(settings: dict[str, Any]) -> dict[str, Any]:
+    def store_raw(settings: dict[str, Any], fetched: dict[str, Any]) -> dict[str, Any]:
         """Upload the photos to the data store, with a SHA-256 each."""
         from training.pipeline import steps
 
         source = {name: settings[name] for name in ("source", "listing", "workers")}
-        return steps.store_raw(*here(), **source)
+        return steps.store_raw(*here(fetched), **source)
 
     @step(execution_timeout=SHORT, **NETWORK)
-    def prepare(settings: dict[str, Any]) -> dict[str, Any]:
+    def prepare(settings: dict[str, Any], fetched: dict[str, Any]) -> dict[str, Any]:
         """Verify, find duplicates, add accepted corrections, split."""
         from training.pipeline import steps
 
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
-        return steps.prepare(*here(), **split)
+        return steps.prepare(*here(fetched), **split)
 
     @step(execution_timeout=SHORT, **NETWORK)
-    def store_processed(settings: dict[str, Any]) -> dict[str, Any]:
+    def store_processed(settings: dict[str, Any], fetched: dict[str, Any]) -> dict[str, Any]:
         """Upload the dataset to the data store."""
         from training.pipeline import steps
 
         split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
-        return steps.store_processed(*here(), **split)
+        return steps.store_processed(*here(fetched), **split)
 
     @step(outlets=[PROCESSED])
     def announce(stored: dict[str, Any], **context: Any) -> dict[str, Any]:
         """Update the asset of processed data. Last: a retraining that it triggers finds this run's model published."""
-        context["outlet_events"][PROCESSED].extra = announced = {"dataset": stored["dataset"]}
+        context["outlet_events"][PROCESSED].extra = announced = {name: stored[name] for name in ("dataset", "product")}
         return announced
 
     chosen = settings()
-    prepared = prepare(chosen)
-    stored = store_processed(chosen)
+    fetched = fetch(chosen)
+    raw, prepared, stored = (task(chosen, fetched) for task in (store_raw, prepare, store_processed))
     released = train_and_release(chosen, stored)
-    chain(chosen, make_places(), fetch(chosen), store_raw(chosen), prepared, stored, released, announce(stored))
+    chain(chosen, make_places(), fetched, raw, prepared, stored, released, announce(stored), conclude(chosen))
 
 
 dandelion_data_pipeline()

@@ -9,12 +9,13 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag, t
 
 from dags.feedback import FEEDBACK
 from dags.settings import RECIPE, RELEASE, params
-from dags.shared_tasks import DEFAULTS, NETWORK, PROCESSED, SHORT, here, step, train_and_release
+from dags.shared_tasks import DEFAULTS, NETWORK, NEVER, PROCESSED, SHORT, conclude, here, step, train_and_release
 
 DOC = """
-Takes the processed photos from the data store, adds the corrections that were accepted since
-(`python -m training feedback`), and trains and publishes as the data pipeline does. If a version of the same photos
-and the same recipe is published already, the rest is skipped: an asset event without new data costs nothing.
+Takes the processed photos of a product (the one that serves, unless `product` names another) from the data store, adds
+the corrections that were accepted since (`python -m training feedback`), and trains and publishes as the data pipeline
+does. If a version of the same photos and the same recipe is published already, the rest is skipped: an asset event
+without new data costs nothing.
 
 It starts on the first of a month, when the asset `dandelion_processed` is updated, and when `dandelion_feedback` sees
 enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
@@ -23,7 +24,7 @@ enough accepted corrections (`DANDELION_FEEDBACK_MIN`, else 20).
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        assets=PROCESSED | FEEDBACK, timetable=CronTriggerTimetable("0 4 1 * *", timezone="UTC")
+        assets=PROCESSED | FEEDBACK, timetable=CronTriggerTimetable("0 4 1 * *", timezone="UTC", run_immediately=NEVER)
     ),
     catchup=False,
     max_active_runs=1,
@@ -49,7 +50,9 @@ def dandelion_retrain_pipeline() -> None:
         from training.pipeline import steps
 
         split = {"validation": settings["validation"], "seed": settings["seed"]}
-        return steps.sync_processed(*here(), **split)
+        places, run = here()
+        product = steps.product_of(places, asked=settings["product"])
+        return steps.sync_processed(places.of(product), run, **split)
 
     @task.short_circuit(execution_timeout=SHORT, **NETWORK)
     def anything_new(settings: dict[str, Any], prepared: dict[str, Any]) -> bool:
@@ -57,13 +60,13 @@ def dandelion_retrain_pipeline() -> None:
         from training.pipeline import steps
 
         recipe = {name: settings[name] for name in ("image_size", "epochs", "weights", "seed")}
-        version = steps.trained_already(here()[0], dataset=prepared["dataset"], **recipe)
+        version = steps.trained_already(here(prepared)[0], dataset=prepared["dataset"], **recipe)
         print(f"{version} came of these photos and this recipe: nothing to do" if version else "there is something new")
         return version is None
 
     chosen = settings()
     prepared = sync(chosen)
-    chain(prepared, anything_new(chosen, prepared), train_and_release(chosen, prepared))
+    chain(prepared, anything_new(chosen, prepared), train_and_release(chosen, prepared), conclude(chosen))
 
 
 dandelion_retrain_pipeline()

@@ -39,13 +39,13 @@ class AcceptedCorrections(BaseEventTrigger):
 
 def _waiting() -> int:
     from runtime.errors import Refusal
-    from runtime.names import DEFAULT_PRODUCT
     from training.pipeline import steps
     from training.storage.locations import Places
 
+    places = Places.from_environment()
     try:
-        product = os.environ.get("DANDELION_PRODUCT") or DEFAULT_PRODUCT
-        return int(steps.waiting_feedback(Places.from_environment(), product)["new"])
+        product = steps.product_of(places, asked=os.environ.get("DANDELION_PRODUCT"))
+        return int(steps.waiting_feedback(places.of(product))["new"])
     except Refusal:
         return 0
 

@@ -67,6 +67,11 @@ RELEASE = (
             "Refuse a model below this validation accuracy; 0.93 for the public photos, no floor for others if empty"),
     Setting("tolerance", "DANDELION_TOLERANCE", 0.02, _SHARE,
             "A model takes the champion's place unless it is right on fewer photos by more than this share"),
+    Setting("product", "DANDELION_PRODUCT", None, {"type": "string"},
+            "Name of the model, and whose photos it learns from; it takes the place of a model of another name. By the "
+            "labels if empty, and then another product keeps its place"),
+    Setting("replace", None, False, {"type": "boolean"},
+            "Take the champion's place even if it is another product or has other labels"),
 )  # fmt: skip
 
 BATCH = (
@@ -87,8 +92,13 @@ def params(*groups: tuple[Setting, ...]) -> dict[str, Param]:
 
 
 def resolve(given: dict[str, Any], *groups: tuple[Setting, ...]) -> dict[str, Any]:
-    """The values to work with, each checked against its rule. Raises BadSetting, which names the culprit."""
-    return {setting.name: _resolve(setting, given.get(setting.name)) for group in groups for setting in group}
+    """The values to work with, each checked against its rule. Raises BadSetting or ProductError, naming the culprit."""
+    from training.product import checked_product
+
+    values = {setting.name: _resolve(setting, given.get(setting.name)) for group in groups for setting in group}
+    if values.get("product"):
+        checked_product(values["product"])
+    return values
 
 
 def _param(setting: Setting) -> Param:

@@ -27,6 +27,9 @@ NETWORK: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
+# A schedule that is switched on waits for its next time. False would not do: Airflow 3.3 takes it for a tenth of the
+# interval, and begins at once where the last time is no longer ago.
+NEVER = timedelta(0)
 SHORT, LONG = timedelta(minutes=20), timedelta(hours=6)
 
 
@@ -52,11 +55,12 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def here() -> tuple[Any, str]:
-    """In a task: the storage locations, and the id of this run."""
+def here(known: dict[str, Any] | None = None) -> tuple[Any, str]:
+    """In a task: the storage locations, and the id of this run; for the product of an earlier task's result `known`."""
     from training.storage.locations import Places
 
-    return Places.from_environment(), get_current_context()["run_id"]
+    places = Places.from_environment()
+    return places.of(known["product"]) if known else places, get_current_context()["run_id"]
 
 
 def tags() -> dict[str, str]:
@@ -75,7 +79,7 @@ def train(settings: dict[str, Any], prepared: dict[str, Any]) -> dict[str, Any]:
     from training.pipeline import steps
 
     recipe = {name: settings[name] for name in ("image_size", "epochs", "weights", "seed")}
-    return steps.train(*here(), dataset=prepared["dataset"], **recipe)
+    return steps.train(*here(prepared), dataset=prepared["dataset"], **recipe)
 
 
 @step(execution_timeout=SHORT)
@@ -83,7 +87,7 @@ def evaluate(prepared: dict[str, Any]) -> dict[str, Any]:
     """Write the validation report."""
     from training.pipeline import steps
 
-    return steps.evaluate(*here(), dataset=prepared["dataset"])
+    return steps.evaluate(*here(prepared), dataset=prepared["dataset"])
 
 
 @step(execution_timeout=SHORT, **NETWORK)
@@ -91,7 +95,7 @@ def track(prepared: dict[str, Any]) -> dict[str, Any]:
     """Log the training run to MLflow."""
     from training.pipeline import steps
 
-    return steps.track(*here(), dataset=prepared["dataset"], tags=tags())
+    return steps.track(*here(prepared), dataset=prepared["dataset"], tags=tags())
 
 
 @step(execution_timeout=SHORT)
@@ -100,7 +104,7 @@ def export(settings: dict[str, Any], prepared: dict[str, Any], tracked: dict[str
     from export import steps
 
     return steps.export(
-        *here(),
+        *here(prepared),
         dataset=prepared["dataset"],
         mlflow_run=tracked["mlflow_run"],
         min_accuracy=settings["min_accuracy"],
@@ -112,7 +116,8 @@ def gate(settings: dict[str, Any], prepared: dict[str, Any]) -> dict[str, Any]:
     """Champion-challenger gate: compare with the active model, photo by photo."""
     from export import steps
 
-    return steps.gate(*here(), dataset=prepared["dataset"], tolerance=settings["tolerance"])
+    flags = {name: settings[name] for name in ("tolerance", "replace")}
+    return steps.gate(*here(prepared), dataset=prepared["dataset"], asked=settings["product"], **flags)
 
 
 @step(execution_timeout=SHORT, **NETWORK)
@@ -131,6 +136,16 @@ def register(verdict: dict[str, Any], **context: Any) -> dict[str, Any]:
     registered = steps.register(*here(), verdict=verdict, tags=tags())
     context["outlet_events"][MODEL].extra = registered
     return registered
+
+
+@step(execution_timeout=SHORT, on_success_callback=None, **NETWORK)
+def conclude(settings: dict[str, Any]) -> None:
+    """Say what serves now and why, and which command changes it."""
+    from export import steps
+
+    verdict = get_current_context()["ti"].xcom_pull(task_ids="train_and_release.gate")
+    lines = steps.conclude(*here(), verdict=verdict, source=settings.get("source"))
+    print("\n".join(["", *lines]), flush=True)
 
 
 @task_group(tooltip="From a prepared dataset to a model that is served, if it is not worse than the one before")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.cli.group import Commands
+from runtime.cli.say import say
 from training import options
 from training.files import CHECKPOINT
 from training.recipe import SIZES
 
 if TYPE_CHECKING:
+    from export.champion_challenger import Verdict
     from export.release import Judged
-    from runtime.bundle.manifest import Gate
+    from runtime.bundle.manifest import Bundle, Gate
+    from training.storage.locations import Places
 
 DATA = Path("var/data/processed")
 
@@ -51,7 +53,13 @@ def main() -> None:
 )
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="The dataset that it was trained on.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/bundles"), help="Folder of all bundles.")
-@click.option("--version", help="Name of the bundle's folder; the date and the checkpoint's hash if not given.")
+@click.option(
+    "--name",
+    envvar="DANDELION_PRODUCT",
+    show_envvar=True,
+    help="Name of the model, which is that of the product; by its labels if not given.",
+)
+@click.option("--version", help="Name of the bundle's folder; the checkpoint's date and hash if not given.")
 @_MIN_ACCURACY
 @click.option(
     "--answer-precision",
@@ -67,6 +75,7 @@ def build(
     checkpoint: Path,
     data: Path,
     out: Path,
+    name: str | None,
     version: str | None,
     min_accuracy: float | None,
     answer_precision: float,
@@ -82,16 +91,20 @@ def build(
     from export.gates import Limits
     from training.data.dataset import Dataset
     from training.model.checkpoint import Checkpoint
+    from training.pipeline.versions import version_of
+    from training.tracking.local_run import run_of
 
     shows = shown(**display)
     loaded = Checkpoint.load(checkpoint)
     bundle = build_bundle(
         loaded,
         Dataset.open(data),
-        out / (version or _version(checkpoint)),
+        out / (version or version_of(checkpoint)),
         limits=Limits(min_accuracy, answer_precision),
+        name=name,
         with_fp32=fp32,
         shown=shows,
+        mlflow_run=run_of(checkpoint),
         say=click.echo,
     )
     metrics = bundle.manifest.metrics
@@ -102,7 +115,8 @@ def build(
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
     )
     files = ", ".join(f"{name} {entry.size_bytes / 1e6:.1f} MB" for name, entry in bundle.manifest.files.items())
-    click.echo(f"made {bundle.path} ({files})\nnext: make run BUNDLE={bundle.path}")
+    click.echo(f"made {bundle.path} ({files}), a {bundle.manifest.name}")
+    say(f"next: make run BUNDLE={quote(str(bundle.path))}")
 
 
 @main.command()
@@ -156,7 +170,7 @@ def sweep(
     if warning := below_floor(result, Limits(min_accuracy).for_data(public=is_public(dataset)).min_accuracy):
         click.echo(warning)
     click.echo(f"made {out / 'sweep.json'} and {out / 'front.png'}")
-    click.echo(f"next: IMAGE_SIZE={result.chosen} python -m training fit, then python -m export build")
+    say(f"next: IMAGE_SIZE={result.chosen} python -m training fit, then python -m export build")
 
 
 _BUNDLE = click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -166,6 +180,9 @@ _TOLERANCE = click.option(
     default=0.02,
     help="Promote unless it is right on fewer photos by more than this share.",
 )
+_REPLACE = click.option(
+    "--replace", is_flag=True, help="Also take the place of a model of another product, or of other labels."
+)
 _VALIDATION = click.option("--data", type=click.Path(path_type=Path), default=DATA, help="Whose validation photos.")
 
 
@@ -173,12 +190,14 @@ _VALIDATION = click.option("--data", type=click.Path(path_type=Path), default=DA
 @_BUNDLE
 @_VALIDATION
 @_TOLERANCE
-def compare(bundle: Path, data: Path, tolerance: float) -> None:
-    """Compare BUNDLE with the version that the models store says to serve (DANDELION_MODELS, else var/store).
+@_REPLACE
+def compare(bundle: Path, data: Path, tolerance: float, replace: bool) -> None:
+    """Compare BUNDLE with the version that serves: the one that the models store says (DANDELION_MODELS, else
+    var/store), or the shipped one while it says none.
 
     Both answer the same validation photos; nothing is changed.
     """
-    verdict = _judged(bundle, data, tolerance).verdict
+    verdict = _judged(bundle, data, tolerance, replace).verdict
     click.echo(f"{'would be promoted' if verdict.promote else 'would not be promoted'}: {verdict.reason}")
 
 
@@ -186,6 +205,7 @@ def compare(bundle: Path, data: Path, tolerance: float) -> None:
 @_BUNDLE
 @_VALIDATION
 @_TOLERANCE
+@_REPLACE
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
@@ -193,36 +213,44 @@ def compare(bundle: Path, data: Path, tolerance: float) -> None:
     help="Published beside it, if it is there.",
 )
 @click.option("--register/--no-register", "registers", default=True, help="Also register in MLflow.")
-def release_bundle(bundle: Path, data: Path, tolerance: float, checkpoint: Path, registers: bool) -> None:
+def release_bundle(
+    bundle: Path, data: Path, tolerance: float, replace: bool, checkpoint: Path, registers: bool
+) -> None:
     """Publish BUNDLE to the models store, and let it be served if it is not worse than what is.
 
     Appliances that follow the store serve it soon, without a restart. A bundle that is not promoted is stored beside
     the others: `python -m runtime models promote` serves it all the same.
     """
-    from export.register import register
+    from export.outcome import conclusion
     from export.release import release
     from runtime.bundle.manifest import Bundle
     from training.storage.locations import Places
-    from training.tracking.server import Tracker
 
     places = Places.from_environment()
-    verdict, tag = _judged(bundle, data, tolerance)
+    verdict, tag = _judged(bundle, data, tolerance, replace)
     opened = Bundle.open(bundle)
     checked = checkpoint if checkpoint.is_file() else None
     released = release(
         opened, places.models_store, promote=verdict.promote, tag=tag, checkpoint=checked, key=places.signer()
     )
-    click.echo(f"{'promoted' if verdict.promote else 'not promoted'}: {verdict.reason}")
     click.echo(f"made {places.models}/models/{released.version}")
     if registers:
-        resume = "the model is published; run `python -m export release` again"
-        tracker = Tracker(places.tracking, resume=resume)
-        tags = {"store": places.models}
-        registered = register(tracker, opened, promoted=verdict.promote, reason=verdict.reason, tags=tags)
-        click.echo(f"{opened.manifest.name} {registered.version} is the {registered.alias}: {registered.url}")
+        _register(places, opened, verdict)
+    say("\n".join(conclusion(places, opened.manifest, {"reason": verdict.reason, "champion": verdict.champion})))
 
 
-def _judged(bundle: Path, data: Path, tolerance: float) -> Judged:
+def _register(places: Places, bundle: Bundle, verdict: Verdict) -> None:
+    from export.register import register
+    from training.tracking.server import Tracker
+
+    resume = f"the model is published; run `python -m export release {quote(str(bundle.path))}` again"
+    tracker = Tracker(places.tracking, product=bundle.manifest.name, resume=resume)
+    tags = {"store": places.models}
+    registered = register(tracker, bundle, promoted=verdict.promote, reason=verdict.reason, tags=tags)
+    click.echo(f"{bundle.manifest.name} {registered.version} is the {registered.alias}: {registered.url}")
+
+
+def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged:
     from export.release import judge
     from runtime.bundle.manifest import Bundle
     from training.data.dataset import Dataset
@@ -230,7 +258,7 @@ def _judged(bundle: Path, data: Path, tolerance: float) -> Judged:
 
     places = Places.from_environment()
     dataset, cache = Dataset.open(data), places.work / "champions"
-    return judge(Bundle.open(bundle), places.models_store, dataset, cache, tolerance=tolerance)
+    return judge(Bundle.open(bundle), places.models_store, dataset, cache, tolerance=tolerance, replace=replace)
 
 
 def _gate_line(gate: Gate) -> str:
@@ -248,12 +276,6 @@ def _sizes(text: str) -> list[int]:
     if not sizes or any(size % 32 or not 32 <= size <= 512 for size in sizes):
         raise click.BadParameter(f"{text!r} is not a list of multiples of 32 from 32 to 512", param_hint="--sizes")
     return sizes
-
-
-def _version(checkpoint: Path) -> str:
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return f"{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
 
 
 if __name__ == "__main__":

@@ -28,8 +28,7 @@ from training.data.public import is_public
 from training.learning.fit import predict_logits
 from training.metrics.calibration import fit_temperature
 from training.model.checkpoint import Checkpoint
-
-NAME = "dandelion-classifier"
+from training.product import product_name
 
 NOTHING_SHOWN = Shown()
 
@@ -42,12 +41,15 @@ def build(
     target: Path,
     *,
     limits: Limits,
+    name: str | None = None,
     with_fp32: bool = True,
     mlflow_run: str | None = None,
     shown: Shown = NOTHING_SHOWN,
     say: Say,
 ) -> Bundle:
     """Write the bundle `target`, whose last part is its version, and open it again, verified.
+
+    `name` is that of the product; where it is not given, the labels decide (`training.product`).
 
     Raises CheckpointError where checkpoint and dataset do not belong together, GateError where the model does not
     pass, WriteError where the disk refuses; nothing is left at `target` then.
@@ -64,7 +66,8 @@ def build(
         if not with_fp32:
             (folder / bundle.FP32_MODEL).unlink()
         shown.write(folder)
-        manifest = _manifest(evidence, checkpoint, dataset, temperature, target.name, mlflow_run)
+        product = product_name(checkpoint.labels, asked=name)
+        manifest = _manifest(evidence, checkpoint, dataset, temperature, product, target.name, mlflow_run)
         write_manifest(folder, msgspec.structs.replace(manifest, files=describe_files(folder), display=shown.display))
     return Bundle.open(target)
 
@@ -94,13 +97,14 @@ def _manifest(
     checkpoint: Checkpoint,
     dataset: Dataset,
     temperature: float,
+    name: str,
     version: str,
     mlflow_run: str | None,
 ) -> Manifest:
     train, validation = (len(dataset.photos(split)) for split in ("train", "validation"))
     return Manifest(
         schema_version=bundle.SCHEMA_VERSION,
-        name=NAME,
+        name=name,
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         labels=checkpoint.labels,

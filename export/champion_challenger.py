@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from runtime.bundle.manifest import Bundle
+from runtime.bundle.manifest import Bundle, Manifest
 from runtime.cli.progress import progress
 from runtime.host.cpu import available_cpus
 from runtime.image import decode
 from runtime.inference.backends import open_validated
 from training.data.dataset import Dataset
 from training.metrics.intervals import paired_interval
+from training.product import same_labels
 
 TOLERANCE = 0.02  # of accuracy
+ASKED = "it takes its place, as asked"
+NOT_ASKED = "nothing asked for another product to serve, so what served before goes on"
 BATCH = 16
 
 
@@ -36,8 +39,12 @@ class Verdict(msgspec.Struct, frozen=True):
     p_value: float | None
 
 
-def compare(challenger: Bundle, champion: Bundle | None, dataset: Dataset, *, tolerance: float = TOLERANCE) -> Verdict:
+def compare(
+    challenger: Bundle, champion: Bundle, dataset: Dataset, *, tolerance: float = TOLERANCE, replace: bool = False
+) -> Verdict:
     """Promote the challenger unless it is right on fewer photos by more than `tolerance` (a share of all, 0..1).
+
+    A model of another product or of other labels is not compared: it takes the champion's place with `replace` alone.
 
     The difference of the accuracies has the interval of Agresti and Min (2005) for paired proportions, and the exact
     test of McNemar (1947) says how likely so uneven a split of the photos on which only one is right would be between
@@ -46,19 +53,10 @@ def compare(challenger: Bundle, champion: Bundle | None, dataset: Dataset, *, to
     photos = dataset.photos("validation")
     truth = np.array([photo.label for photo in photos])
     ours = right(challenger, dataset) == truth
-    accuracy = float(ours.mean())
-    if champion is None:
-        return _unopposed(f"nothing is published yet; right on {accuracy:.1%} of {len(photos)} photos", ours)
     if champion.manifest.version == challenger.manifest.version:
-        return _unopposed("it is the champion already", ours, champion.manifest.version)
-    if champion.manifest.labels != challenger.manifest.labels:
-        reason = (
-            f"it knows {', '.join(challenger.manifest.labels)}, the champion {', '.join(champion.manifest.labels)}: "
-            "they cannot be compared; promote it by hand with `python -m runtime models promote`"
-        )
-        return msgspec.structs.replace(
-            _unopposed(reason, ours, champion.manifest.version), promote=False, champion_accuracy=None
-        )
+        return _unopposed(True, "it is the champion already", champion, ours)
+    if other := _otherness(challenger.manifest, champion.manifest):
+        return _unopposed(replace, f"{other}; {ASKED if replace else NOT_ASKED}", champion, ours)
     theirs = right(champion, dataset) == truth
     return paired(ours, theirs, champion.manifest.version, tolerance)
 
@@ -99,7 +97,17 @@ def _labels(probabilities: NDArray[np.float32], names: Sequence[str]) -> list[st
     return [names[index] for index in probabilities.argmax(axis=1)]
 
 
-def _unopposed(reason: str, ours: NDArray[np.bool_], champion: str | None = None) -> Verdict:
+def _otherness(challenger: Manifest, champion: Manifest) -> str | None:
+    """Why the two cannot be compared, in words; None where they can."""
+    ours, theirs = (", ".join(manifest.labels) for manifest in (challenger, champion))
+    if challenger.name != champion.name:
+        return f"it is {challenger.name} ({ours}), and {champion.version} is {champion.name} ({theirs})"
+    if not same_labels(challenger.labels, champion.labels):
+        return f"it tells {ours}, and {champion.version} tells {theirs}"
+    return None
+
+
+def _unopposed(promote: bool, reason: str, champion: Bundle, ours: NDArray[np.bool_]) -> Verdict:
     return Verdict(
-        True, reason, champion, len(ours), float(ours.mean()), None, None, None, None, None
-    )  # fmt: skip
+        promote, reason, champion.manifest.version, len(ours), float(ours.mean()), None, None, None, None, None
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import mlflow
@@ -11,9 +11,10 @@ import onnx
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from runtime.bundle.manifest import MANIFEST, MODEL, Bundle
+from runtime.inference.onnxruntime_session import INPUT
 from training.tracking.server import Tracker
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -62,13 +63,13 @@ def _add(tracker: Tracker, run_id: str, bundle: Bundle, tags: Mapping[str, str])
     scores["agreement"] = manifest.metrics.agreement
     tracker.client.log_batch(run_id, metrics=[Metric(name, value, 0, 0) for name, value in scores.items()])
     tracker.client.log_artifact(run_id, str(bundle.path / MANIFEST), "bundle")
-    height, width = manifest.input.height, manifest.input.width
+    model = onnx.load(bundle.path / MODEL)
     with mlflow.start_run(run_id=run_id, log_system_metrics=False):
         logged = mlflow.onnx.log_model(
-            onnx.load(bundle.path / MODEL),
+            model,
             name=ARTIFACT,
-            signature=_signature(height, width, len(manifest.labels)),
-            input_example=np.zeros((1, height, width, 3), np.uint8),
+            signature=signature(model),
+            input_example={INPUT: np.zeros((1, manifest.input.height, manifest.input.width, 3), np.uint8)},
             pip_requirements=["onnxruntime", "onnx", "numpy"],
             onnx_execution_providers=["CPUExecutionProvider"],
             save_as_external_data=False,
@@ -92,8 +93,19 @@ def _resign(tracker: Tracker, champion: ModelVersion) -> None:
         tracker.client.delete_registered_model_alias(champion.name, CHALLENGER)
 
 
-def _signature(height: int, width: int, classes: int) -> ModelSignature:
-    return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, height, width, 3))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, classes))]),
-    )
+def signature(model: onnx.ModelProto) -> ModelSignature:
+    """The graph's own tensors by their names: `{"pixels": ...}` is what Python and MLflow's server take."""
+    return ModelSignature(Schema(_tensors(model.graph.input)), Schema(_tensors(model.graph.output)))
+
+
+def _tensors(values: Iterable[onnx.ValueInfoProto]) -> list[ColSpec | TensorSpec]:
+    """Name, type and shape of each; a dimension of any size is -1."""
+    kinds = [(value.name, value.type.tensor_type) for value in values]
+    return [
+        TensorSpec(
+            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)),
+            tuple(size.dim_value or -1 for size in kind.shape.dim),
+            name,
+        )
+        for name, kind in kinds
+    ]

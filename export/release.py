@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from export.champion_challenger import TOLERANCE, Verdict, compare
+from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import add, prune, publish
 from runtime.store import Store
 from training.data.dataset import Dataset
+from training.pipeline.serving import serving
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -32,14 +34,29 @@ class Released(NamedTuple):
     pruned: list[str]
 
 
-def judge(bundle: Bundle, models: Store, dataset: Dataset, cache: Path, *, tolerance: float = TOLERANCE) -> Judged:
-    """Compare with the version that `models` says to serve, which is brought into `cache`; see `compare`."""
-    catalogue = Catalogue(models)
-    tag, latest = catalogue.tag(), catalogue.latest()  # in this order: a pointer that moves between them is a Conflict
-    champion = None
-    if latest:
-        champion = Cache(cache).pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
-    return Judged(compare(bundle, champion, dataset, tolerance=tolerance), tag)
+def judge(
+    bundle: Bundle,
+    models: Store,
+    dataset: Dataset,
+    cache: Path,
+    *,
+    tolerance: float = TOLERANCE,
+    replace: bool = False,
+    asked: str | None = None,
+) -> Judged:
+    """Compare with the version that serves: what `models` points at, brought into `cache`, else the shipped bundle.
+
+    See `compare`. `replace` lets a model of another product, or of other labels, take its place; so does a product that
+    was `asked` for by its name, where it is not the one that serves.
+    """
+    now = serving(models)
+    if now.pointer is None:
+        champion = Bundle.open(default_bundle())
+    else:
+        version, manifest_sha256 = now.pointer.target
+        champion = Cache(cache).pull(Catalogue(models), version, manifest_sha256=manifest_sha256)
+    named = asked is not None and asked == bundle.manifest.name != champion.manifest.name
+    return Judged(compare(bundle, champion, dataset, tolerance=tolerance, replace=replace or named), now.tag)
 
 
 def release(
@@ -53,14 +70,17 @@ def release(
 ) -> Released:
     """Put the bundle into the store, and where it is promoted, point at it; then prune what nothing needs.
 
-    With `key`, bundle and pointer are signed.
+    The shipped bundle, which served while the store pointed at nothing, is put beside it, and stays: one can go back.
+    With `key`, bundles and pointer are signed.
     Raises BundleError, StoreError, and Conflict where the pointer is no longer the one with `tag`: judge again.
     """
     latest = Catalogue(models).latest()
     if promote:
+        if latest is None:
+            add(default_bundle(), models, key=key)
         publish(bundle.path, models, checkpoint=checkpoint, tag=tag, key=key)
     else:
         add(bundle.path, models, checkpoint=checkpoint, key=key)
     version = bundle.manifest.version
-    in_use = frozenset({version} | ({latest.version} if latest else set()))
+    in_use = frozenset({version, default_bundle().name} | ({latest.version} if latest else set()))
     return Released(version, promote, prune(models, in_use=in_use))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from training.files import CHECKPOINT
 from training.pipeline.runs import Run, prune_runs
 from training.pipeline.steps import TRAINING, dataset_of
-from training.storage.hashing import sha256_of
+from training.pipeline.versions import run_version
 from training.storage.locations import Places
 
 BUNDLE = "bundle"
@@ -25,7 +23,7 @@ def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, mi
 
     this = Run(places, run)
     checkpoint = this.restore(TRAINING) / CHECKPOINT
-    version = _version(this, checkpoint)
+    version = run_version(this, TRAINING, checkpoint)
     if not _is_made(this, version):
         folder = this.folder / BUNDLE / version
         if not folder.exists():
@@ -34,6 +32,7 @@ def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, mi
                 dataset_of(places, run, dataset),
                 folder,
                 limits=Limits(min_accuracy=min_accuracy),
+                name=places.product,
                 mlflow_run=mlflow_run,
                 say=print,
             )
@@ -48,14 +47,17 @@ def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, mi
     }
 
 
-def gate(places: Places, run: str, *, dataset: str, tolerance: float) -> Result:
-    """Compare the run's bundle with the version that is served, photo by photo."""
+def gate(
+    places: Places, run: str, *, dataset: str, tolerance: float, replace: bool = False, asked: str | None = None
+) -> Result:
+    """Compare the run's bundle with the version that serves, photo by photo; see `judge`."""
     import msgspec
 
     from export.release import judge
 
-    photos, cache = dataset_of(places, run, dataset), places.work / "champions"
-    judged = judge(_bundle(Run(places, run)), places.models_store, photos, cache, tolerance=tolerance)
+    photos, bundle = dataset_of(places, run, dataset), _bundle(Run(places, run))
+    cache = places.work / "champions"
+    judged = judge(bundle, places.models_store, photos, cache, tolerance=tolerance, replace=replace, asked=asked)
     fields: Result = msgspec.to_builtins(judged.verdict)
     return fields | {"pointer_tag": judged.tag}
 
@@ -82,7 +84,8 @@ def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str])
     from training.tracking.server import Tracker
 
     bundle = _bundle(Run(places, run))
-    tracker = Tracker(places.tracking, resume="the model is published; run the task `register` again")
+    resume = "the model is published; run the task `register` again"
+    tracker = Tracker(places.tracking, product=bundle.manifest.name, resume=resume)
     registered = register_bundle(
         tracker,
         bundle,
@@ -100,14 +103,6 @@ def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str])
     }
 
 
-def _version(run: Run, checkpoint: Path) -> str:
-    """The day on which the checkpoint was handed on, and a hash of it and the run: always the same, of no other run."""
-    index = run.index(TRAINING)
-    day = index.created[:10].replace("-", "") if index else "00000000"
-    digest = hashlib.sha256(f"{sha256_of(checkpoint)} {run.name}".encode()).hexdigest()
-    return f"{day}-{digest[:8]}"
-
-
 def _is_made(run: Run, version: str) -> bool:
     index = run.index(BUNDLE)
     return index is not None and all(path.startswith(f"{version}/") for path in index.files)
@@ -118,3 +113,10 @@ def _bundle(run: Run) -> Any:
 
     (folder,) = (path for path in run.restore(BUNDLE).iterdir() if path.is_dir())
     return Bundle.open(folder)
+
+
+def conclude(places: Places, run: str, *, verdict: Result, source: str | None) -> list[str]:
+    """What serves now and why, in lines for people."""
+    from export.outcome import conclusion
+
+    return conclusion(places, _bundle(Run(places, run)).manifest, verdict, source=source)

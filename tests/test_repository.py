@@ -79,6 +79,7 @@ def post_when_ready(url: str, process: subprocess.Popen[bytes]) -> dict[str, obj
         ("train", "SOURCE=it's my photos", "--source|it's my photos|"),
         ("train", 'SOURCE=$HOME/`my` "photos"', '--source|$HOME/`my` "photos"|'),
         ("run", "BUNDLE=my bundle", "DANDELION_BUNDLE=my bundle"),
+        ("train", "PRODUCT=my-birds", "DANDELION_PRODUCT=my-birds"),
     ],
 )
 def test_a_name_with_blanks_and_quotes_is_one_argument(tmp_path: Path, target: str, given: str, seen: str) -> None:
@@ -86,7 +87,7 @@ def test_a_name_with_blanks_and_quotes_is_one_argument(tmp_path: Path, target: s
     python.parent.mkdir()
     python.write_text('#!/bin/sh\nprintf "%s|" "$@"\necho\nenv | grep ^DANDELION_\nexit 0\n')
     python.chmod(0o755)
-    for stamp in (".export", ".serving"):
+    for stamp in (".training", ".serving"):
         (tmp_path / stamp).touch()
     command = ["make", target, f"VENV={tmp_path}", given.replace("$", "$$")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

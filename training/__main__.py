@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from runtime.cli.group import Commands
+from runtime.cli.say import say
 from training import options
 from training.commands import feedback, track
 from training.files import CHECKPOINT, HISTORY
@@ -62,7 +64,7 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
     fetched = fetch_photos(out, source=source, recorded=recorded, workers=workers)
     counts = ", ".join(f"{count} {label}" for label, count in fetched.photos.items())
     gone = f", {fetched.removed} removed that the source has not" if fetched.removed else ""
-    click.echo(f"made {out}: {counts} ({fetched.resumed} were there already{gone})\nnext: python -m training prepare")
+    say(f"made {out}: {counts} ({fetched.resumed} were there already{gone})\nnext: python -m training prepare")
 
 
 @main.command()
@@ -91,7 +93,7 @@ def prepare(raw: Path, out: Path, validation: float, seed: int) -> None:
     for label in manifest.labels:
         photos = [photo.split for photo in manifest.photos if photo.label == label]
         click.echo(f"{label}: {photos.count('train')} to train, {photos.count('validation')} to validate")
-    click.echo(f"made {out}, dataset {manifest.sha256[:12]}\nnext: python -m training fit")
+    say(f"made {out}, dataset {manifest.sha256[:12]}\nnext: python -m training fit")
 
 
 @main.command()
@@ -124,7 +126,7 @@ def fit(data: Path, out: Path, image_size: ImageSize, epochs: int, weights: str,
     for figures in fitted.history:
         click.echo(str(figures))
     click.echo(f"{KEPT_BECAUSE}\nmade {out / CHECKPOINT} and {HISTORY} ({fitted.precision})")
-    click.echo("next: python -m training evaluate, python -m export build")
+    say("next: python -m training evaluate, python -m export build")
 
 
 @main.command()
@@ -161,7 +163,7 @@ def narrow(checkpoint: Path, data: Path, out: Path, share: float, epochs: int, s
         f"validation accuracy {narrowed.accuracy:.4f}, of the wide network {narrowed.checkpoint.wide_accuracy:.4f}"
     )
     click.echo(f"made {out}: {', '.join(map(str, narrowed.checkpoint.widths or []))} channels inside its blocks")
-    click.echo(f"next: python -m export build --checkpoint {out}")
+    say(f"next: python -m export build --checkpoint {quote(str(out))}")
 
 
 @main.command()
@@ -219,7 +221,7 @@ def evaluate(
         click.echo(f"mean of {folds} folds: accuracy {mean_accuracy:.4f}, F1 {mean_f1:.4f}")
         click.echo(f"all photos: accuracy {all_photos.accuracy:.4f}, F1 {all_photos.f1:.4f}")
         click.echo(f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others")
-    click.echo(f"made {report}\nnext: open it in a browser; python -m export build")
+    say(f"made {report}\nnext: open it in a browser; python -m export build")
 
 
 main.add_command(track)

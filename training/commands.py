@@ -3,42 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
 from training.feedback.review import Corrected, Verdict, corrections, review
 from training.files import CHECKPOINT
+from training.pipeline.versions import version_of
+from training.product import PRODUCT_VARIABLE, product_name
 from training.storage.locations import Places
+
+if TYPE_CHECKING:
+    from training.data.dataset import Dataset
+
+METRICS = "metrics.json"  # of the report
+RESUME = "run `python -m training track` when it is back"
 
 
 @click.command()
 @click.option("--training", type=click.Path(path_type=Path), default=Path("var/training"), help="What `fit` made.")
 @click.option("--report", type=click.Path(path_type=Path), default=Path("var/report"), help="What `evaluate` made.")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("var/data/processed"), help="Its dataset.")
-@click.option("--name", help="Name of the run; by the checkpoint's hash if not given.")
-def track(training: Path, report: Path, data: Path, name: str | None) -> None:
+@click.option(
+    "--product",
+    envvar=PRODUCT_VARIABLE,
+    show_envvar=True,
+    help="Name of the experiment; by the labels if not given.",
+)
+@click.option("--name", help="Name of the run; the version that `python -m export build` will give if not given.")
+@click.option("--optional", is_flag=True, help="Where there is no tracking server, say how to do it later; no error.")
+def track(training: Path, report: Path, data: Path, product: str | None, name: str | None, optional: bool) -> None:
     """Put a training into MLflow: where MLFLOW_TRACKING_URI says, else below var/mlflow.
 
     Figures, report, dataset manifest, checkpoint and source; a training that is there whole is left as it is.
     """
     from training.data.dataset import Dataset
-    from training.storage.hashing import sha256_of
+    from training.tracking.server import TrackerAway
+
+    checkpoint = training / CHECKPOINT
+    if not checkpoint.is_file():
+        raise Refusal(f"{checkpoint}: is not there; run `python -m training fit` first")
+    if not (report / METRICS).is_file():
+        raise Refusal(f"{report / METRICS}: is not there; run `python -m training evaluate` first")
+    dataset = Dataset.open(data)
+    named = name or version_of(checkpoint)
+    try:
+        url = _track(named, training, report, dataset, product)
+    except TrackerAway as error:
+        if not optional:
+            raise
+        say(f"not tracked: {error}")
+    else:
+        click.echo(f"made run {named} of MLflow\nnext: make mlflow, then {url}")
+
+
+def _track(name: str, folder: Path, report: Path, dataset: Dataset, product: str | None) -> str:
+    """Track, and remember the run beside the checkpoint; returns the run's page."""
+    from training.tracking.local_run import remember
     from training.tracking.run_record import Training, log_training
     from training.tracking.server import Tracker
 
-    checkpoint = training / CHECKPOINT
-    for file, command in ((checkpoint, "fit"), (report / "metrics.json", "evaluate")):
-        if not file.is_file():
-            raise Refusal(f"{file}: is not there; run `python -m training {command}` first")
-    tracker = Tracker(Places.from_environment().tracking, resume="run `python -m training track` again")
-    named = name or f"local-{sha256_of(checkpoint)[:8]}"
-    tracked = log_training(tracker, Training(named, training, report, Dataset.open(data)), tags={})
-    click.echo(f"made run {named} ({tracked.run_id})\nnext: make mlflow, then {tracked.url}")
+    experiment = product_name(dataset.labels, asked=product)
+    tracker = Tracker(Places.from_environment().tracking, product=experiment, resume=RESUME)
+    tracked = log_training(tracker, Training(name, name, folder, report, dataset), tags={})
+    remember(folder / CHECKPOINT, tracked.run_id)
+    return tracked.url
 
 
 @click.group()
@@ -66,7 +101,7 @@ def list_(data: str | None, product: str | None, everything: bool) -> None:
         said = (one.product, one.label, one.predicted or "", one.received[:16])
         table.add_row(one.sha256[:12], *(escape(one_line(text)) for text in said), one.reviewed or "")
     Console().print(table)
-    click.echo(f"{len(found)} corrections; next: python -m training feedback page")
+    say(f"{len(found)} corrections; next: python -m training feedback page")
 
 
 @feedback.command()

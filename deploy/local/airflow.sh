@@ -4,6 +4,6 @@ set -euo pipefail
 # shellcheck source=deploy/local/environment.sh
 . "$(dirname "$0")/environment.sh"
 
+echo "starting Airflow; its page will be http://localhost:$AIRFLOW__API__PORT (AIRFLOW_PORT= changes the port)"
 migrate
-echo "next: open http://localhost:$AIRFLOW__API__PORT, unpause a DAG, trigger it (AIRFLOW_PORT= changes the port)"
-exec airflow standalone
+exec python deploy/local/supervise.py airflow airflow standalone

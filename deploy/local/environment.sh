@@ -14,6 +14,9 @@ export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1
 export AIRFLOW_HOME=${AIRFLOW_HOME:-$root/var/airflow}
 export AIRFLOW__CORE__DAGS_FOLDER=$root/dags
 export AIRFLOW__CORE__LOAD_EXAMPLES=false
+# While a training keeps the processor busy the first answer may take longer than the five seconds of the default.
+export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=${AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT:-60}
+export AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION=${AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION:-false}
 export AIRFLOW__CORE__PARALLELISM=${AIRFLOW__CORE__PARALLELISM:-$(nproc)}
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=false
 export AIRFLOW__API__HOST=${AIRFLOW__API__HOST:-127.0.0.1}

@@ -12,6 +12,7 @@ case $MLFLOW_TRACKING_URI in
     exit 0
     ;;
 esac
-echo "next: open http://localhost:$port, experiment dandelion-classifier (MLFLOW_PORT= changes the port)"
+echo "starting MLflow on http://localhost:$port (MLFLOW_PORT= changes the port); it says where the runs are"
+python deploy/local/mlflow_pages.py "$port" "$$" &
 exec mlflow server --backend-store-uri "$MLFLOW_TRACKING_URI" --default-artifact-root var/mlflow/artifacts \
   --host 127.0.0.1 --port "$port" --workers 1

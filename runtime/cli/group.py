@@ -6,6 +6,7 @@ import errno
 
 import click
 
+from runtime.cli.say import runnable
 from runtime.errors import Refusal
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
@@ -26,7 +27,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Refusal as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(runnable(str(error))) from error
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise

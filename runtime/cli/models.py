@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from runtime.bundle.manifest import MANIFEST, SIGNATURE, Bundle, BundleError, read_manifest
+from runtime.cli.say import say
 from runtime.errors import Refusal
 from runtime.host.atomic import whole_file
 from runtime.registry import archive
@@ -16,8 +18,15 @@ from runtime.registry.publish import point_at, prune, publish
 from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, sign, signing_key
 from runtime.store import Missing, StoreError, open_store
 
+MODELS = "var/store/dandelion-models"  # where `make pipeline` publishes
+
 _models = click.option(
-    "--models", envvar="DANDELION_MODELS", show_envvar=True, required=True, help="Folder or s3://bucket/prefix."
+    "--models",
+    envvar="DANDELION_MODELS",
+    show_envvar=True,
+    default=MODELS,
+    show_default=True,
+    help="Folder or s3://bucket/prefix.",
 )
 _cache = click.option(
     "--cache",
@@ -105,7 +114,7 @@ def pull(models: str, cache: Path, public_key: str | None, version: str | None) 
         version, digest = latest.target
     bundle = here.pull(catalogue, version, manifest_sha256=digest)
     click.echo(f"verified {version} at {bundle.path}")
-    click.echo(f"next: python -m runtime models pin {version}, or just python -m runtime")
+    say(f"next: python -m runtime models pin {version}, or just python -m runtime")
 
 
 @models.command()
@@ -222,7 +231,7 @@ def sign_bundle(key: str, bundle: Path) -> None:
     file = bundle / SIGNATURE
     with whole_file(file) as part:
         part.write_bytes(sign((bundle / MANIFEST).read_bytes(), signing_key(key)))
-    click.echo(f"made {file}\nnext: python -m runtime models publish {bundle}")
+    say(f"made {file}\nnext: python -m runtime models publish {quote(str(bundle))}")
 
 
 @click.group()
@@ -231,9 +240,7 @@ def store() -> None:
 
 
 @store.command()
-@click.option(
-    "--models", envvar="DANDELION_MODELS", show_envvar=True, default="var/store/dandelion-models", show_default=True
-)
+@click.option("--models", envvar="DANDELION_MODELS", show_envvar=True, default=MODELS, show_default=True)
 @click.option(
     "--data", envvar="DANDELION_DATA", show_envvar=True, default="var/store/dandelion-data", show_default=True
 )

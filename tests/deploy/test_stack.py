@@ -36,6 +36,7 @@ SETTINGS = {
     "DANDELION_SOURCE": PHOTOS,
     "DANDELION_WEIGHTS": "none",
     "DANDELION_MIN_ACCURACY": "0",
+    "DANDELION_TOLERANCE": "1",  # the first model is compared with the shipped one
 }
 API, UI = 8000, 8501
 PROMETHEUS = Prometheus("http://127.0.0.1:9090")

@@ -44,7 +44,7 @@ def process(command: list[Any], folder: Path, name: str, **environment: str) -> 
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            running.wait(15)
+            running.wait(60)
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()

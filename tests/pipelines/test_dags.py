@@ -58,12 +58,12 @@ def order(name: str) -> list[str]:
 
 def test_the_data_pipeline_is_one_chain():
     tasks = order("dandelion_data_pipeline")
-    assert tasks == [*DATA, *(f"train_and_release.{name}" for name in RELEASE), "announce"]
+    assert tasks == [*DATA, *(f"train_and_release.{name}" for name in RELEASE), "announce", "conclude"]
 
 
 def test_retraining_asks_first_whether_there_is_anything_new():
     tasks = order("dandelion_retrain_pipeline")
-    assert tasks == ["settings", "sync", "anything_new", *(f"train_and_release.{name}" for name in RELEASE)]
+    assert tasks == ["settings", "sync", "anything_new", *(f"train_and_release.{name}" for name in RELEASE), "conclude"]
 
 
 def test_every_task_has_an_end_and_those_on_the_network_try_again():
@@ -113,6 +113,14 @@ def test_a_wrong_environment_is_named(name: str, value: str, because: str, monke
     with pytest.raises(BadSetting) as refused:
         resolved(monkeypatch, {}, **{name: value})
     assert str(refused.value) == because
+
+
+def test_a_name_that_no_product_can_have_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch):
+    from training.product import ProductError
+
+    assert resolved(monkeypatch, {}, DANDELION_PRODUCT="birds")["product"] == "birds"
+    with pytest.raises(ProductError, match="'my birds' cannot be the name of a product"):
+        resolved(monkeypatch, {"product": "my birds"})
 
 
 def resolved(monkeypatch: pytest.MonkeyPatch, given: dict[str, object], **environment: str) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +14,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
 from export.build import build
 from export.champion_challenger import paired
 from export.gates import Limits
+from export.outcome import conclusion
 from export.register import register
 from export.release import judge, release
+from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
@@ -39,6 +44,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning"
 )
 
+
+ROOT = Path(__file__).parents[2]
 
 # What has learned nothing is sure of nothing: its INT8 twin need not agree with it.
 NONE = Limits(min_accuracy=0.0, min_agreement=0.0, max_accuracy_loss=1.0)
@@ -103,7 +110,7 @@ def test_one_that_learned_from_shuffled_labels_is_neither_promoted_nor_served(
         released = release(bundles["shuffled"], places.models_store, promote=False, tag=tag, checkpoint=None)
         assert not released.pointed
         assert Catalogue(places.models_store).versions() == ["v-good", "v-shuffled"], "it is kept, beside the others"
-        tracker = Tracker(places.tracking, resume="try again")
+        tracker = Tracker(places.tracking, product="dandelion-classifier", resume="try again")
         register(tracker, bundles["good"], promoted=True, reason="first", tags={})
         registered = register(tracker, bundles["shuffled"], promoted=False, reason=verdict.reason, tags={})
         aliases = tracker.client.get_registered_model("dandelion-classifier").aliases
@@ -130,7 +137,6 @@ def test_a_better_one_is_served_without_a_restart(bundles: dict[str, Bundle], da
 def test_a_verdict_does_not_outlive_its_champion(bundles: dict[str, Bundle], dataset: Dataset, tmp_path: Path):
     store = places_in(tmp_path).models_store
     verdict, tag = judge(bundles["good"], store, dataset, tmp_path / "champions")
-    assert "nothing is published yet" in verdict.reason
     publish(bundles["shuffled"].path, store)  # by somebody else, meanwhile
     with pytest.raises(Conflict, match="another writer") as refused:
         release(bundles["good"], store, promote=verdict.promote, tag=tag, checkpoint=None)
@@ -140,16 +146,76 @@ def test_a_verdict_does_not_outlive_its_champion(bundles: dict[str, Bundle], dat
     assert latest.version == "v-shuffled"
 
 
-def test_the_champion_itself_and_other_classes(bundles: dict[str, Bundle], dataset: Dataset, tmp_path: Path):
+def test_the_first_model_is_compared_with_the_shipped_one_which_stays(
+    bundles: dict[str, Bundle], dataset: Dataset, tmp_path: Path
+):
+    places = places_in(tmp_path)
+    shipped = default_bundle().name
+    bad, _ = judge(bundles["shuffled"], places.models_store, dataset, tmp_path / "champions")
+    assert (bad.promote, bad.champion) == (False, shipped)
+    good, tag = judge(bundles["good"], places.models_store, dataset, tmp_path / "champions")
+    assert good.champion == shipped
+    assert f"the champion {shipped} on " in good.reason
+    release(bundles["good"], places.models_store, promote=True, tag=tag, checkpoint=None)
+    assert Catalogue(places.models_store).versions() == [shipped, "v-good"]
+    lines = conclusion(places, bundles["good"].manifest, to_builtins(good))
+    assert lines[0].startswith("serves    v-good (dandelion-classifier: dandelion, grass)")
+    assert run_as_printed(lines[-1].removeprefix("go back   ")).startswith(places.models)
+    latest = Catalogue(places.models_store).latest()
+    assert latest
+    assert latest.version == shipped
+
+
+def test_the_champion_itself_stays(bundles: dict[str, Bundle], dataset: Dataset, tmp_path: Path):
     store = places_in(tmp_path).models_store
     publish(bundles["good"].path, store)
     again, _ = judge(bundles["good"], store, dataset, tmp_path / "champions")
     assert (again.promote, again.reason) == (True, "it is the champion already")
-    other = places_in(tmp_path / "other").models_store
-    publish(write_bundle(tmp_path / "v-roses", labels=["rose", "thorn"]), other)
-    verdict, _ = judge(bundles["good"], other, dataset, tmp_path / "others")
-    assert not verdict.promote
-    assert "cannot be compared; promote it by hand" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("champion", "flags", "promote"),
+    [
+        ({"name": "roses", "labels": ["rose", "thorn"]}, {}, False),
+        ({"name": "roses", "labels": ["rose", "thorn"]}, {"replace": True}, True),
+        ({"name": "roses", "labels": ["rose", "thorn"]}, {"asked": "dandelion-classifier"}, True),
+        ({"name": "roses", "labels": ["dandelion", "grass"]}, {}, False),
+        ({"name": "dandelion-classifier", "labels": ["daisy", "dandelion"]}, {}, False),
+        ({"name": "dandelion-classifier", "labels": ["daisy", "dandelion"]}, {"asked": "dandelion-classifier"}, False),
+        ({"name": "dandelion-classifier", "labels": ["daisy", "dandelion"]}, {"replace": True}, True),
+    ],
+)
+def test_another_product_or_other_labels_take_over_by_a_flag_alone(
+    bundles: dict[str, Bundle],
+    dataset: Dataset,
+    tmp_path: Path,
+    champion: dict[str, Any],
+    flags: dict[str, Any],
+    promote: bool,
+):
+    places = places_in(tmp_path)
+    publish(write_bundle(tmp_path / "v-roses", **champion), places.models_store)
+    verdict, tag = judge(bundles["good"], places.models_store, dataset, tmp_path / "champions", **flags)
+    assert verdict.promote is promote
+    assert ("as asked" if promote else "what served before goes on") in verdict.reason
+    release(bundles["good"], places.models_store, promote=promote, tag=tag, checkpoint=None)
+    lines = conclusion(places, bundles["good"].manifest, to_builtins(verdict), source="my photos")
+    serving = "v-good" if promote else "v-roses"
+    assert lines[0].startswith(f"serves    {serving} (")
+    other = next(line for line in lines if line.startswith(("to serve  ", "go back   ")))
+    run_as_printed(other[10:])
+    latest = Catalogue(places.models_store).latest()
+    assert latest
+    assert latest.version == ("v-roses" if promote else "v-good"), "the printed command does what it says"
+    if not promote:
+        flag = "REPLACE=1" if champion["name"] == "dandelion-classifier" else "PRODUCT=dandelion-classifier"
+        assert lines[-1] == f"or        make pipeline SOURCE='my photos' {flag}"
+
+
+def run_as_printed(command: str) -> str:
+    """As a person would: in a shell at the root of the repository, with nothing activated."""
+    bare = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "DANDELION_MODELS")}
+    return subprocess.run(command, shell=True, cwd=ROOT, env=bare, capture_output=True, text=True, check=True).stdout  # noqa: S602
 
 
 @pytest.mark.parametrize(
@@ -169,7 +235,7 @@ def test_the_difference_is_that_of_the_same_photos(ours: list[int], theirs: list
     assert verdict.low <= verdict.difference <= verdict.high  # type: ignore[operator]
 
 
-def test_old_versions_go_but_neither_the_champion_nor_the_one_before_it(tmp_path: Path):
+def test_old_versions_go_but_neither_the_champion_nor_the_one_before_it_nor_the_shipped_one(tmp_path: Path):
     store = places_in(tmp_path).models_store
     for number in range(8):
         bundle = Bundle.open(write_bundle(tmp_path / f"v{number}"))
@@ -177,4 +243,4 @@ def test_old_versions_go_but_neither_the_champion_nor_the_one_before_it(tmp_path
         released = release(bundle, store, promote=promote, tag=Catalogue(store).tag(), checkpoint=None)
         shutil.rmtree(bundle.path)
     assert released.pruned == ["v0"]
-    assert Catalogue(store).versions() == ["v1", "v2", "v3", "v4", "v5", "v6", "v7"]
+    assert Catalogue(store).versions() == [default_bundle().name, "v1", "v2", "v3", "v4", "v5", "v6", "v7"]

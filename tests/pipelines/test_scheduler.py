@@ -30,7 +30,14 @@ from tests.training.test_fetch import serving as serving_photos
 pytestmark = [needs_postgres, pytest.mark.timeout(1800)]
 
 DATA, RETRAIN, BATCH = "dandelion_data_pipeline", "dandelion_retrain_pipeline", "dandelion_batch_predict"
-RECIPE = {"IMAGE_SIZE": "64", "EPOCHS": "2", "DANDELION_WEIGHTS": "none", "DANDELION_MIN_ACCURACY": "0"}
+RECIPE = {
+    "IMAGE_SIZE": "64",
+    "EPOCHS": "2",
+    "DANDELION_WEIGHTS": "none",
+    "DANDELION_MIN_ACCURACY": "0",
+    # What has learned for seconds may be worse than the shipped model, with which the first one is compared.
+    "DANDELION_TOLERANCE": "1",
+}
 ENOUGH = 3
 
 

@@ -226,6 +226,43 @@ def test_the_store_holds_what_the_source_has_however_often_its_tasks_run(source:
     assert f"raw/grass/{gone.name}" not in stored
 
 
+def test_what_a_killed_upload_left_goes_and_what_was_lost_comes_back(source: Path, tmp_path: Path):
+    places = places_in(tmp_path)
+    chain = tasks(places, source)
+    for name in ("make_places", "fetch", "store_raw"):
+        chain[name]()
+    before = contents(places.data)
+    store, index = places.data_store, steps.read_index(places.data_store, steps.RAW)
+    assert index
+    store.write("raw/grass/of-a-killed-upload.jpg", b"never indexed")
+    store.delete(f"raw/{next(iter(index.files))}")
+    assert chain["store_raw"]()["uploaded"] == 1
+    assert contents(places.data) == before
+
+
+def test_two_products_share_the_stores_and_nothing_else(source: Path, tmp_path: Path):
+    places = places_in(tmp_path)
+    first = tasks(places, source)
+    for name in ("make_places", "fetch", "store_raw"):
+        first[name]()
+    dataset = first["store_processed"]()["dataset"]
+    before = contents(places.data)
+    birds = write_photos(tmp_path / "birds", 6, ("robin", "wren"))
+    assert steps.product_of(places, ["wren", "robin"], asked=None) == "photo-classifier"
+    other = tasks(places.of("birds"), birds, "birds-1")
+    for name in ("fetch", "store_raw"):
+        other[name]()
+    stored = other["store_processed"]()
+    assert (stored["product"], stored["prefix"]) == ("birds", "products/birds/processed")
+    assert before.items() <= contents(places.data).items()
+    for name in ("fetch", "store_raw", "store_processed"):
+        first[name]()
+    assert steps.sync_processed(places, "retrain", **SPLIT)["dataset"] == dataset
+    assert steps.sync_processed(places.of("birds"), "retrain-birds", **SPLIT)["photos"] == {"robin": 6, "wren": 6}
+    raw = {entry.key for entry in places.data_store.list("products/birds/raw/")}
+    assert len(raw) == 13, "twelve photos and their index"
+
+
 def test_a_run_whose_data_was_replaced_says_so(source: Path, tmp_path: Path):
     places = places_in(tmp_path)
     chain = tasks(places, source)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jinja2
 
+from runtime.cli.say import interpreter
 from runtime.serving.feedback import MAX_PHOTO_BYTES
 from runtime.store import Store
 from training.evaluation.thumbnails import thumbnail
@@ -30,8 +31,10 @@ def write_review_page(store: Store, file: Path, product: str | None = None) -> i
     shown = [_Shown(one, one.sha256[:12], thumbnail(_photo(store, one))) for one in waiting[:MOST]]
     products = sorted({one.product for one in waiting})
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
-    template = environment.get_template("review.html.j2")
-    html = template.render(photos=shown, waiting=len(waiting), store=store.uri, products=products)
+    about = {
+        "photos": shown, "waiting": len(waiting), "store": store.uri, "products": products, "python": interpreter(),
+    }  # fmt: skip
+    html = environment.get_template("review.html.j2").render(about)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(html, encoding="utf-8")
     return len(waiting)

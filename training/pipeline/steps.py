@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import Refusal
-from runtime.names import DEFAULT_PRODUCT, label_among
+from runtime.names import label_among
 from runtime.registry.catalogue import Catalogue
 from training.files import CHECKPOINT, HISTORY
 from training.pipeline.runs import Run
+from training.pipeline.serving import serving
+from training.pipeline.versions import run_version
+from training.product import checked_product, product_name
 from training.recipe import AUTO, ImageSize, Recipe
 from training.storage.locations import Places
 from training.storage.sync import download_tree, read_index, upload_tree
@@ -44,6 +48,17 @@ def fetch(places: Places, run: str, *, source: str | None, listing: str | None, 
     return {"photos": done.photos, "resumed": done.resumed}
 
 
+def product_of(places: Places, labels: Iterable[str] | None = None, *, asked: str | None) -> str:
+    """The product that photos of these labels are for: as asked, else the one that serves them, else a default.
+
+    Without labels it is the one that serves.
+    """
+    if asked:
+        return checked_product(asked)
+    now = serving(places.models_store).manifest
+    return product_name(now.labels if labels is None else labels, serving=now)
+
+
 def store_raw(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
     """Keep the fetched photos in the data store; what is not on this machine is fetched again."""
     from training.data.fetched_files import read_manifest
@@ -51,63 +66,52 @@ def store_raw(places: Places, run: str, *, source: str | None, listing: str | No
     fetched = fetch(places, run, source=source, listing=listing, workers=workers)
     folder = _fetched(places, run)
     paths = [photo.path for photo in read_manifest(folder).photos]
-    uploaded = upload_tree(folder, places.data_store, RAW, paths)
-    return {"prefix": RAW, "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
+    uploaded = upload_tree(folder, places.data_store, places.tree(RAW), paths)
+    return {"prefix": places.tree(RAW), "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
 
 
-def prepare(
-    places: Places,
-    run: str,
-    *,
-    labels: list[str] | None,
-    validation: float,
-    seed: int,
-    product: str = DEFAULT_PRODUCT,
-) -> Result:
+def prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
     """Verify, clean and split the stored photos together with the accepted corrections of the product."""
     store = places.data_store
     raw = Run(places, run).folder / RAW
-    download_tree(store, RAW, raw)
-    return _prepare(places, run, labels=labels, validation=validation, seed=seed, product=product)
+    download_tree(store, places.tree(RAW), raw)
+    return _prepare(places, run, labels=labels, validation=validation, seed=seed)
 
 
-def store_processed(
-    places: Places,
-    run: str,
-    *,
-    labels: list[str] | None,
-    validation: float,
-    seed: int,
-    product: str = DEFAULT_PRODUCT,
-) -> Result:
+def store_processed(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
     """Keep the prepared dataset in the data store; where this machine has not prepared it, it does so now."""
-    prepared = prepare(places, run, labels=labels, validation=validation, seed=seed, product=product)
-    uploaded = upload_tree(Run(places, run).folder / PROCESSED, places.data_store, PROCESSED)
-    return {"prefix": PROCESSED, "dataset": prepared["dataset"], "uploaded": uploaded}
+    prepared = prepare(places, run, labels=labels, validation=validation, seed=seed)
+    uploaded = upload_tree(Run(places, run).folder / PROCESSED, places.data_store, places.tree(PROCESSED))
+    return {
+        "prefix": places.tree(PROCESSED),
+        "product": places.product,
+        "dataset": prepared["dataset"],
+        "uploaded": uploaded,
+    }
 
 
-def sync_processed(places: Places, run: str, *, validation: float, seed: int, product: str = DEFAULT_PRODUCT) -> Result:
+def sync_processed(places: Places, run: str, *, validation: float, seed: int) -> Result:
     """Bring the stored dataset here, prepare it anew with the product's corrections accepted since, and store that."""
     from training.data.dataset import MANIFEST
 
     store = places.data_store
     raw = Run(places, run).folder / RAW
-    download_tree(store, PROCESSED, raw)
+    download_tree(store, places.tree(PROCESSED), raw)
     (raw / MANIFEST).unlink()
-    prepared = _prepare(places, run, labels=None, validation=validation, seed=seed, product=product)
-    upload_tree(Run(places, run).folder / PROCESSED, store, PROCESSED)
+    prepared = _prepare(places, run, labels=None, validation=validation, seed=seed)
+    upload_tree(Run(places, run).folder / PROCESSED, store, places.tree(PROCESSED))
     return prepared
 
 
 def trained_already(
     places: Places, *, dataset: str, image_size: ImageSize, epochs: int, seed: int, weights: str
 ) -> str | None:
-    """The newest published version that came of the same dataset and recipe; where the size is `auto`, of any size."""
+    """The product's newest published version that came of the same dataset and recipe; with the size `auto`, of any."""
     catalogue = Catalogue(places.models_store)
-    recipe = (dataset, epochs, seed, weights)
+    recipe = (places.product, dataset, epochs, seed, weights)
     for version in reversed(catalogue.versions()):
         manifest = catalogue.manifest(version)[1]
-        made_of = (manifest.dataset.sha256, manifest.epochs, manifest.seed, manifest.weights)
+        made_of = (manifest.name, manifest.dataset.sha256, manifest.epochs, manifest.seed, manifest.weights)
         if made_of == recipe and image_size in (AUTO, manifest.input.height):
             return version
     return None
@@ -155,17 +159,19 @@ def track(places: Places, run: str, *, dataset: str, tags: dict[str, str]) -> Re
     from training.tracking.server import Tracker
 
     this = Run(places, run)
+    folder = this.restore(TRAINING)
     training = Training(
-        name=run,
-        folder=this.restore(TRAINING),
+        key=run,
+        name=run_version(this, TRAINING, folder / CHECKPOINT),
+        folder=folder,
         report=this.restore(REPORT),
         dataset=dataset_of(places, run, dataset),
     )
-    tracked = log_training(Tracker(places.tracking, resume=RESUME), training, tags)
+    tracked = log_training(Tracker(places.tracking, product=places.product, resume=RESUME), training, tags)
     return {"mlflow_run": tracked.run_id, "url": tracked.url}
 
 
-def waiting_feedback(places: Places, product: str = DEFAULT_PRODUCT) -> Result:
+def waiting_feedback(places: Places) -> Result:
     """How many corrections of the product are accepted, and how many of them the stored dataset does not hold yet.
 
     What killed appliances left alone among them is removed.
@@ -175,9 +181,9 @@ def waiting_feedback(places: Places, product: str = DEFAULT_PRODUCT) -> Result:
 
     store = places.data_store
     remove_orphans(store)
-    index = read_index(store, PROCESSED)
+    index = read_index(store, places.tree(PROCESSED))
     known = set(index.files.values()) if index else set()
-    photos = accepted(store, product)
+    photos = accepted(store, places.product)
     return {"accepted": len(photos), "new": sum(photo.sha256 not in known for photo in photos)}
 
 
@@ -192,12 +198,12 @@ def dataset_of(places: Places, run: str, sha256: str) -> Any:
             return here
     except DatasetError:
         pass  # not here yet
-    download_tree(places.data_store, PROCESSED, folder)
+    download_tree(places.data_store, places.tree(PROCESSED), folder)
     opened = Dataset.open(folder)
     if opened.manifest.sha256 != sha256:
         raise StaleRun(
-            f"{places.data}/{PROCESSED}: holds dataset {opened.manifest.sha256[:12]} by now, this run began with "
-            f"{sha256[:12]}; start a new run"
+            f"{places.data}/{places.tree(PROCESSED)}: holds dataset {opened.manifest.sha256[:12]} by now, this run "
+            f"began with {sha256[:12]}; start a new run"
         )
     return opened
 
@@ -209,9 +215,7 @@ def _is_trained(run: Run, dataset: str) -> bool:
     return bool(run.index(TRAINING)) and Checkpoint.load(run.restore(TRAINING) / CHECKPOINT).dataset_sha256 == dataset
 
 
-def _prepare(
-    places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int, product: str
-) -> Result:
+def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
     from training.data.dataset import DatasetError
     from training.data.prepare import class_folders
     from training.data.prepare import prepare as prepare_photos
@@ -225,10 +229,11 @@ def _prepare(
             raise DatasetError(f"there is no class {', '.join(missing)}; the photos have {', '.join(found)}")
         for label in set(found) - {label_among(found, label) for label in labels}:
             shutil.rmtree(raw / label)
-    corrected = bring_accepted(places.data_store, raw, product)
+    corrected = bring_accepted(places.data_store, raw, places.product)
     manifest = prepare_photos(raw, folder / PROCESSED, validation_fraction=validation, seed=seed)
     counts = {label: sum(photo.label == label for photo in manifest.photos) for label in manifest.labels}
     return {
+        "product": places.product,
         "dataset": manifest.sha256,
         "photos": counts,
         "left_out": [f"{photo.path}: {photo.reason}" for photo in manifest.left_out],

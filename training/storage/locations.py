@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from runtime.registry.signature import SIGNING_VARIABLE, signing_key
 from runtime.store import Store, open_store
+from training.product import PRODUCT_VARIABLE, PUBLIC, checked_product
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -18,6 +19,7 @@ DATA = "var/store/dandelion-data"
 MODELS = "var/store/dandelion-models"
 WORK = "var/pipeline"
 TRACKING = "var/mlflow"
+PRODUCTS = "products"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Places:
     """`data` and `models` are folders or s3://bucket/prefix; `tracking` is what MLflow takes; `work` is scratch.
 
     `signing_key` is the private key, or its file, that signs what is published; None where nothing is signed.
+    `product` is whose photos and models they are: several products may share the stores and the tracking server.
     """
 
     data: str
@@ -32,12 +35,13 @@ class Places:
     work: Path
     tracking: str
     signing_key: str | None = None
+    product: str = PUBLIC
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """DANDELION_DATA, DANDELION_MODELS, DANDELION_WORK, MLFLOW_TRACKING_URI; what is not set lies under ./var.
 
-        And DANDELION_SIGNING_KEY, without which nothing is signed.
+        And DANDELION_SIGNING_KEY, without which nothing is signed; DANDELION_PRODUCT, else the public photos' product.
         """
         here = Path.cwd()
         tracking = here / TRACKING / "mlflow.db"
@@ -47,7 +51,20 @@ class Places:
             work=Path(environment.get("DANDELION_WORK") or here / WORK),
             tracking=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking}",
             signing_key=environment.get(SIGNING_VARIABLE) or None,
+            product=checked_product(environment.get(PRODUCT_VARIABLE) or PUBLIC),
         )
+
+    def of(self, product: str) -> Self:
+        """The same places, for another product."""
+        return replace(self, product=product)
+
+    def tree(self, name: str) -> str:
+        """The prefix in the data store of one of the product's trees, `raw` or `processed`.
+
+        The public photos' lie where they always lay; those of another product, which they never mix with, below
+        `products/`.
+        """
+        return name if self.product == PUBLIC else f"{PRODUCTS}/{self.product}/{name}"
 
     @property
     def data_store(self) -> Store:

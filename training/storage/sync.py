@@ -33,23 +33,30 @@ class Index(msgspec.Struct, frozen=True):
 
 
 def upload_tree(folder: Path, store: Store, prefix: str, paths: Iterable[str] | None = None) -> int:
-    """Make the tree `prefix` what is in `folder`, or its `paths`; returns how many files travelled.
+    """Make the tree `prefix` exactly what is in `folder`, or its `paths`; returns how many files travelled.
 
-    A tree that is the same already is left as it is, with its date. Files that no longer belong to it are removed
-    after the index has been written: whoever reads meanwhile finds a whole tree, the old or the new one.
+    A tree that is the same already is left as it is, with its date. Whatever else lies below `prefix` is removed after
+    the index has been written: whoever reads meanwhile finds a whole tree, the old or the new one. What the index names
+    and the store has lost, to another writer or to anything else, travels again.
     """
     before = read_index(store, prefix)
     there = dict(before.files) if before else {}
     files = {path: sha256_of(folder / path) for path in sorted(paths if paths is not None else _files(folder))}
-    if before and files == there:
-        return 0
     changed = [path for path, digest in files.items() if there.get(path) != digest]
-    _each(changed, lambda path: store.upload(f"{prefix}/{path}", folder / path), f"store {prefix}")
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    store.write(f"{prefix}/{INDEX}", msgspec.json.format(msgspec.json.encode(Index(created, files)), indent=1))
-    for path in there.keys() - files.keys():
+    _upload(folder, store, prefix, changed)
+    if before is None or files != there:
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        store.write(f"{prefix}/{INDEX}", msgspec.json.format(msgspec.json.encode(Index(created, files)), indent=1))
+    held = {entry.key.removeprefix(f"{prefix}/") for entry in store.list(f"{prefix}/")} - {INDEX}
+    lost = sorted(files.keys() - held)
+    _upload(folder, store, prefix, lost)
+    for path in held - files.keys():
         store.delete(f"{prefix}/{path}")
-    return len(changed)
+    return len(changed) + len(lost)
+
+
+def _upload(folder: Path, store: Store, prefix: str, paths: list[str]) -> None:
+    _each(paths, lambda path: store.upload(f"{prefix}/{path}", folder / path), f"store {prefix}")
 
 
 def download_tree(store: Store, prefix: str, folder: Path) -> Index:

@@ -31,8 +31,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Training(NamedTuple):
-    """A finished training: its name, the folders that `fit` and `evaluate` made, its dataset."""
+    """A finished training: its key, which no other has, what people see as its name (the model's version), the folders
+    that `fit` and `evaluate` made, its dataset."""
 
+    key: str
     name: str
     folder: Path
     report: Path
@@ -49,7 +51,7 @@ class Tracked(NamedTuple):
 def log_training(tracker: Tracker, training: Training, tags: Mapping[str, str]) -> Tracked:
     """Log everything of a training; one that is there whole is left as it is. Raises TrackerAway, CheckpointError."""
     checkpoint = Checkpoint.load(training.folder / CHECKPOINT)
-    run = tracker.run_named(training.name)
+    run = tracker.run_named(training.key, name=training.name)
     run_id = run.info.run_id
     if DONE_TAG not in run.data.tags:
         with tracker.answering():

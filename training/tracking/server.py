@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,14 @@ from mlflow.tracking import MlflowClient
 
 from runtime.errors import Refusal
 
-EXPERIMENT = "dandelion-classifier"
+# MLflow's page shows training runs rather than traces of language models where an experiment says so.
+KIND_TAG, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
+_OF_MODEL_TRAINING = f"tags.`{KIND_TAG}` = '{MODEL_TRAINING}'"
 RUN_TAG = "dandelion.run"
 DONE_TAG = "dandelion.logged"
+HASHED = "sha256:"  # before a run's key that is kept as its hash
 PATIENCE_S = 10
+LOCAL_PORT = 5000  # of `make mlflow`
 RETRIES = "2"
 
 
@@ -31,11 +36,12 @@ class TrackerAway(Refusal):
 
 
 class Tracker:
-    """One tracking server and its experiment. Every method raises TrackerAway where it does not answer."""
+    """One tracking server and the experiment of a product. Every method raises TrackerAway where it does not answer."""
 
-    def __init__(self, uri: str, *, resume: str) -> None:
+    def __init__(self, uri: str, *, product: str, resume: str) -> None:
         """`resume` is what the operator does when the server is back; it ends the message of TrackerAway."""
         self.uri = uri
+        self.experiment = product
         self._resume = resume
         # Nobody wants to hear after minutes that it is away.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
@@ -47,21 +53,30 @@ class Tracker:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment, made where it is not there yet."""
+        """The experiment, made where it is not there yet, and marked as one of model training."""
         with self.answering():
-            found = self.client.get_experiment_by_name(EXPERIMENT)
-            if found:
-                return str(found.experiment_id)
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=self._artifacts()))
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                tags = {KIND_TAG: MODEL_TRAINING}
+                return str(self.client.create_experiment(self.experiment, self._artifacts(), tags))
+            if KIND_TAG not in found.tags:
+                self.client.set_experiment_tag(found.experiment_id, KIND_TAG, MODEL_TRAINING)
+            return str(found.experiment_id)
 
-    def run_named(self, name: str) -> Run:
-        """The MLflow run that keeps a pipeline's run `name`; begun where there is none: there is never a second."""
+    def run_named(self, key: str, *, name: str | None = None) -> Run:
+        """The MLflow run that keeps a pipeline's run `key`, called `name`; begun where there is none.
+
+        There is never a second, and never one for two keys.
+        """
         with self.answering():
-            quoted = name.replace("'", "_")
-            found = self.client.search_runs([self.experiment_id], f"tags.`{RUN_TAG}` = '{quoted}'", max_results=1)
-            if found:
-                return found[0]
-            return self.client.create_run(self.experiment_id, tags={RUN_TAG: quoted}, run_name=name)
+            tag = _quotable(key)
+            quoted = f"tags.`{RUN_TAG}` = '{tag}'"
+            found = next(iter(self.client.search_runs([self.experiment_id], quoted, max_results=1)), None)
+            if found is None:
+                return self.client.create_run(self.experiment_id, tags={RUN_TAG: tag}, run_name=name or key)
+            if name and found.info.run_name != name:
+                self.client.update_run(found.info.run_id, name=name)
+            return found
 
     def finish(self, run_id: str) -> None:
         """Close a run that has been logged whole."""
@@ -70,8 +85,14 @@ class Tracker:
 
     def page_of(self, run_id: str) -> str:
         """Where a person looks at a run; for a file, what `make mlflow` shows."""
-        server = self.uri.rstrip("/") if self._is_server else "http://localhost:5000"
-        return f"{server}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{self.page}/runs/{run_id}"
+
+    @property
+    def page(self) -> str:
+        """The experiment's page; for a file, as `make mlflow` shows it. Its runs are below `/runs`."""
+        local = f"http://localhost:{os.environ.get('MLFLOW_PORT') or LOCAL_PORT}"
+        server = self.uri.rstrip("/") if self._is_server else local
+        return f"{server}/#/experiments/{self.experiment_id}"
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -92,7 +113,7 @@ class Tracker:
         return self.uri.replace(f":{parts.password}@", ":…@") if parts.password else self.uri
 
     def _artifacts(self) -> str | None:
-        """ComparisonModel a SQLite file; a server decides for itself."""
+        """Beside a SQLite file; a server decides for itself."""
         if not self.uri.startswith("sqlite:///"):
             return None
         folder = Path(self.uri.removeprefix("sqlite:///")).resolve().parent
@@ -109,3 +130,17 @@ class Tracker:
             raise TrackerAway(f"{self._where}: does not answer ({error}); nothing is lost: {self._resume}") from error
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
             raise TrackerAway(f"{self._where}: answers {answer.status_code} to /health; {self._resume}")
+
+
+def run_pages(server: str) -> dict[str, str]:
+    """The page of the runs of each product at the tracking server `server`, newest first."""
+    client = MlflowClient(server)
+    found = client.search_experiments(order_by=["last_update_time DESC"], filter_string=_OF_MODEL_TRAINING)
+    return {one.name: f"{server}/#/experiments/{one.experiment_id}/runs" for one in found}
+
+
+def _quotable(key: str) -> str:
+    """The key as a filter can quote it: one with an apostrophe by its hash; the same for no two keys."""
+    if "'" not in key and not key.startswith(HASHED):
+        return key
+    return HASHED + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
