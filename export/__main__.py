@@ -68,9 +68,25 @@ def main() -> None:
     help="Answers less sure than it takes for this precision on the validation photos are called uncertain.",
 )
 @click.option("--fp32/--no-fp32", default=True, help="Carry the FP32 reference (45 MB) in the bundle.")
-@click.option("--title", help="What the page calls the product; by its name or labels if not given.")
-@click.option("--headline", help="The page's first line, such as 'Which bird is this?'; by the labels if not given.")
-@click.option("--picture", type=click.Path(path_type=Path), help="An SVG or PNG for the page, up to 128 KiB.")
+@click.option(
+    "--title",
+    envvar="DANDELION_TITLE",
+    show_envvar=True,
+    help="What the page calls the product; by its name or labels if not given.",
+)
+@click.option(
+    "--headline",
+    envvar="DANDELION_HEADLINE",
+    show_envvar=True,
+    help="The page's first line, such as 'Which bird is this?'; by the labels if not given.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    envvar="DANDELION_PICTURE",
+    show_envvar=True,
+    help="An SVG or PNG for the page, up to 128 KiB.",
+)
 def build(
     checkpoint: Path,
     data: Path,

@@ -135,7 +135,8 @@ class Layout:
         background_tasks.create(self._redraw())
 
     async def _redraw(self) -> None:
-        await self._context.describe()
+        self._described = ""
+        await self._context.describe(anew=True)
         if self._root.is_deleted:
             return
         self._draw()
@@ -181,7 +182,7 @@ class Layout:
     async def _show_product(self, version: str) -> None:
         """Redraw the page where the appliance serves another product than it did."""
         changed = await self._context.describe()
-        if self._context.product.name:
+        if self._context.is_described:
             self._described = version
         if changed and not self._root.is_deleted:
             self._draw()

@@ -63,6 +63,7 @@ class PageContext:
         self.targets = targets
         self.mlflow = mlflow
         self.product = Product()
+        self.is_described = False  # whether the appliance has answered, were it by a refusal
         self.text = Texts(language)
         self._sessions = sessions
         self._visitor = visitor
@@ -83,22 +84,37 @@ class PageContext:
         """Switch the language."""
         self.text = Texts(language, self.product.names(language))
 
-    async def describe(self) -> bool:
+    async def describe(self, *, anew: bool = False) -> bool:
         """Ask the appliance what it serves; returns whether that is another product than before.
 
-        Nothing changes while it does not answer; a visitor without the key that it asks for sees no product.
+        Nothing changes while it does not answer, unless it is asked `anew`, because it is another one; a visitor
+        without the key that it asks for sees no product.
         """
+        if anew:
+            self.product = Product()
+            self.speak(self.text.language)
         try:
-            found = Product.of(await asyncio.wait_for(self._model(), DESCRIBE_S))
+            found = Product.of(await self._model())
         except Refused:
             found = Product()
         except (Unreachable, TimeoutError, KeyError, TypeError, ValueError, AttributeError):
+            self.is_described = False
             return False
+        self.is_described = True
         changed, self.product = found != self.product, found
         self.speak(self.text.language)
         return changed
 
     async def _model(self) -> dict[str, Any]:
+        """What `GET /model` answers. Raises TimeoutError after DESCRIBE_S; a model that is being loaded goes on."""
+        asked = asyncio.ensure_future(self._ask())
+        done, _ = await asyncio.wait([asked], timeout=DESCRIBE_S)
+        if not done:
+            asked.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise TimeoutError
+        return asked.result()
+
+    async def _ask(self) -> dict[str, Any]:
         return await (await self.api()).model()
 
     def choose(self, session: Session) -> None:

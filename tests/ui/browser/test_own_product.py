@@ -11,6 +11,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import ui
+from runtime.api.security.keys import new_key
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import publish
+from runtime.store import open_store
 from tests.support.bundles import write_bundle
 from tests.support.displays import SVG, with_picture
 from tests.support.photos import photo
@@ -93,6 +97,7 @@ def test_classes_are_shown_as_they_were_typed(visit: Visit, birds: App) -> None:
     assert names.evaluate_all("names => names.map((name) => name.textContent)") == LABELS
     assert names.nth(2).evaluate("name => getComputedStyle(name).direction") == "rtl"
     assert names.nth(1).evaluate("name => name.innerText") == LABELS[1]
+    httpx.post(birds.url + "/predict", content=photo(), headers={"content-type": "image/jpeg"}).raise_for_status()
     page.goto(birds.url + "/monitor")
     expect(page.locator(".panel-mix .bar-name").first).to_have_text("Blue_tit")
 
@@ -120,3 +125,41 @@ def test_title_headline_and_picture_come_from_the_bundle(visit: Visit, tmp_path:
         answer = httpx.get(running.url + address)
         assert (answer.content, answer.headers["content-type"]) == (SVG, "image/svg+xml")
         assert "default-src 'none'; style-src 'unsafe-inline'; sandbox" in answer.headers["content-security-policy"]
+
+
+def test_when_another_product_serves_an_open_page_becomes_that_product_s(visit: Visit, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    for version, name, labels in (("v1", "birds", ["robin", "wren"]), ("v2", "meadow", ["dandelion", "grass"])):
+        publish(write_bundle(tmp_path / version, name=name, labels=labels), store, tag=Catalogue(store).tag())
+    settings = {"DANDELION_MODEL_NAMES": "birds,meadow", "DANDELION_POLL_S": "0.5"}
+    with app(tmp_path, "--models", store.uri, "--cache", str(tmp_path / "cache"), **settings) as running:
+        page = visit(running.url).open()
+        expect(page.locator(".brand")).to_have_text("Meadow")
+        expect(page.locator(".clock")).to_be_visible()
+        httpx.post(running.url + "/models/pin", json={"version": "v1"}, headers={"origin": running.url})
+        expect(page.locator(".brand")).to_have_text("Birds")
+        expect(page.locator("h1")).to_have_text("robin or wren?")
+        expect(page.locator(".lens")).to_be_visible()
+        expect(page).to_have_title("Classify · Birds")
+
+
+def test_a_visitor_without_the_key_sees_no_product_and_asks_for_it_once(visit: Visit, tmp_path: Path) -> None:
+    key, entry = new_key()
+    bundle = write_bundle(tmp_path / "v1", name="birds", labels=["robin", "wren"])
+    arguments = ("--bundle", str(bundle), "--cache", str(tmp_path / "cache"), "--api-keys", entry)
+    with app(tmp_path, *arguments) as running:
+        page = visit(running.url).open()
+        expect(page.locator("h1")).to_have_text("What is in this photo?")
+        refused = rejections(running)
+        page.wait_for_timeout(5000)  # two looks at the state
+        assert rejections(running) == refused
+        page.locator(".state").click()
+        page.get_by_label("API key", exact=True).fill(key)
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("h1")).to_have_text("robin or wren?")
+        expect(page.locator(".brand")).to_have_text("Birds")
+
+
+def rejections(running: App) -> list[str]:
+    metrics = httpx.get(running.url + "/metrics").text.splitlines()
+    return [line for line in metrics if line.startswith('dandelion_rejections_total{reason="key"}')]

@@ -103,7 +103,7 @@ def test_every_page_is_reached_by_keyboard(visit: Visit):
         expect(page.locator(":focus")).to_have_text(name)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Benchmark")
-    expect(page).to_have_title("Benchmark · Dandelion")
+    expect(page).to_have_title("Benchmark · Colours")
     expect(page.locator("nav [aria-current=page]")).to_have_text("Benchmark")
 
 

@@ -11,7 +11,7 @@ export const toolbar = `
         <label v-if="items.length > 1" class="field"><span class="unseen">{{ t.only }}</span>
           <select v-model="only">
             <option value="">{{ t.only_all }}</option>
-            <option v-for="{ label } in tally" :key="label" :value="label">{{ named(label) }}</option>
+            <option v-for="{ label } in tally" :key="label" :value="label" dir="auto">{{ named(label) }}</option>
             <option value="?">{{ t.only_uncertain }}</option>
             <option value="!">{{ t.only_refused }}</option>
           </select>

@@ -6,7 +6,7 @@ const feedback = `
     <div class="row">
       <label class="field"><span>{{ t.feedback_label }}</span>
         <select v-model="right" required>
-          <option v-for="label in labelsOf(item)" :key="label" :value="label">{{ named(label) }}</option>
+          <option v-for="label in labelsOf(item)" :key="label" :value="label" dir="auto">{{ named(label) }}</option>
         </select>
       </label>
       <button class="button" :disabled="submitting">{{ submitting ? t.feedback_sending : t.feedback_send }}</button>
