@@ -62,7 +62,11 @@ def calibration(
     recipe = Recipe(image_size, epochs, weights=weights)
 
     def measure(name: str, dataset: Dataset) -> CalibrationFigures:
-        return measure_calibration(name, dataset, recipe, range(seeds), every_fold=every_fold)
+        measured = measure_calibration(name, dataset, recipe, range(seeds), every_fold=every_fold)
+        click.echo(
+            f"{name}: accuracy {measured.accuracy:.3f}, confidence {measured.confidence:.3f}, gap {measured.gap:+.3f}"
+        )
+        return measured
 
     with tempfile.TemporaryDirectory() as folder:
         datasets = [(str(data), Dataset.open(data))] if data else _drawn(wanted, Path(folder))

@@ -64,8 +64,8 @@ def measure_calibration(
 ) -> CalibrationFigures:
     """Train with each seed, fit the temperature on its validation photos, and ask about those that are held out.
 
-    Each seed holds out another fifth, so that five ask about every photo once; with `every_fold` each seed holds out
-    every fifth in turn. Raises DatasetError where a class is too small for that.
+    Each seed holds out a fifth of its own; with `every_fold` it holds out every fifth in turn, so that each photo is
+    asked about once by each seed. Raises DatasetError where a class is too small for that.
     """
     said: list[Predictions] = []
     raw: list[float] = []

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.pareto_front import draw_front, table
+from export.pareto_front import below_floor, draw_front, table
 from export.sweep import SizeFigures, SweepResult, choose, sweep
 from runtime.bundle.manifest import Scores
 from training.data.dataset import Dataset
@@ -37,6 +37,16 @@ def test_the_front_is_drawn_and_tabled(tmp_path: Path) -> None:
     assert (tmp_path / "front.png").stat().st_size > 10_000
     assert "*  128      0.9680     0.9680   0.9452 to 0.9809" in table(result)
     assert "narrow: 0.25 of the channels" in table(result)
+
+
+def test_a_chosen_size_below_the_floor_is_warned_of() -> None:
+    result = SweepResult("0" * 64, 400, 5, 5, 42, [figures(224, 0.92), figures(96, 0.99, 0.25)], 224)
+    warning = below_floor(result, 0.93)
+    assert warning is not None
+    assert "224 px reaches 0.9200" in warning
+    assert "the floor is 0.93 (--min-accuracy, DANDELION_MIN_ACCURACY)" in warning
+    assert below_floor(result, 0.92) is None
+    assert below_floor(result, None) is None
 
 
 def test_a_sweep_measures_every_size_and_uses_its_checkpoints_again(

@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "benchmarks/test_peers.py",
             "export",
             "training/test_fit.py",
+            "training/test_imbalance.py",
             "training/test_narrow.py",
             "training/test_report.py",
         ),

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from training.learning.imbalance import balanced_cross_entropy, class_shares  # noqa: E402
+from training.learning.imbalance import balanced_cross_entropy, class_shares
 
 
 def test_with_classes_of_one_size_it_is_cross_entropy_with_label_smoothing() -> None:

@@ -46,7 +46,7 @@ def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **envi
 def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"Open http://localhost:(\d+)", log.read_text())
+        found = re.search(r"(?:Open|at) http://localhost:(\d+)", log.read_text())
         if found:
             url = f"http://127.0.0.1:{found[1]}"
             try:

@@ -7,6 +7,7 @@ from string import Formatter
 import pytest
 
 import ui
+from runtime.serving.metrics import REJECTIONS
 from ui.view.language import LANGUAGES, Texts, preferred, translations
 
 FOLDER = Path(ui.__file__).parent
@@ -34,13 +35,24 @@ def test_every_text_that_the_code_asks_for_is_there():
 
 @pytest.mark.parametrize(
     ("script", "prefixes"),
-    [("classify", ["classify", "refused"]), ("live", ["live", "pauses"]), ("compare", ["compare", "refused"])],
+    [
+        ("classify", ["classify", "refused"]),
+        ("live", ["live", "pauses"]),
+        ("compare", ["compare", "refused"]),
+        ("reasons", ["refused"]),
+    ],
 )
 def test_every_text_that_a_script_asks_for_is_there(script: str, prefixes: list[str]):
     code = (FOLDER / "static" / f"{script}.js").read_text()
     asked = set(re.findall(r"\bt\.([a-z_]+)", code))
     assert asked
     assert asked <= Texts("en").part(*prefixes).keys()
+
+
+def test_every_reason_of_the_appliance_is_said_in_words():
+    assert {f"reason.{reason}" for reason in REJECTIONS} <= translations("en").keys()
+    [codes] = re.findall(r"^The codes are (.*)\.$", (FOLDER.parent / "docs" / "api.md").read_text(), re.MULTILINE)
+    assert {f"refused.reason_{code}" for code in re.findall("`([a-z_]+)`", codes)} <= translations("en").keys()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from training.metrics.scores import Predictions
 
 matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
 
+FEW_CLASSES = 6  # more have no place for shares beside their counts
+
 _MEADOW = LinearSegmentedColormap.from_list("meadow", ["#f6f8f3", "#a9c8a0", GREEN])
 
 
@@ -28,13 +30,18 @@ def confusion_plot(predictions: Predictions) -> Figure:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = _figure(4.6, 4.2, "What was called what")
     axes.imshow(shares, cmap=_MEADOW, vmin=0, vmax=1)
-    for row in range(classes):
-        for column in range(classes):
-            colour = "white" if shares[row, column] > 0.6 else INK
-            text = f"{counts[row, column]}\n{shares[row, column]:.0%}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=11)
-    axes.set_xticks(range(classes), predictions.labels, rotation=0 if classes < 4 else 45)
-    axes.set_yticks(range(classes), predictions.labels, rotation=90 if classes < 4 else 0, va="center")
+    few = classes <= FEW_CLASSES
+    size = 11 if few else max(4.0, 80 / classes)
+    for row, column in np.argwhere(counts) if not few else np.ndindex(classes, classes):
+        colour = "white" if shares[row, column] > 0.6 else INK
+        text = f"{counts[row, column]}\n{shares[row, column]:.0%}" if few else f"{counts[row, column]}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    turned = 0 if classes < 4 else 45 if few else 90
+    tick_size = 10 if few else size
+    axes.set_xticks(range(classes), predictions.labels, rotation=turned, fontsize=tick_size)
+    axes.set_yticks(
+        range(classes), predictions.labels, rotation=90 if classes < 4 else 0, va="center", fontsize=tick_size
+    )
     axes.set_xlabel("the model says")
     axes.set_ylabel("it is")
     axes.grid(visible=False)
@@ -86,7 +93,8 @@ def threshold_plots(predictions: Predictions) -> Figure:
         axes.set_ylim(-0.02, 1.04)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        if axes.get_legend_handles_labels()[0]:  # empty where all photos are of one class
+        # No line where all photos are of one class; more of them than a legend can tell apart where there are many.
+        if 0 < len(axes.get_legend_handles_labels()[0]) <= len(CLASS_COLOURS) + 1:
             axes.legend(frameon=False, loc="lower left" if axes is precision_recall else "lower right")
     return figure
 

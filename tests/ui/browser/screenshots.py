@@ -28,6 +28,7 @@ from tests.ui.browser.pages import NARROW, WIDE, Visitor, launch, visitor
 FOLDER = Path("var/screenshots")
 MONITORED_S = 20.0
 GAP = 24
+MIDDLE = {"width": 800, "height": 900}
 PICTURES = Path(__file__).parents[1] / "pictures"
 VERSIONS = ("20261005-7c1e09d2", "20261026-e4b81f37", "20261123-c5a7eaa3")
 
@@ -165,12 +166,12 @@ def main(folder: str | None = None, only: str = "") -> None:
             for name in NAMES:
                 if only and name not in only.split(","):
                     continue
-                for size_name, size in (("wide", WIDE), ("narrow", NARROW)):
+                for size_name, size in (("wide", WIDE), ("middle", MIDDLE), ("narrow", NARROW)):
                     for dark in (False, True):
                         with visitor(browser, running.url, size=size, dark=dark) as guest:
                             getattr(scenes, name)(guest)
                             # A window's picture, not the whole page's, where something lies over it or sticks to it.
-                            whole = name not in ("viewer", "connection") and size is WIDE
+                            whole = name not in ("viewer", "connection") and size is not NARROW
                             shoot(guest, f"{name}-{size_name}-{'dark' if dark else 'light'}", full=whole)
             browser.close()
     if not folder and not only:
