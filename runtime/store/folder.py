@@ -97,7 +97,7 @@ class FolderStore:
         """See Store."""
         parent = prefix.rpartition("/")[0]
         top = self._folder if ".." in parent.split("/") else self._folder / parent  # a whole dataset may lie beside
-        found = (Path(root, name) for root, _, names in os.walk(top) for name in names)
+        found = (Path(root, name) for root, _, names in os.walk(top, onerror=self._unlisted) for name in names)
         keys = sorted(file.relative_to(self._folder).as_posix() for file in found if not file.name.startswith("."))
         keys = [key for key in keys if key.startswith(prefix) and (invalid or is_key(key))]
         if at_most is not None and len(keys) > at_most:
@@ -158,6 +158,12 @@ class FolderStore:
                 if left < 0:
                     raise TooLarge.than(max_bytes, f"{self.uri}/{key}")
                 yield chunk
+
+    def _unlisted(self, error: OSError) -> None:
+        """Name a folder that cannot be listed: without what it holds the list would be incomplete, and nobody know."""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            with self._refusals(os.path.relpath(error.filename, self._folder)):
+                raise error
 
     @contextmanager
     def _refusals(self, key: str) -> Iterator[None]:

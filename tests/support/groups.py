@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
@@ -51,8 +52,9 @@ def rank(group: str | None) -> int:
     return ONE_WORKER.index(group) if group in ONE_WORKER else len(ONE_WORKER)
 
 
+@cache
 def group_of(file: Path) -> str | None:
-    """The group that a test file belongs to."""
+    """The group that a test file belongs to; asked for again for each of its tests."""
     return next(
         (name for name, (_, places) in GROUPS.items() if any(file.is_relative_to(TESTS / place) for place in places)),
         None,

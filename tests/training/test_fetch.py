@@ -332,10 +332,15 @@ def test_a_listed_path_that_leaves_its_class_folder_is_refused(tmp_path: Path, p
         fetch(tmp_path / "raw", recorded=recorded)
 
 
-def test_two_classes_that_differ_only_in_case_or_normal_form_are_refused(tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", 2, labels=("\u00e9pine", "e\u0301pine"))
-    with pytest.raises(FetchError, match=r"the class folders 'e\\u0301pine' and '\\xe9pine' differ only"):
-        fetch(tmp_path / "raw", source=str(tmp_path / "photos"))
+@pytest.mark.parametrize("how", ["folder", "listing of a server", "recorded list"])
+def test_two_classes_that_differ_only_in_case_or_normal_form_are_refused(tmp_path: Path, how: str) -> None:
+    folder = write_photos(tmp_path / "photos", 2, labels=("\u00e9pine", "e\u0301pine"))
+    refused = pytest.raises(FetchError, match=r"the class folders 'e\\u0301pine' and '\\xe9pine' differ only")
+    with serving(folder) as address, refused:
+        if how == "recorded list":
+            write_list(folder / "photos.json", folder)
+        fetch(tmp_path / "raw", source=str(folder) if how == "folder" else address + "/")
+    assert not names(tmp_path / "raw")
 
 
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:

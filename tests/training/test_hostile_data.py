@@ -14,7 +14,7 @@ from runtime.store import Store, open_store
 from tests.support.photos import photo, write_photos
 from training.data.dataset import Dataset, DatasetError
 from training.data.prepare import prepare
-from training.feedback.review import ReviewError, bring_accepted, corrections
+from training.feedback.review import ReviewError, bring_accepted, corrections, review
 from training.feedback.review_page import write_review_page
 from training.pipeline.runs import Run, prune_runs
 from training.storage.locations import Places
@@ -188,6 +188,18 @@ def test_a_correction_of_any_name_is_laid_into_its_folder_under_its_hash(tmp_pat
     else:
         assert bring_accepted(store, raw) == 1
         assert (raw / "grass" / f"feedback-{sha256(photo('grass', 7))}.jpeg").is_file()
+
+
+@pytest.mark.parametrize(("sent", "folder"), [("e\u0301pine", "\u00e9pine"), ("\u00e9pine", "e\u0301pine")])
+def test_a_correction_in_another_normal_form_is_reviewed_and_joins_the_class(
+    tmp_path: Path, store: Store, sent: str, folder: str
+):
+    raw = write_photos(tmp_path / "raw", 1, ("grass", folder))
+    correct(store, photo("grass", 7), label=sent, reviewed=None)
+    assert review(store, sha256(photo("grass", 7))[:12], "accepted", label=folder).label == sent
+    assert bring_accepted(store, raw) == 1
+    assert (raw / folder / f"feedback-{sha256(photo('grass', 7))}.jpeg").is_file()
+    assert sorted(each.name for each in raw.iterdir()) == sorted(["grass", folder])
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 from tests.support.photos import photo
 from training.data.dataset import Dataset
 from training.data.pixels import truth
 from training.data.prepare import prepare
 from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
-from training.evaluation.report import evaluate, write_report
+from training.evaluation.report import evaluate, mean_over_classes, write_report
 from training.learning.crossvalidate import held_out_logits, split_of
 from training.metrics.calibration import Calibration, calibrate, scaled
 from training.metrics.intervals import (
@@ -71,6 +72,17 @@ def test_bootstrap_intervals_contain_the_figure_and_repeat() -> None:
     low, high = bootstrap_interval(case, accuracy)
     assert low < 0.95 < high
     assert bootstrap_interval(case, accuracy) == (low, high)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 9])
+def test_means_over_classes_are_scikit_learns_also_where_a_class_is_absent(classes: int) -> None:
+    generator = np.random.default_rng(classes)
+    for photos in (1, 4, 20, 200):
+        truth, said = generator.integers(0, classes, (2, photos))
+        *expected, _ = precision_recall_fscore_support(
+            truth, said, labels=range(classes), average="macro", zero_division=0
+        )
+        assert mean_over_classes(truth, said, classes) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

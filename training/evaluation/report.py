@@ -12,7 +12,8 @@ import jinja2
 import msgspec
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 
 from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
@@ -143,7 +144,9 @@ def evaluate(
     classes = range(len(predictions.labels))
 
     def averaged(position: int) -> Interval:
-        return bootstrap_interval(predictions, lambda truth, said: _mean_over_classes(truth, said, classes)[position])
+        return bootstrap_interval(
+            predictions, lambda truth, said: mean_over_classes(truth, said, len(classes))[position]
+        )
 
     return Evaluation(
         photos=len(predictions.truth),
@@ -174,11 +177,20 @@ def _served(predictions: Predictions, calibration: Calibration) -> Served:
     )
 
 
-def _mean_over_classes(truth: Any, predicted: Any, classes: Sequence[int]) -> tuple[float, float, float]:
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, predicted, labels=classes, average="macro", zero_division=0
+def mean_over_classes(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 as means over the classes, 0 where a class is neither there nor said.
+
+    As scikit-learn's `precision_recall_fscore_support`, whose checks of its arguments take milliseconds, for the
+    thousands of resamples of an interval.
+    """
+    hits, claimed, present = (
+        np.bincount(rows, minlength=classes) for rows in (truth[truth == predicted], predicted, truth)
     )
-    return float(precision), float(recall), float(f1)
+    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(present, 1)
+    f1 = 2 * hits / np.maximum(claimed + present, 1)
+    return float(precision.mean()), float(recall.mean()), float(f1.mean())
 
 
 def _class_figures(predictions: Predictions, index: int) -> ClassFigures:

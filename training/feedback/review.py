@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import temporary_folder
-from runtime.names import DEFAULT_PRODUCT, NOT_JSON, Label, Sha256, is_path_below, label_among, plain
+from runtime.names import DEFAULT_PRODUCT, NOT_JSON, Label, Sha256, composed, is_path_below, label_among, plain
 from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES, product_of
 from runtime.store import Store
 from training.storage.hashing import sha256_of
@@ -101,8 +101,11 @@ def review(
     `product` tells apart what was corrected for several products. Raises ReviewError where that names none, or more
     than one.
     """
+    asked = None if label is None else composed(label)
     recorded = [
-        one for one in _recorded(store, product) if one.sha256.startswith(sha256) and label in (None, one.label)
+        one
+        for one in _recorded(store, product)
+        if one.sha256.startswith(sha256) and asked in (None, composed(one.label))
     ]
     found = list({one.identity: one for one in recorded}.values())
     if len(found) != 1:

@@ -11,7 +11,7 @@ import benchmarks.clients.catalogue
 import benchmarks.measurements.clients
 from benchmarks.__main__ import main
 from benchmarks.clients.cases import CASES
-from benchmarks.clients.catalogue import PROGRAMS, PROXIES, REVERSE_PROXIES, Installed
+from benchmarks.clients.catalogue import PROGRAMS, PROXIES, REVERSE_PROXIES, FromPyPI, Installed, NotRun
 from benchmarks.measurements.clients import ClientsResult, Row, markdown_table
 from tests.support.bundles import write_bundle
 
@@ -49,6 +49,13 @@ def test_a_client_that_is_not_installed_is_named_as_not_run(tmp_path: Path, monk
         monkeypatch.setattr(module, "CLIENTS", (absent,))
     ran = run(tmp_path, "absent")
     assert "| absent | not run: no-such-client is not installed |" in ran.stdout
+
+
+def test_a_client_from_pypi_that_needs_a_program_of_the_system_says_which(tmp_path: Path):
+    client = FromPyPI("generator", "nothing==1", "generated_python.py", needs="no-such-java")
+    with pytest.raises(NotRun, match="no-such-java is not installed"):
+        client.find(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_client_that_nobody_knows_is_refused_with_those_there_are(tmp_path: Path):

@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from runtime.api.security.keys import new_key
 from runtime.serving.metrics import STAGES
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
-from tests.support.photos import encode, photo
+from tests.support.large_photos import flat_jpeg
+from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
@@ -78,7 +78,7 @@ def test_a_request_keeps_its_id(server: Appliance) -> None:
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (413, encode(Image.new("RGB", (2000, 1001)))),
+        (413, flat_jpeg(2000, 1001)),
         (413, bytes((1 << 20) + 1)),
         (415, b"no photo"),
         (415, b""),

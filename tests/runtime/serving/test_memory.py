@@ -11,13 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.engine import ROOT
 from tests.support.confined import CPUS, GROUP
+from tests.support.large_photos import largest_photos
 from tests.support.memory_cgroup import memory_cgroup
 from tests.support.servers import appliance
-
-sys.path.insert(0, str(ROOT / "deploy" / "appliance"))
-import largest_photos
 
 MIB = 2**20
 

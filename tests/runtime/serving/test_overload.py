@@ -10,16 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
 
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
-from tests.support.photos import encode, photo
+from tests.support.large_photos import flat_png
+from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 
-SLOW = encode(Image.new("RGB", (5000, 4000), "gold"), "PNG")  # few bytes, and long to decode
-LESS_SLOW = encode(Image.new("RGB", (2500, 2000), "gold"), "PNG")  # a quarter of that
+SLOW = flat_png(5000, 4000)  # few bytes, and long to decode
+LESS_SLOW = flat_png(2500, 2000)  # a quarter of that
 
 
 async def flood(url: str, requests: int) -> list[httpx.Response]:

@@ -251,6 +251,21 @@ def test_store_init_says_what_a_server_cannot_do(moto: S3Settings, monkeypatch: 
     assert ran.stderr.count("cannot keep two writers apart (If-None-Match is ignored, If-Match is ignored") == 2
 
 
+def refusing_with(status: int, store: S3Store) -> list[int]:
+    """A refused condition comes with `status`: AWS says 409 where two write at once. Returns the refusals."""
+    refusals: list[int] = []
+
+    def change(response_dict: dict[str, Any], **_: object) -> None:
+        if response_dict["status_code"] == 412:
+            refusals.append(status)
+            response_dict["status_code"] = status
+            if status == 409:
+                response_dict["body"] = b"<Error><Code>ConditionalRequestConflict</Code></Error>"
+
+    store.client.meta.events.register("before-parse.s3.PutObject", change)
+    return refusals
+
+
 def losing_the_answer(store: S3Store, key: str) -> list[int]:
     """The answer to the first write of `key` is lost, so that boto3 sends it again; returns the attempts."""
     attempts: list[int] = []
@@ -266,19 +281,24 @@ def losing_the_answer(store: S3Store, key: str) -> list[int]:
     return attempts
 
 
-def test_a_publisher_whose_answer_was_lost_has_won(settings: S3Settings, tmp_path: Path):
-    store = made(settings, "s3://lost-answers")
+@pytest.mark.parametrize("status", [412, 409])
+def test_a_publisher_whose_answer_was_lost_has_won(settings: S3Settings, tmp_path: Path, status: int):
+    store = made(settings, f"s3://lost-answers-{status}")
+    refusals = refusing_with(status, store)
     for version in ("v1", "v2"):  # If-None-Match, then If-Match
         attempts = losing_the_answer(store, POINTER)
         pointer = publish(write_bundle(tmp_path / version), store, tag=Catalogue(store).tag())
         assert attempts == [1, 2]
         assert Catalogue(store).latest() == pointer
+    assert set(refusals) == {status}
 
 
-def test_a_publisher_whose_answer_was_lost_and_who_was_overtaken_has_not(moto: S3Settings, tmp_path: Path):
-    store = made(moto, "s3://overtaken")
+@pytest.mark.parametrize("status", [412, 409])
+def test_a_publisher_whose_answer_was_lost_and_who_was_overtaken_has_not(moto: S3Settings, tmp_path: Path, status: int):
+    store = made(moto, f"s3://overtaken-{status}")
+    refusals = refusing_with(status, store)
     tag = publish(write_bundle(tmp_path / "v1"), store, tag=None) and Catalogue(store).tag()
-    other = open_store("s3://overtaken", moto)
+    other = open_store(f"s3://overtaken-{status}", moto)
     store.client.meta.events.register_first(
         "before-call.s3.PutObject",
         lambda params, **_: _overtake(other, params),
@@ -286,6 +306,7 @@ def test_a_publisher_whose_answer_was_lost_and_who_was_overtaken_has_not(moto: S
     with pytest.raises(Conflict, match="another writer"):
         publish(write_bundle(tmp_path / "v2"), store, tag=tag)
     assert content(other, POINTER) == b"another"
+    assert set(refusals) == {status}
 
 
 def _overtake(other: Store, params: dict[str, Any]) -> None:

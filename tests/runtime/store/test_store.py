@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,9 @@ from runtime.store import Conflict, Missing, S3Settings, Store, StoreError, TooL
 from tests.support.repeats import repeats
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.support.stores import MANY_BYTES, content
+from tests.support.system_packages import needs_root
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -33,6 +38,27 @@ def test_what_is_written_is_read(store: Store):
     assert store.read("a/b.txt", max_bytes=MANY_BYTES) == (b"one", tag)
     assert store.write("a/b.txt", b"two") != tag
     assert content(store, "a/b.txt") == b"two"
+
+
+@needs_root
+def test_a_folder_that_may_not_be_listed_is_named_and_not_passed_over(tmp_path: Path):
+    store = open_store(str(tmp_path))
+    store.write("open/a", b"1")
+    store.write("closed/deep/b", b"2")
+    (tmp_path / "closed" / "deep").chmod(0o700)
+    program = "\n".join([
+        "import os, sys; from runtime.store import open_store",
+        "os.chdir(sys.argv[1]); os.setuid(65534)",  # an ancestor may be closed to others
+        "print([entry.key for entry in open_store('.').list('open/')], flush=True); list(open_store('.').list())",
+    ])  # fmt: skip
+    tmp_path.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "['open/a']\n", done.stderr
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .endswith("Denied: ./closed/deep: Permission denied; check the folder and its permissions")
+    )
 
 
 def test_a_missing_key_is_said_to_be_missing(store: Store, tmp_path: Path):

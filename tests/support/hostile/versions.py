@@ -139,7 +139,8 @@ def _sizes() -> Iterator[Hostile]:
 
 
 def _labels() -> Iterator[Hostile]:
-    lists: list[Any] = [[f"label-{number}" for number in range(10**6)], ["dandelion", "../../x"], ["dandelion", ""]]
+    yield Hostile("a million labels", lambda draft: draft.manifest.update(labels=[f"label-{n}" for n in range(10**6)]))
+    lists: list[Any] = [["dandelion", "../../x"], ["dandelion", ""]]
     lists += [["dandelion", name] for name in ("/etc", "a/b", "a\\b", "..", ".x", "a\n", "\x00", "\x1b[31m", "x" * 101)]
     lists += [["dandelion", "\x9b31m"], ["dandelion", "a\u2028b"], ["same", "same"], ["one"], [], [1, 2], "ab", None]
     lists += [["a", "b", "c"], [["a"], ["b"]], [f"{number}" for number in range(1001)]]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 import pytest
 from PIL import Image
 
 from runtime.host.photo_limits import PhotoLimits
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, decoding_work, is_light, light_cost, request_work
+from tests.support.large_photos import flat_jpeg, flat_png
 from tests.support.photos import draw_photo, encode, photo
 
 SIDE = 224
@@ -24,47 +27,56 @@ def in_three_scans(data: bytes) -> bytes:
     return data[:at] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + data[at + 14 :]
 
 
-SMALL = {
-    "JPEG": photo(),
-    "phone": plain(PHONE, "JPEG"),
-    "progressive": encode(draw_photo("grass", 0, (640, 480)), progressive=True),
-    "PNG": photo(format="PNG"),
-    "transparent PNG": plain((400, 400), "PNG", "RGBA"),
-    "palette": plain((400, 400), "PNG", "P"),
-    "grey": plain((400, 400), "PNG", "L"),
-    "WebP": photo(format="WEBP"),
-    "lossless WebP": encode(draw_photo("grass", 0), "WEBP", lossless=True),
-    "WebP with EXIF": encode(draw_photo("grass", 0), "WEBP", exif=Image.Exif().tobytes() or b"Exif\0\0"),
+Make = Callable[[], bytes]
+SMALL: Mapping[str, Make] = {
+    "JPEG": photo,
+    "phone": partial(flat_jpeg, *PHONE),
+    "progressive": lambda: encode(draw_photo("grass", 0, (640, 480)), progressive=True),
+    "PNG": partial(photo, format="PNG"),
+    "transparent PNG": partial(plain, (400, 400), "PNG", "RGBA"),
+    "palette": partial(plain, (400, 400), "PNG", "P"),
+    "grey": partial(plain, (400, 400), "PNG", "L"),
+    "WebP": partial(photo, format="WEBP"),
+    "lossless WebP": lambda: encode(draw_photo("grass", 0), "WEBP", lossless=True),
+    "WebP with EXIF": lambda: encode(draw_photo("grass", 0), "WEBP", exif=Image.Exif().tobytes() or b"Exif\0\0"),
 }
-HEAVY = {
-    "JPEG of 400 megapixels": plain((20_000, 20_000), "JPEG", "L"),
-    "progressive": plain((4500, 4500), "JPEG", progressive=True),
-    "three scans": in_three_scans(plain((6500, 6500), "JPEG")),
-    "PNG": plain((4000, 4000), "PNG"),
-    "grey PNG of more memory than time": plain((5200, 5200), "PNG", "L"),
-    "WebP of more memory than time": plain((2400, 2400), "WEBP", method=0),
-    "transparent PNG": plain((3000, 3000), "PNG", "RGBA"),
-    "WebP": plain((2600, 2600), "WEBP", method=0),
-    "lossless WebP": plain((2600, 2600), "WEBP", lossless=True, method=0),
-    "AVIF": plain((2700, 2700), "AVIF", speed=10),
+HEAVY: Mapping[str, Make] = {
+    "JPEG of 400 megapixels": partial(flat_jpeg, 20_000, 20_000),
+    "progressive": partial(plain, (4500, 4500), "JPEG", "L", progressive=True),
+    "three scans": lambda: in_three_scans(flat_jpeg(6500, 6500)),
+    "PNG": partial(flat_png, 4000, 4000),
+    "grey PNG of more memory than time": partial(flat_png, 5200, 5200, colour=0),
+    "WebP of more memory than time": partial(plain, (2400, 2400), "WEBP", method=0),
+    "transparent PNG": partial(flat_png, 3000, 3000, colour=6),
+    "WebP": partial(plain, (2600, 2600), "WEBP", method=0),
+    "lossless WebP": partial(plain, (2600, 2600), "WEBP", lossless=True, method=0),
+    "AVIF": partial(plain, (2700, 2700), "AVIF", speed=10),
 }
+
+
+@cache
+def made(kind: str, *, heavy: bool) -> bytes:
+    """One of SMALL or HEAVY: not when the tests are collected, since every worker collects them all."""
+    return (HEAVY if heavy else SMALL)[kind]()
 
 
 @pytest.mark.parametrize("kind", SMALL)
 def test_a_small_photo_is_known_by_its_first_bytes_and_costs_the_same_as_by_its_whole_header(kind: str):
-    data = SMALL[kind]
+    data = made(kind, heavy=False)
     assert is_light(data, SIDE)
     assert light_cost(data, SIDE) == pytest.approx(decoding_work(data, SIDE, LIMITS), rel=0.25)
 
 
 @pytest.mark.parametrize("kind", HEAVY)
 def test_what_is_long_to_decode_is_heavy_however_few_its_bytes(kind: str):
-    assert not is_light(HEAVY[kind], SIDE)
-    assert sum(request_work([HEAVY[kind]], SIDE, ANY)) > HEAVY_COST
+    data = made(kind, heavy=True)
+    assert not is_light(data, SIDE)
+    assert sum(request_work([data], SIDE, ANY)) > HEAVY_COST
 
 
 def test_one_baseline_jpeg_of_a_phone_costs_a_fifteenth_of_the_same_as_webp():
-    jpeg, webp = (decoding_work(plain(PHONE, format), SIDE, LIMITS) for format in ("JPEG", "WEBP"))
+    photos = flat_jpeg(*PHONE), plain(PHONE, "WEBP", method=0)
+    jpeg, webp = (decoding_work(data, SIDE, LIMITS) for data in photos)
     assert webp / jpeg > 15
 
 
@@ -88,7 +100,8 @@ def test_what_is_no_photo_is_refused_without_a_look_at_its_header():
 
 def test_a_broken_header_is_never_light_by_accident_and_never_a_fault():
     chance = random.Random(0)  # noqa: S311
-    for data in (SMALL["phone"], SMALL["PNG"], SMALL["WebP"], HEAVY["progressive"]):
+    small = [made(kind, heavy=False) for kind in ("phone", "PNG", "WebP")]
+    for data in (*small, made("progressive", heavy=True)):
         for _ in range(300):
             damaged = bytearray(data[:400])
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)

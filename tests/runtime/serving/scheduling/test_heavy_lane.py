@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from runtime.bundle.manifest import Bundle
 from runtime.image import ImageError, decode, decode_photo
@@ -23,11 +22,12 @@ from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.scheduler import RequestTooCostly
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
-from tests.support.photos import encode, photo
+from tests.support.large_photos import flat_jpeg, flat_png
+from tests.support.photos import photo
 from tests.support.references import references_left
 from tests.support.waiting import wait_until
 
-GIANT = encode(Image.new("RGB", (2600, 2600), "gold"), "WEBP", method=0)  # 7 megapixels
+GIANT = flat_png(4500, 4500)
 
 
 class Gate:
@@ -134,7 +134,7 @@ def test_a_giant_whose_client_has_left_is_not_decoded(engine: Engine, gate: Gate
 
 def test_a_request_that_asks_for_too_much_is_refused_before_anything_is_decoded(engine: Engine, gate: Gate):
     async def ask() -> None:
-        with pytest.raises(RequestTooCostly, match=r"the work of 110 megapixels, more than the 100 accepted at once"):
+        with pytest.raises(RequestTooCostly, match=r"the work of 198 megapixels, more than the 100 accepted at once"):
             await engine.answer_many([giant(number) for number in range(16)])
         with pytest.raises(RequestTooCostly, match="send fewer photos in each request"):
             await engine.decode_many([giant(number) for number in range(16)], engine.model)
@@ -145,7 +145,7 @@ def test_a_request_that_asks_for_too_much_is_refused_before_anything_is_decoded(
 
 
 def test_by_default_a_full_request_of_photos_of_a_phone_is_accepted(model: LoadedModel):
-    phone = encode(Image.new("RGB", (4000, 3000), (90, 140, 60)))
+    phone = flat_jpeg(4000, 3000)
     engine = Engine(model, Settings(threads=1, workers=1), Metrics())
     try:
         charged = asyncio.run(engine._scheduler.charge_all([phone] * 128, 224))
@@ -167,12 +167,12 @@ def test_nothing_keeps_a_giant_that_was_refused(engine: Engine, gate: Gate, way:
                 await engine.work(partial(decode, data, engine.manifest.input), 1e9)
             raise AssertionError("it is not refused")
 
-    assert references_left(bytes(bytearray(encode(Image.new("RGB", (4000, 4000), "gold"), "PNG")[:-2000])), refuse) == 0
+    assert references_left(flat_png(4000, 4000)[:-2000], refuse) == 0
 
 
 def test_a_giant_that_is_broken_is_refused_as_any_other(engine: Engine, gate: Gate):
     gate.open.set()
-    large = encode(Image.new("RGB", (4000, 4000), "gold"), "PNG")
+    large = flat_png(4000, 4000)
 
     async def ask() -> None:
         with pytest.raises(ValueError, match="the photo is broken"):
