@@ -23,6 +23,14 @@ one that serves. Each step is idempotent: clear any task and let it run again.
 """
 
 
+def _source(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in ("source", "listing", "workers")}
+
+
+def _split(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
+
+
 @dag(
     schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC", run_immediately=NEVER),
     catchup=False,
@@ -56,7 +64,7 @@ def dandelion_data_pipeline() -> None:
         from training.pipeline import steps
 
         places, run = here()
-        fetched = steps.fetch(places, run, **{name: settings[name] for name in ("source", "listing", "workers")})
+        fetched = steps.fetch(places, run, **_source(settings))
         labels = settings["classes"] or fetched["photos"]
         return fetched | {"product": steps.product_of(places, labels, asked=settings["product"])}
 
@@ -65,24 +73,21 @@ def dandelion_data_pipeline() -> None:
         """Upload the photos to the data store, with a SHA-256 each."""
         from training.pipeline import steps
 
-        source = {name: settings[name] for name in ("source", "listing", "workers")}
-        return steps.store_raw(*here(fetched), **source)
+        return steps.store_raw(*here(fetched), **_source(settings))
 
     @step(execution_timeout=SHORT, **NETWORK)
     def prepare(settings: dict[str, Any], fetched: dict[str, Any]) -> dict[str, Any]:
         """Verify, find duplicates, add accepted corrections, split."""
         from training.pipeline import steps
 
-        split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
-        return steps.prepare(*here(fetched), **split)
+        return steps.prepare(*here(fetched), **_split(settings))
 
     @step(execution_timeout=SHORT, **NETWORK)
     def store_processed(settings: dict[str, Any], fetched: dict[str, Any]) -> dict[str, Any]:
         """Upload the dataset to the data store."""
         from training.pipeline import steps
 
-        split = {"labels": settings["classes"], "validation": settings["validation"], "seed": settings["seed"]}
-        return steps.store_processed(*here(fetched), **split)
+        return steps.store_processed(*here(fetched), **_split(settings))
 
     @step(outlets=[PROCESSED])
     def announce(stored: dict[str, Any], **context: Any) -> dict[str, Any]:

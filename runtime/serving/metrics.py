@@ -109,12 +109,15 @@ class Metrics:
         self.confidence = self._histogram(
             "confidence", "Probability of the predicted label, without measurements", CONFIDENCE_BUCKETS
         )
+        self._register_drift()
+        self._register_feedback()
+
+    def _register_drift(self) -> None:
         self.drift = self._gauge(
             "drift",
             "Data drift: population stability index of recent photos against validation; above 0.25 is a large shift",
             "signal",
         )
-        self._register_feedback()
         self._drift: Drift | None = None
 
     def _register_feedback(self) -> None:

@@ -131,8 +131,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             advance(note=_note(epoch, recipe.epochs, losses[-1], history))
         figures = {}
         if is_validated(epoch, recipe.epochs):
-            reached = average.module if average.n_averaged else network
-            reached = interpolate_weights(probed, reached, TUNED_SHARE) if probed else reached
+            reached = _reached(network, average, probed)
             figures = _validate(_Trunk(reached, frozen).stages.eval(), held_out, photos)
         history.append(
             EpochFigures(
@@ -144,6 +143,12 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             )
         )
     return Fitted(state_with_norms(reached), history, precision)
+
+
+def _reached(network: nn.Module, average: AveragedModel, probed: nn.Module | None) -> nn.Module:
+    """The network as it would be handed on now: its averaged weights, part of the way from the probed ones."""
+    tuned = average.module if average.n_averaged else network
+    return interpolate_weights(probed, tuned, TUNED_SHARE) if probed else tuned
 
 
 def steps(count: int, recipe: Recipe) -> int:

@@ -68,6 +68,13 @@ def _build() -> str:
     return digest.hexdigest()[:16]
 
 
+def _name(client: Client, context: PageContext) -> None:
+    """Give a browser's tab the title and the icon of the product."""
+    client.page.title = context.product.title(context.text)
+    if context.product.is_meadow:
+        client.page.favicon = (FOLDER / "meadow.svg").read_text()
+
+
 def create_shell(
     targets: Targets, mlflow: str | None, settings: Settings, metrics: Metrics, limits: PageLimits, reach: Reach
 ) -> FastAPI:
@@ -110,9 +117,7 @@ def create_shell(
             client=client,
         )
         await context.describe()
-        client.page.title = context.product.title(context.text)
-        if context.product.is_meadow:
-            client.page.favicon = (FOLDER / "meadow.svg").read_text()
+        _name(client, context)
         with client:
             ui.add_head_html(head.replace("PREFIX", prefix))
             build(context)
