@@ -11,11 +11,10 @@ import click
 from runtime.cli.group import Commands
 from runtime.cli.say import say
 from training import options
-from training.commands import feedback, track
+from training.commands import INSPECTION, RAW, feedback, inspect, report_on, track
 from training.files import CHECKPOINT, HISTORY
 from training.recipe import AUTO, ImageSize
 
-RAW = Path("var/data/raw")
 OUT = Path("var/training")
 
 
@@ -25,6 +24,7 @@ def main() -> None:
 
     \b
     python -m training fetch       download the photos
+    python -m training inspect     is the folder clean, is it enough: a page to look at
     python -m training prepare     verify, split, describe
     python -m training fit         fine-tune a ResNet18
     python -m training narrow      one with fewer channels, about twice as fast
@@ -77,17 +77,29 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
     help="Share of the photos that is kept for validation.",
 )
 @options.seed
-def prepare(raw: Path, out: Path, validation: float, seed: int) -> None:
+@click.option("--inspect/--no-inspect", "inspected", default=True, help="Write the page of `inspect`, too.")
+@click.option("--report", type=click.Path(path_type=Path), default=INSPECTION, help="The page.")
+@options.weights
+def prepare(raw: Path, out: Path, validation: float, seed: int, inspected: bool, report: Path, weights: str) -> None:
     """Verify photos, find duplicates, split, and write the manifest.
 
-    Photos that are broken, tiny or doubled are listed and left out.
+    Photos that are broken, tiny, doubled, or the same picture under two classes, are listed and left out.
+    Near-duplicates are kept in one part of the split. The page of `inspect` is written, with --weights, and its advice
+    shown in short.
     """
-    from training.data.prepare import near_duplicates
+    from training.data.prepare import class_folders, near_duplicates
     from training.data.prepare import prepare as prepare_photos
+    from training.data.survey import survey
 
-    manifest = prepare_photos(raw, out, validation_fraction=validation, seed=seed)
-    for photo in manifest.left_out:
+    class_folders(raw)
+    found = survey(raw)
+    for photo in found.left_out:
         click.echo(f"left out {photo.path}: {photo.reason}")
+    for pair in (pair for pair in found.pairs if pair.across):
+        click.echo(f"check the labels, one picture under two classes ({pair.how}): {pair.one.path}, {pair.other.path}")
+    if inspected:
+        report_on(found, weights=weights, out=report)
+    manifest = prepare_photos(raw, out, validation_fraction=validation, seed=seed, surveyed=found)
     for group in near_duplicates(manifest):
         click.echo(f"kept together, nearly the same picture: {', '.join(group)}")
     for label in manifest.labels:
@@ -224,6 +236,7 @@ def evaluate(
     say(f"made {report}\nnext: open it in a browser; python -m export build")
 
 
+main.add_command(inspect)
 main.add_command(track)
 main.add_command(feedback)
 

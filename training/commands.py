@@ -1,7 +1,8 @@
-"""Commands `track` (experiment tracking) and `feedback` (review of corrected photos)."""
+"""Commands `inspect` (of a folder of photos), `track` (experiment tracking) and `feedback` (review of corrections)."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
+from training.data.survey import Survey
 from training.feedback.review import Corrected, Verdict, corrections, review
 from training.files import CHECKPOINT
 from training.pipeline.versions import version_of
@@ -24,6 +26,53 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.json"  # of the report
 RESUME = "run `python -m training track` when it is back"
+
+RAW = Path("var/data/raw")
+INSPECTION = Path("var/report/inspection.html")
+_FEATURES = Path("var/data/features")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=RAW)
+@click.option("--out", type=click.Path(path_type=Path), default=INSPECTION, help="The page.")
+@click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
+@click.option("--measure-duplicates", is_flag=True, help="Say which copies of these very photos would be found.")
+def inspect(folder: Path, out: Path, weights: str, measure_duplicates: bool) -> None:
+    """Look at the photos in the class folders of FOLDER: a page that says what to do before training.
+
+    Counts, sizes, near-duplicates, labels that look wrong, classes that are confused, and whether more photos would
+    help. With --weights none, only what needs no pretrained network.
+    """
+    from training.data.survey import survey
+
+    if not folder.is_dir():
+        raise Refusal(f"{folder}: is not a folder; name the one that holds the class folders")
+    if measure_duplicates:
+        from training.inspection.duplicate_kinds import measure, table
+
+        click.echo(table(measure(folder)))
+        return
+    found = survey(folder, deep=True)
+    if not found.labels:
+        raise Refusal(f"{folder}: no class folders; put the photos of each class in a folder of its own, at least two")
+    report_on(found, weights=weights, out=out)
+    click.echo("next: open it in a browser; make train SOURCE=" + shlex.quote(str(folder)))
+
+
+def report_on(found: Survey, *, weights: str, out: Path) -> None:
+    """Write the page of a surveyed folder, and say in short at the terminal what it advises."""
+    from training.inspection.advice import advice_on
+    from training.inspection.findings import findings_of
+    from training.inspection.page import write_page
+
+    findings = findings_of(found, weights=weights, cache=_FEATURES)
+    write_page(findings, out)
+    for one in findings.classes:
+        right = "" if one.right is None else f", {one.right:.0%} named right"
+        click.echo(f"{one.label}: {one.photos} photos, {one.different} different{right}")
+    for number, advice in enumerate(advice_on(findings), start=1):
+        click.echo(f"{number}. {advice.short}")
+    click.echo(f"made {out}")
 
 
 @click.command()

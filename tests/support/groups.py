@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "export",
             "training/test_fit.py",
             "training/test_imbalance.py",
+            "training/test_inspection.py",
             "training/test_narrow.py",
             "training/test_report.py",
         ),

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_curve
 
 from runtime.bundle.manifest import Scores
-from training.evaluation.palette import CLASS_COLOURS, GREEN, GREY, GRID, INK, YELLOW
+from training.evaluation.axes import canvas, style, titled
+from training.evaluation.palette import CLASS_COLOURS, GREEN, GREY, INK, YELLOW
 from training.learning.history import EpochFigures
 from training.metrics.scores import Predictions
-
-matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
 
 FEW_CLASSES = 6  # more have no place for shares beside their counts
 
@@ -28,7 +25,7 @@ def confusion_plot(predictions: Predictions) -> Figure:
     classes = len(predictions.labels)
     counts = confusion_matrix(predictions.truth, predictions.predicted, labels=range(classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = _figure(4.6, 4.2, "What was called what")
+    figure, axes = titled(4.6, 4.2, "What was called what")
     axes.imshow(shares, cmap=_MEADOW, vmin=0, vmax=1)
     few = classes <= FEW_CLASSES
     size = 11 if few else max(4.0, 80 / classes)
@@ -51,10 +48,10 @@ def confusion_plot(predictions: Predictions) -> Figure:
 
 def reliability_plot(predictions: Predictions, bins: int = 10) -> Figure:
     """Confidence against accuracy (Guo et al. 2017, arXiv:1706.04599), with the number of photos below."""
-    figure = _canvas(4.6, 4.2)
+    figure = canvas(4.6, 4.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    _style(upper, "Is it as sure as it should be?")
-    _style(lower)
+    style(upper, "Is it as sure as it should be?")
+    style(lower)
     right = predictions.predicted == predictions.truth
     index = np.minimum((predictions.confidence * bins).astype(int), bins - 1)
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="ideal")
@@ -74,10 +71,10 @@ def reliability_plot(predictions: Predictions, bins: int = 10) -> Figure:
 
 def threshold_plots(predictions: Predictions) -> Figure:
     """ROC and precision-recall curves, one against the rest for each class."""
-    figure = _canvas(9.2, 4.0)
+    figure = canvas(9.2, 4.0)
     roc, precision_recall = figure.subplots(1, 2)
-    _style(roc, "Hits against false alarms (ROC)")
-    _style(precision_recall, "Precision against recall")
+    style(roc, "Hits against false alarms (ROC)")
+    style(precision_recall, "Precision against recall")
     roc.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
     for index, label in enumerate(predictions.labels):
         truth, probability = predictions.truth == index, predictions.probabilities[:, index]
@@ -101,10 +98,10 @@ def threshold_plots(predictions: Predictions) -> Figure:
 
 def curves_plot(history: Sequence[EpochFigures]) -> Figure:
     """Loss and quality by epoch, as far as it was validated; the last epoch is kept, and marked."""
-    figure = _canvas(9.2, 3.4)
+    figure = canvas(9.2, 3.4)
     loss, quality = figure.subplots(1, 2)
-    _style(loss, "Loss")
-    _style(quality, "Validation accuracy and F1")
+    style(loss, "Loss")
+    style(quality, "Validation accuracy and F1")
     epochs = [figures.epoch for figures in history]
     loss.plot(epochs, [figures.train_loss for figures in history], "-o", color=GREY, label="training", markersize=4)
     validated = [figures for figures in history if figures.validation_accuracy is not None]
@@ -126,7 +123,7 @@ def curves_plot(history: Sequence[EpochFigures]) -> Figure:
 
 def folds_plot(folds: Sequence[Scores]) -> Figure:
     """Accuracy of each fold, with their mean and standard deviation."""
-    figure, axes = _figure(9.2, 2.6, "Accuracy, fold by fold")
+    figure, axes = titled(9.2, 2.6, "Accuracy, fold by fold")
     accuracy = np.array([fold.accuracy for fold in folds])
     mean, deviation = float(accuracy.mean()), float(accuracy.std())
     axes.axhspan(mean - deviation, mean + deviation, color=GREEN, alpha=0.12, linewidth=0)
@@ -137,26 +134,3 @@ def folds_plot(folds: Sequence[Scores]) -> Figure:
     axes.margins(x=0.1, y=0.3)
     axes.legend(frameon=False)
     return figure
-
-
-def _canvas(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
-
-
-def _figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
-    figure = _canvas(width, height)
-    axes = figure.add_subplot()
-    _style(axes, title)
-    return figure, axes
-
-
-def _style(axes: Axes, title: str | None = None) -> None:
-    if title is not None:
-        axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold")
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[:].set_color(GREY)
-    axes.tick_params(colors=INK)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from sklearn.metrics import confusion_matrix
 from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
 from training.evaluation import plots
+from training.evaluation.axes import as_svg
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
 from training.learning.size_choice import SizeChoice
@@ -124,7 +123,7 @@ def write_report(
         evaluation=evaluation,
         facts=facts,
         sizes=sizes,
-        pictures={name: _svg(figure) for name, figure in figures.items()},
+        pictures={name: as_svg(figure) for name, figure in figures.items()},
         mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), threshold),
         doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), threshold),
         mistake_count=int((predictions.predicted != predictions.truth).sum()),
@@ -232,13 +231,6 @@ def _figures(
     if folds:
         figures["folds"] = plots.folds_plot(folds)
     return figures
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    return "data:image/svg+xml;base64," + base64.b64encode(text[text.index("<svg") :].encode()).decode()
 
 
 def _worst_mistakes(predictions: Predictions) -> list[int]:

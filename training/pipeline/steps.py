@@ -217,7 +217,7 @@ def _is_trained(run: Run, dataset: str) -> bool:
 
 def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
     from training.data.dataset import DatasetError
-    from training.data.prepare import class_folders
+    from training.data.prepare import class_folders, near_duplicates
     from training.data.prepare import prepare as prepare_photos
     from training.feedback.review import bring_accepted
 
@@ -237,6 +237,7 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
         "dataset": manifest.sha256,
         "photos": counts,
         "left_out": [f"{photo.path}: {photo.reason}" for photo in manifest.left_out],
+        "near_duplicates": near_duplicates(manifest),
         "feedback": corrected,
     }
 
