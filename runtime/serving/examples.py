@@ -15,8 +15,9 @@ from PIL import Image
 from runtime.host.photo_limits import PhotoLimits
 from runtime.image import ImageError, preview
 from runtime.store import Store, StoreError
+from runtime.store.data_trees import data_tree
 
-FOLDERS = ("processed", "raw")  # of the data store, each with one folder per class
+TREES = ("processed", "raw")  # of the data store, each with one folder per class
 SIDE = 160  # px of a thumbnail, at most
 QUALITY = 80
 MOST = 60  # thumbnails in all, some 6 KB each
@@ -32,7 +33,7 @@ Thumbnails = Mapping[str, Sequence[str]]
 
 
 class _Found(NamedTuple):
-    labels: tuple[str, ...]
+    asked: tuple[str, tuple[str, ...]]
     thumbnails: Thumbnails
     until: float
 
@@ -44,25 +45,27 @@ class Examples:
         """`limits` bound the decoding of a photo."""
         self._store = store
         self._limits = limits
-        self._found = _Found((), {}, 0.0)
+        self._found = _Found(("", ()), {}, 0.0)
 
-    def of(self, labels: Sequence[str]) -> Thumbnails:
-        """JPEG thumbnails as data URIs by label; a label without photos is missing. Blocks on the store."""
-        if self._found.labels != tuple(labels) or time.monotonic() >= self._found.until:
-            self._found = self._find(tuple(labels))
+    def of(self, product: str, labels: Sequence[str]) -> Thumbnails:
+        """JPEG thumbnails as data URIs by label of a product; one without photos is missing. Blocks on the store."""
+        asked = product, tuple(labels)
+        if self._found.asked != asked or time.monotonic() >= self._found.until:
+            self._found = self._find(*asked)
         return self._found.thumbnails
 
-    def _find(self, labels: tuple[str, ...]) -> _Found:
+    def _find(self, product: str, labels: tuple[str, ...]) -> _Found:
+        asked, folders = (product, labels), [data_tree(product, name) for name in TREES]
         each = min(PER_CLASS, MOST // len(labels[:MOST]))
         try:
-            found = {label: self._of_class(label, each) for label in labels[:MOST]}
+            found = {label: self._of_class(folders, label, each) for label in labels[:MOST]}
         except StoreError as error:
             log.info("%s; no example photos until it answers", error)
-            return _Found(labels, {}, time.monotonic() + AGAIN_S)
-        return _Found(labels, {label: some for label, some in found.items() if some}, time.monotonic() + KEPT_S)
+            return _Found(asked, {}, time.monotonic() + AGAIN_S)
+        return _Found(asked, {label: some for label, some in found.items() if some}, time.monotonic() + KEPT_S)
 
-    def _of_class(self, label: str, count: int) -> list[str]:
-        for folder in FOLDERS:
+    def _of_class(self, folders: Sequence[str], label: str, count: int) -> list[str]:
+        for folder in folders:
             keys = [entry.key for entry in islice(self._store.list(f"{folder}/{label}/"), TRIED * count)]
             if found := list(islice(self._thumbnails(keys), count)):
                 return found

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from runtime.names import DEFAULT_PRODUCT
 from runtime.registry.signature import SIGNING_VARIABLE, signing_key
 from runtime.store import Store, open_store
-from training.product import PRODUCT_VARIABLE, PUBLIC, checked_product
+from runtime.store.data_trees import data_tree
+from training.product import PRODUCT_VARIABLE, checked_product
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -19,7 +21,6 @@ DATA = "var/store/dandelion-data"
 MODELS = "var/store/dandelion-models"
 WORK = "var/pipeline"
 TRACKING = "var/mlflow"
-PRODUCTS = "products"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Places:
     work: Path
     tracking: str
     signing_key: str | None = None
-    product: str = PUBLIC
+    product: str = DEFAULT_PRODUCT
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -51,7 +52,7 @@ class Places:
             work=Path(environment.get("DANDELION_WORK") or here / WORK),
             tracking=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking}",
             signing_key=environment.get(SIGNING_VARIABLE) or None,
-            product=checked_product(environment.get(PRODUCT_VARIABLE) or PUBLIC),
+            product=checked_product(environment.get(PRODUCT_VARIABLE) or DEFAULT_PRODUCT),
         )
 
     def of(self, product: str) -> Self:
@@ -59,12 +60,8 @@ class Places:
         return replace(self, product=product)
 
     def tree(self, name: str) -> str:
-        """The prefix in the data store of one of the product's trees, `raw` or `processed`.
-
-        The public photos' lie where they always lay; those of another product, which they never mix with, below
-        `products/`.
-        """
-        return name if self.product == PUBLIC else f"{PRODUCTS}/{self.product}/{name}"
+        """The prefix in the data store of one of the product's trees, `raw` or `processed`."""
+        return data_tree(self.product, name)
 
     @property
     def data_store(self) -> Store:

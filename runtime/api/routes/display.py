@@ -60,12 +60,12 @@ class ExamplesOnce:
         self._examples = examples
         self._turn = asyncio.Lock()
 
-    async def of(self, labels: list[str]) -> dict[str, list[str]]:
+    async def of(self, product: str, labels: list[str]) -> dict[str, list[str]]:
         """Thumbnails by label."""
         if self._examples is None:
             return {}
         async with self._turn:
-            found = await in_daemon_thread(partial(self._examples.of, labels))
+            found = await in_daemon_thread(partial(self._examples.of, product, labels))
         return {label: list(some) for label, some in found.items()}
 
 
@@ -79,5 +79,5 @@ class ExamplesOnce:
 )
 async def examples(engine: Engine, shown: ExamplesOnce) -> Response[Any]:
     """Thumbnails of training photos by label, as data URIs; empty where the data store has none or is away."""
-    found = await shown.of(engine.manifest.labels)
+    found = await shown.of(engine.manifest.name, engine.manifest.labels)
     return Response({"examples": found}, headers={"cache-control": "no-store"})

@@ -12,6 +12,7 @@ from PIL import Image
 
 from runtime.api.security.keys import new_key
 from runtime.host.photo_limits import PhotoLimits
+from runtime.names import DEFAULT_PRODUCT
 from runtime.serving.examples import MOST, PER_CLASS, SIDE, Examples
 from runtime.store import StoreError, open_store
 from runtime.store.folder import FolderStore
@@ -36,16 +37,24 @@ def test_a_few_small_photos_of_each_class_are_found(tmp_path: Path) -> None:
     add(tmp_path, "processed/grass", 5)
     add(tmp_path, "raw/grass", 1)
     add(tmp_path, "raw/a b", 1)
-    found = Examples(open_store(str(tmp_path)), LIMITS).of(["grass", "a b", "none"])
+    found = Examples(open_store(str(tmp_path)), LIMITS).of(DEFAULT_PRODUCT, ["grass", "a b", "none"])
     assert {label: len(some) for label, some in found.items()} == {"grass": PER_CLASS, "a b": 1}
     assert all(max(picture(uri).size) <= SIDE for some in found.values() for uri in some)
+
+
+def test_another_product_shows_its_own_photos(tmp_path: Path) -> None:
+    add(tmp_path, "raw/grass", 1)
+    add(tmp_path, "products/birds/processed/wren", 1)
+    examples = Examples(open_store(str(tmp_path)), LIMITS)
+    assert examples.of("birds", ["grass", "wren"]).keys() == {"wren"}
+    assert examples.of(DEFAULT_PRODUCT, ["grass", "wren"]).keys() == {"grass"}
 
 
 def test_of_many_classes_there_are_not_more_photos(tmp_path: Path) -> None:
     labels = [f"class{number:02}" for number in range(MOST + 5)]
     for label in labels[:2] + labels[-2:]:
         add(tmp_path, f"raw/{label}", 3)
-    found = Examples(open_store(str(tmp_path)), LIMITS).of(labels)
+    found = Examples(open_store(str(tmp_path)), LIMITS).of(DEFAULT_PRODUCT, labels)
     assert {label: len(some) for label, some in found.items()} == dict.fromkeys(labels[:2], 1)
 
 
@@ -55,7 +64,7 @@ def test_what_is_no_photo_is_left_out(tmp_path: Path) -> None:
     (folder / "a.jpg").write_bytes(b"text")
     (folder / "b.jpg").write_bytes(photo()[:300])
     (folder / "c.jpg").write_bytes(photo())
-    assert len(Examples(open_store(str(tmp_path)), LIMITS).of(["grass"])["grass"]) == 1
+    assert len(Examples(open_store(str(tmp_path)), LIMITS).of(DEFAULT_PRODUCT, ["grass"])["grass"]) == 1
 
 
 def test_photos_are_read_once_and_a_store_that_is_away_shows_none(
@@ -63,14 +72,14 @@ def test_photos_are_read_once_and_a_store_that_is_away_shows_none(
 ) -> None:
     add(tmp_path, "raw/grass", 1)
     examples = Examples(open_store(str(tmp_path)), LIMITS)
-    assert examples.of(["grass"]).keys() == {"grass"}
+    assert examples.of(DEFAULT_PRODUCT, ["grass"]).keys() == {"grass"}
 
     def refuse(*_: object, **__: object) -> object:
         raise StoreError("away")
 
     monkeypatch.setattr(FolderStore, "list", refuse)
-    assert examples.of(["grass"]).keys() == {"grass"}
-    assert examples.of(["grass", "other"]) == {}
+    assert examples.of(DEFAULT_PRODUCT, ["grass"]).keys() == {"grass"}
+    assert examples.of(DEFAULT_PRODUCT, ["grass", "other"]) == {}
 
 
 def test_without_a_store_there_are_none(tmp_path: Path) -> None:
@@ -85,7 +94,7 @@ def ask(url: str, **headers: str) -> httpx.Response:
 
 
 def test_strangers_see_photos_only_where_the_operator_says_so(tmp_path: Path) -> None:
-    add(tmp_path / "data", "raw/grass", 1)
+    add(tmp_path / "data", "products/colours/raw/grass", 1)
     key, entry = new_key()
     admin, admin_entry = new_key()
     bundle = ("--bundle", str(write_bundle(tmp_path / "v1")), "--data", str(tmp_path / "data"))
