@@ -19,7 +19,7 @@ from runtime.image import ImageSpec, decode
 from training.data.survey import SurveyedPhoto
 from training.model.network import build, normalise
 
-# px a side: at 224 px it takes three times as long, and cross-validation is right on the same 400 photos to a point.
+# px a side; 160 px take half as long again, and of 400 photos cross-validation names no more right (0.945, not 0.950).
 SIDE = 128
 FEATURES = 512
 _AT_ONCE = 16  # photos

@@ -232,12 +232,14 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
     corrected = bring_accepted(places.data_store, raw, places.product)
     manifest = prepare_photos(raw, folder / PROCESSED, validation_fraction=validation, seed=seed)
     counts = {label: sum(photo.label == label for photo in manifest.photos) for label in manifest.labels}
+    groups = near_duplicates(manifest)
     return {
         "product": places.product,
         "dataset": manifest.sha256,
         "photos": counts,
         "left_out": [f"{photo.path}: {photo.reason}" for photo in manifest.left_out],
-        "near_duplicates": near_duplicates(manifest),
+        "near_duplicates": sum(len(group) for group in groups),
+        "one_picture_two_classes": [group for group in groups if len({path.split("/")[0] for path in group}) > 1],
         "feedback": corrected,
     }
 

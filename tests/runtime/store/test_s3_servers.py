@@ -25,6 +25,7 @@ from tests.support.bundles import write_bundle
 from tests.support.certificates import Authority
 from tests.support.hostile.misbehaving import fake_s3
 from tests.support.s3 import S3Server
+from tests.support.s3_answers import losing_the_answer, refusing_with
 from tests.support.stores import MANY_BYTES, content
 
 STRANGE = "a #1?x=%20&b+c 'ü"  # a prefix that a URL would have to quote
@@ -249,36 +250,6 @@ def test_store_init_says_what_a_server_cannot_do(moto: S3Settings, monkeypatch: 
     assert ran.exit_code == 0, ran.output
     assert ran.stdout == "made s3://deaf-init/m\nfound s3://deaf-init/d\n"
     assert ran.stderr.count("cannot keep two writers apart (If-None-Match is ignored, If-Match is ignored") == 2
-
-
-def refusing_with(status: int, store: S3Store) -> list[int]:
-    """A refused condition comes with `status`: AWS says 409 where two write at once. Returns the refusals."""
-    refusals: list[int] = []
-
-    def change(response_dict: dict[str, Any], **_: object) -> None:
-        if response_dict["status_code"] == 412:
-            refusals.append(status)
-            response_dict["status_code"] = status
-            if status == 409:
-                response_dict["body"] = b"<Error><Code>ConditionalRequestConflict</Code></Error>"
-
-    store.client.meta.events.register("before-parse.s3.PutObject", change)
-    return refusals
-
-
-def losing_the_answer(store: S3Store, key: str) -> list[int]:
-    """The answer to the first write of `key` is lost, so that boto3 sends it again; returns the attempts."""
-    attempts: list[int] = []
-
-    def lose(request_dict: dict[str, Any], attempts: int, **_: object) -> float | None:
-        if not request_dict["url_path"].endswith(key):
-            return None
-        seen.append(attempts)
-        return 0.0 if attempts == 1 else None
-
-    seen = attempts
-    store.client.meta.events.register_first("needs-retry.s3.PutObject", lose)
-    return attempts
 
 
 @pytest.mark.parametrize("status", [412, 409])

@@ -27,7 +27,7 @@ HOW = "make a key with \N{LEFT DOUBLE QUOTATION MARK}python -m runtime key\N{RIG
 def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     """Page and API of two versions, without any key, and a data store with photos of one class."""
     folder = tmp_path_factory.mktemp("keyless")
-    raw = folder / "data" / "raw" / "grass"
+    raw = folder / "data" / "products" / "colours" / "raw" / "grass"
     raw.mkdir(parents=True)
     (raw / "0.jpg").write_bytes(b"no photo")
     for seed in range(1, 6):
