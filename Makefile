@@ -23,7 +23,8 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What failed has said why in one line, to which make would add another: it ends as by Ctrl-C, with a status of failure.
-SAID_WHY = kill -INT $$PPID
+# The recipe outlives the signal: make waits for its child in the handler, and would complain if there were none.
+SAID_WHY = { kill -INT $$PPID; sleep 1; }
 
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
 	@$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \

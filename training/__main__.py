@@ -204,7 +204,8 @@ def evaluate(
 ) -> None:
     """Write a report: figures with intervals, plots, and the worst mistakes.
 
-    With --folds K it trains K networks, each scored on photos that it has not seen.
+    With --folds K it trains K networks, each scored on photos that it has not seen, as they are and as others publish
+    them: altered copies of each.
     """
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
@@ -224,7 +225,7 @@ def evaluate(
                 f"{AUTO} is for `fit`, which says what it chose; name that size here",
                 param_hint="--image-size (IMAGE_SIZE)",
             )
-        parts, report = evaluate_recipe(dataset, Recipe(image_size, epochs, seed, weights), folds, out)
+        parts, copies, report = evaluate_recipe(dataset, Recipe(image_size, epochs, seed, weights), folds, out)
         each = [score(part) for part in parts]
         for number, scores in enumerate(each, start=1):
             click.echo(f"fold {number}: accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f}")
@@ -232,6 +233,10 @@ def evaluate(
         all_photos = score(pooled(parts))
         click.echo(f"mean of {folds} folds: accuracy {mean_accuracy:.4f}, F1 {mean_f1:.4f}")
         click.echo(f"all photos: accuracy {all_photos.accuracy:.4f}, F1 {all_photos.f1:.4f}")
+        click.echo(
+            f"as others publish them: accuracy {copies.accuracy:.4f} ({copies.low:.4f} to {copies.high:.4f}), "
+            + ", ".join(f"{kind.kind} {kind.accuracy:.4f}" for kind in copies.kinds)
+        )
         click.echo(f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others")
     say(f"made {report}\nnext: open it in a browser; python -m export build")
 

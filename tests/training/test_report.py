@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from tests.support.photos import photo
+from training.data.altered_copies import ALTERATIONS
 from training.data.dataset import Dataset
 from training.data.pixels import truth
 from training.data.prepare import prepare
@@ -195,7 +196,11 @@ def test_a_checkpoint_of_another_dataset_is_refused(checkpoint_file: Path, datas
 
 def test_cross_validation_predicts_every_photo_once(dataset: Dataset, tmp_path: Path) -> None:
     recipe = Recipe(image_size=32, epochs=1, weights="none", precision="fp32")
-    parts, report = evaluate_recipe(dataset, recipe, 2, tmp_path)
+    parts, copies, report = evaluate_recipe(dataset, recipe, 2, tmp_path)
     assert sorted(path for part in parts for path in part.paths) == [item.path for item in dataset.photos()]
     assert "2-fold cross-validation" in report.read_text()
-    assert len(json.loads((tmp_path / "metrics.json").read_text())["folds"]) == 2
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert len(figures["folds"]) == 2
+    assert [kind["kind"] for kind in figures["republished"]["kinds"]] == list(ALTERATIONS)
+    assert figures["republished"]["accuracy"] == copies.accuracy
+    assert "As others publish them" in report.read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 from runtime.cli.progress import progress
 from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.image import ImageError, ImageSpec, decode
+from training.data import altered_copies
+from training.data.altered_copies import altered_copy
 from training.data.dataset import Dataset, DatasetError, Photo
 
 # In the name of each cache, so that pixels that an earlier release decoded otherwise are not taken for today's.
@@ -23,16 +27,22 @@ def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
     The array is a read-only map of a file in the dataset's folder, made on first use (N x size x size x 3 bytes).
     Raises DatasetError for a photo that does not decode or has changed.
     """
-    file = _cache_file(dataset, size)
-    if not file.exists():
-        _decode_all(dataset, size, file)
-    pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    return pixels
+    return _cached(dataset, size, f"{DECODING}", dataset.read)
+
+
+def load_altered_pixels(dataset: Dataset, size: int, kind: str, *, seed: int) -> NDArray[np.uint8]:
+    """As `load_pixels`, of a copy of each photo that is altered by `kind` (`training.data.altered_copies`)."""
+    code = hashlib.sha256(Path(str(altered_copies.__file__)).read_bytes()).hexdigest()[:8]
+
+    def altered(photo: Photo) -> bytes:
+        return altered_copy(dataset.read(photo), kind, name=photo.path, seed=seed)
+
+    return _cached(dataset, size, f"{DECODING}-{kind.replace(' ', '-')}-{seed}-{code}", altered)
 
 
 def forget_pixels(dataset: Dataset) -> None:
     """Remove what `load_pixels` keeps of this dataset, at every size."""
-    for file in _cache_file(dataset, 0).parent.glob(f"{_cache_name(dataset)}-*.npy"):
+    for file in _cache_folder(dataset).glob(f"{_cache_name(dataset)}-*.npy"):
         file.unlink(missing_ok=True)
 
 
@@ -41,15 +51,23 @@ def truth(dataset: Dataset) -> NDArray[np.int64]:
     return np.array([dataset.labels.index(photo.label) for photo in dataset.photos()], dtype=np.int64)
 
 
-def _cache_file(dataset: Dataset, size: int) -> Path:
-    return dataset.path / ".pixels" / f"{_cache_name(dataset)}-{size}-{DECODING}.npy"
+def _cache_folder(dataset: Dataset) -> Path:
+    return dataset.path / ".pixels"
 
 
 def _cache_name(dataset: Dataset) -> str:
     return dataset.manifest.sha256[:16]
 
 
-def _decode_all(dataset: Dataset, size: int, file: Path) -> None:
+def _cached(dataset: Dataset, size: int, variant: str, read: Callable[[Photo], bytes]) -> NDArray[np.uint8]:
+    file = _cache_folder(dataset) / f"{_cache_name(dataset)}-{size}-{variant}.npy"
+    if not file.exists():
+        _decode_all(dataset, size, file, read)
+    pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    return pixels
+
+
+def _decode_all(dataset: Dataset, size: int, file: Path, read: Callable[[Photo], bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     photos = dataset.photos()
     remove_abandoned(file.parent)
@@ -57,7 +75,7 @@ def _decode_all(dataset: Dataset, size: int, file: Path) -> None:
 
     def decode_one(photo: Photo) -> NDArray[np.uint8]:
         try:
-            return decode(dataset.read(photo), spec)
+            return decode(read(photo), spec)
         except ImageError as error:
             raise DatasetError(
                 f"{dataset.path / photo.path}: {error}; run `python -m training prepare` again"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from training.data.altered_copies import ALTERATIONS, altered_copy
 from training.data.dataset import Dataset
 from training.data.pixels import truth
-from training.evaluation.report import write_report
+from training.evaluation.report import Copies, write_report
+from training.evaluation.republished import Republished, evaluate_copies
+from training.evaluation.thumbnails import thumbnail
 from training.files import HISTORY
-from training.learning.crossvalidate import cross_validate, held_out_logits, predictions_of, split_of
+from training.learning.crossvalidate import copies_logits, cross_validate, held_out_logits, predictions_of, split_of
 from training.learning.history import KEPT_BECAUSE, read_history
 from training.learning.size_choice import SizeChoice, read_choice
 from training.metrics.calibration import Calibration, abstain_threshold, calibrate, cross_fitted
@@ -61,15 +66,23 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
     return predictions, report
 
 
-def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> tuple[list[Predictions], Path]:
-    """Cross-validate and report; returns each fold's held-out predictions and the report's path.
+class CrossValidation(NamedTuple):
+    """Each fold's held-out predictions, the figures on altered copies of the same photos, and the report's path."""
+
+    parts: list[Predictions]
+    republished: Republished
+    report: Path
+
+
+def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> CrossValidation:
+    """Cross-validate on the photos as they are and as others publish them, and report.
 
     The temperature of each fold is fitted on the photos of all others: its confidence is that of unseen photos.
     """
-    done = [
-        (fold.held_out, held_out_logits(checkpoint, dataset, fold.held_out))
-        for fold, checkpoint in cross_validate(dataset, recipe, count)
-    ]
+    done, copies = [], []
+    for fold, checkpoint in cross_validate(dataset, recipe, count):
+        done.append((fold.held_out, held_out_logits(checkpoint, dataset, fold.held_out)))
+        copies.append(copies_logits(checkpoint, dataset, fold.held_out, seed=recipe.seed))
     classes = truth(dataset)
     temperatures = cross_fitted([logits for _, logits in done], [classes[rows] for rows, _ in done])
     parts = [
@@ -77,6 +90,7 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
         for (rows, logits), temperature in zip(done, temperatures, strict=True)
     ]
     everything = pooled(parts)
+    republished = _republished(dataset, [rows for rows, _ in done], copies, recipe.seed)
     threshold = abstain_threshold(everything.probabilities, everything.truth)
     report = write_report(
         out,
@@ -96,8 +110,27 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
         calibration=Calibration(float(np.median(temperatures)), threshold),
         history=None,
         folds=[score(part) for part in parts],
+        copies=Copies(republished, _examples(dataset, recipe.seed)),
     )
-    return parts, report
+    return CrossValidation(parts, republished, report)
+
+
+def _republished(
+    dataset: Dataset, rows: list[NDArray[np.int64]], copies: list[dict[str, NDArray[np.float32]]], seed: int
+) -> Republished:
+    """Figures of the altered copies of the photos in `rows`, fold by fold, from their logits."""
+    said = {
+        kind: pooled([predictions_of(fold[kind], dataset, held, 1.0) for held, fold in zip(rows, copies, strict=True)])
+        for kind in ALTERATIONS
+    }
+    return evaluate_copies(said, seed=seed)
+
+
+def _examples(dataset: Dataset, seed: int) -> dict[str, str | None]:
+    """Each kind of copy of one photo, as pictures for the report."""
+    photo = dataset.photos()[0]
+    data = dataset.read(photo)
+    return {kind: thumbnail(altered_copy(data, kind, name=photo.path, seed=seed)) for kind in ALTERATIONS}
 
 
 def _choice_for(checkpoint: Checkpoint, folder: Path) -> SizeChoice | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import msgspec
@@ -17,6 +17,7 @@ from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
 from training.evaluation import plots
 from training.evaluation.axes import as_svg
+from training.evaluation.republished import Republished
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
 from training.learning.size_choice import SizeChoice
@@ -79,6 +80,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     equal_mass_error: float | None = None
     majority: float | None = None
     served: Served | None = None
+    republished: Republished | None = None
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -92,6 +94,13 @@ class _Shown(msgspec.Struct, frozen=True):
     picture: str | None
 
 
+class Copies(NamedTuple):
+    """Figures on altered copies of the photos, and a picture of each kind as a data URI, None if it has none."""
+
+    figures: Republished
+    examples: Mapping[str, str | None]
+
+
 def write_report(
     folder: Path,
     *,
@@ -103,15 +112,18 @@ def write_report(
     folds: Sequence[Scores] | None,
     sizes: SizeChoice | None = None,
     calibration: Calibration | None = None,
+    copies: Copies | None = None,
 ) -> Path:
     """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
 
     `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are;
     `sizes` is how the input size was chosen, where it was not given;
-    `calibration` is what made the probabilities.
+    `calibration` is what made the probabilities; `copies` are those of cross-validation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     evaluation = evaluate(predictions, folds, calibration)
+    if copies:
+        evaluation = msgspec.structs.replace(evaluation, republished=copies.figures)
     threshold = calibration.threshold if calibration else 0.0
     (folder / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
     figures = _figures(predictions, history, folds)
@@ -123,6 +135,7 @@ def write_report(
         evaluation=evaluation,
         facts=facts,
         sizes=sizes,
+        copies=copies,
         pictures={name: as_svg(figure) for name, figure in figures.items()},
         mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), threshold),
         doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), threshold),

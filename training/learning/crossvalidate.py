@@ -19,8 +19,9 @@ import training.learning.pruning
 import training.model.network
 import training.recipe
 from runtime.cli.progress import progress
+from training.data.altered_copies import ALTERATIONS
 from training.data.dataset import Dataset
-from training.data.pixels import load_pixels, truth
+from training.data.pixels import load_altered_pixels, load_pixels, truth
 from training.data.split import assign_folds
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
@@ -150,6 +151,16 @@ def predictions_of(
     """Calibrated predictions from the `logits` [N, C] of the photos in `rows`."""
     paths = [photo.path for photo in dataset.photos()]
     return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], scaled(logits, temperature))
+
+
+def copies_logits(
+    checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64], *, seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """Logits [N, C] of an altered copy of each of these photos, for each kind of `altered_copies`."""
+    network, size = checkpoint.network(), checkpoint.image_size
+    return {
+        kind: predict_logits(network, load_altered_pixels(dataset, size, kind, seed=seed)[rows]) for kind in ALTERATIONS
+    }
 
 
 def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> Predictions:

@@ -42,7 +42,7 @@ async def picture(engine: Engine) -> Response[bytes]:
     """The SVG or PNG that the bundle has for pages; 404 if it has none."""
     found = engine.model.picture
     if found is None:
-        raise NotFoundException("this model has no picture; `python -m export build --picture` adds one")
+        raise NotFoundException("this model has no picture; `python -m export build --picture FILE` adds one")
     return Response(found.data, media_type=found.media_type, headers=PICTURE_HEADERS)
 
 
