@@ -90,6 +90,7 @@ def test_the_language_is_switched_without_losing_photos(visit: Visit, photos: Ph
     page.get_by_role("button", name="Français").click()
     expect(page.locator(".card h2").first).to_have_text("Pissenlit")
     expect(page.locator(".card img")).to_have_count(2)
+    expect(page.locator("html")).to_have_attribute("lang", "fr")  # which comes with the cookie, after the texts
     page.reload()
     expect(page.get_by_role("navigation")).to_contain_text("Classer")
 
