@@ -102,7 +102,7 @@ include deploy/targets.mk
 clean: ## Remove the environment and caches (var/ stays)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-# Each set of dependencies is installed once, and again when pyproject.toml changes; the larger ones include the smaller.
+# Each set of dependencies is installed once, and again when pyproject.toml changes; the larger ones include what serving needs.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
@@ -120,5 +120,5 @@ $(VENV)/.dev: EXTRA = dev
 $(VENV)/.export $(VENV)/.training $(VENV)/.airflow $(VENV)/.test $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what $(EXTRA) needs into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-	$(UV_INSTALL) --editable '.[$(EXTRA)]'
+	$(UV_INSTALL) --editable '.[ui,$(EXTRA)]'
 	@touch $@ $(VENV)/.serving $(if $(filter dev,$(EXTRA)),$(VENV)/.test)

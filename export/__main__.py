@@ -131,7 +131,7 @@ def build(
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
     )
     files = ", ".join(f"{name} {entry.size_bytes / 1e6:.1f} MB" for name, entry in bundle.manifest.files.items())
-    click.echo(f"made {bundle.path} ({files}), a {bundle.manifest.name}")
+    click.echo(f"made {bundle.path} ({files}), product {bundle.manifest.name}")
     say(f"next: make run BUNDLE={quote(str(bundle.path))}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,6 +42,16 @@ def test_every_command_has_help(program: Group) -> None:
 def test_make_help_lists_the_targets() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {"run", "train", "test", "check"} <= {line.split()[1] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize("target", ["run", "train", "pipeline", "bench", "test", "check"])
+def test_every_set_up_has_what_serving_needs(target: str, tmp_path: Path) -> None:
+    """On a bare clone `make run` comes after `make train`, and installs nothing more."""
+    dry = ["make", "--dry-run", target, f"VENV={tmp_path}"]
+    said = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (extras,) = re.findall(r"--editable '\.\[(.*?)\]'", said)
+    assert "ui" in extras.split(",")
+    assert f"{tmp_path}/.serving" in said
 
 
 def test_make_run_serves_on_the_port_it_is_given() -> None:

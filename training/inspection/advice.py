@@ -106,7 +106,8 @@ def _on_numbers(findings: Findings) -> Iterator[Advice]:
     if curve is None:
         return
     now, twice = curve.measured[-1], curve.twice
-    figures = f"{now.accuracy:.1%} now, about {twice.accuracy:.1%} with twice as many"
+    then = f"about {twice.accuracy:.1%}" if twice.accuracy > now.accuracy else "no more"
+    figures = f"{now.accuracy:.1%} now, {then} with twice as many"
     if curve.gain[0] >= _WORTH_IT:
         yield Advice(f"More photos will help: {figures}", "The curve still rises.", "enough")
     else:

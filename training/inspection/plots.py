@@ -41,6 +41,7 @@ def curve_plot(curve: LearningCurve) -> Figure:
     axes.set_ylabel("named right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(max(0, min(low.min(), *(point.low for point in curve.measured)) - 0.03), 1.01)
+    axes.set_yticks([share for share in axes.get_yticks() if share <= 1])
     axes.set_xlim(0, twice.photos * 1.05)
     axes.legend(frameon=False, loc="lower right")
     return figure
