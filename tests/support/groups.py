@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "training/test_inspection.py",
             "training/test_narrow.py",
             "training/test_report.py",
+            "training/test_size_choice.py",
         ),
     ),
 }

@@ -18,6 +18,7 @@ from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - where it listens by default
+OF_ANOTHER_MAKE = {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}  # of `make test`, which would have this one say where it is
 CTRL_C = b"\x03"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="install make")
@@ -45,7 +46,8 @@ def make_run(environment: Path, tmp_path: Path) -> Callable[..., tuple[str, int]
             os.chdir(ROOT)
             stores = {"DANDELION_MODELS": "", "DANDELION_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
             command = ["make", "run", f"VENV={environment}", f"PORT={port}", f"BUNDLE={bundle}"]
-            os.execvpe("make", command, os.environ | stores)  # noqa: S606 - no shell
+            ours = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_MAKE}
+            os.execvpe("make", command, ours | stores)  # noqa: S606 - no shell
         said = b""
         while True:
             try:

@@ -114,7 +114,7 @@ def check_all_refuse(world: World, hostile: Hostile, dataset: Dataset, caplog: p
 REAL = (
     "{outside}/settings.py",
     "3 GB where",
-    "labels ['label-0'",
+    "a million labels",
     "manifest lines",
     "of 700 MB",
     "pointer lines",
