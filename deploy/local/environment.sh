@@ -10,6 +10,7 @@ export DANDELION_MODELS=${DANDELION_MODELS:-$root/var/store/dandelion-models}
 export DANDELION_WORK=${DANDELION_WORK:-$root/var/pipeline}
 export MLFLOW_TRACKING_URI=${MLFLOW_TRACKING_URI:-sqlite:///$root/var/mlflow/mlflow.db}
 export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false # for evaluations of language models: six processes, a gigabyte
 
 export AIRFLOW_HOME=${AIRFLOW_HOME:-$root/var/airflow}
 export AIRFLOW__CORE__DAGS_FOLDER=$root/dags

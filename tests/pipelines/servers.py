@@ -83,7 +83,8 @@ def mlflow_server(folder: Path, database: str, artifacts: str, **environment: st
     port = free_port()
     command = [BIN / "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", 1]
     command += ["--backend-store-uri", database, "--artifacts-destination", artifacts]
-    with process(command, folder, "mlflow", MLFLOW_DISABLE_TELEMETRY="true", **environment):
+    settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with process(command, folder, "mlflow", **settings | environment):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{url}/health"), "MLflow")
         yield url
