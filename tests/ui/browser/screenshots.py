@@ -122,7 +122,8 @@ class Scenes:
 
     def benchmark(self, guest: Visitor) -> None:
         guest.open("/benchmark")
-        guest.page.click("#main button.primary")
+        if not guest.page.locator(".verdict-big").count():  # the last result is kept
+            guest.page.click("#main button.primary")
         guest.page.wait_for_selector(".verdict-big", timeout=90_000)
 
     def connection(self, guest: Visitor) -> None:
