@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.client_files import share_certificates, share_service_models
 from tests.support.groups import cannot_be_imported, group_of, is_left_out, rank, scope_of
 from tests.support.s3 import S3Server, s3_server
 from tests.support.system_packages import install_line
+from tests.support.web.client_files import share_certificates, share_service_models
 
 pytest_plugins = ["tests.support.trained"]
 

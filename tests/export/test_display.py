@@ -11,7 +11,7 @@ from export.__main__ import main
 from export.build import build
 from export.display import DisplayError, shown
 from export.gates import Limits
-from tests.support.displays import SVG
+from tests.support.pictures.displays import SVG
 from training.data.dataset import Dataset
 from training.model.checkpoint import Checkpoint
 

@@ -16,7 +16,7 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest, to_json
 from runtime.bundle.picture import MAX_ELEMENTS, MAX_PICTURE_BYTES, BadPicture, check_picture
 from tests.support.bundles import write_bundle
-from tests.support.displays import SVG, with_picture
+from tests.support.pictures.displays import SVG, with_picture
 from tests.support.servers import appliance
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import training.data.download
-from tests.support.photo_sources import Quiet, names, serving, write_list
 from tests.support.photos import photo, write_photos
+from tests.support.web.photo_sources import Quiet, names, serving, write_list
 from training.data.download import FetchError, Timeouts
 from training.data.fetch import fetch
 from training.data.listing import RECORDED, read_list

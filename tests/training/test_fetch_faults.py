@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import training.data.download
-from tests.support.photo_sources import Quiet, misbehaving, names, serving, write_list
 from tests.support.photos import photo, write_photos
+from tests.support.web.photo_sources import Quiet, misbehaving, names, serving, write_list
 from training.data.download import FetchError, Timeouts
 from training.data.fetch import fetch
 

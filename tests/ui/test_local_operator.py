@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.operated import operated
-from tests.support.page_visits import ask
+from tests.support.web.page_visits import ask
 from ui.appliance.client import Api, Refused
 
 

@@ -14,8 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
-from tests.support.page_visits import CHANNEL, ask, choose, connected, has_key, load
 from tests.support.servers import Appliance, appliance
+from tests.support.web.page_visits import CHANNEL, ask, choose, connected, has_key, load
 from tests.ui.app import app
 
 WAITING, OPEN = 8, 16

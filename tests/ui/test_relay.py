@@ -13,10 +13,10 @@ from websockets.exceptions import InvalidStatus
 
 from runtime.api.security.keys import new_key
 from tests.support.bundles import write_bundle
-from tests.support.page_visits import CHANNEL, ask, choose, connected, load
 from tests.support.photos import photo
-from tests.support.reverse_proxy import rewriting
 from tests.support.servers import appliance
+from tests.support.web.page_visits import CHANNEL, ask, choose, connected, load
+from tests.support.web.reverse_proxy import rewriting
 from tests.ui.app import app
 
 KEY, ENTRY = new_key()

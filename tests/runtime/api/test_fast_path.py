@@ -18,8 +18,8 @@ from runtime.api.security.keys import new_key
 from runtime.serving.metrics import STAGES
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
-from tests.support.large_photos import flat_jpeg
 from tests.support.photos import photo
+from tests.support.pictures.large_photos import flat_jpeg
 from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()

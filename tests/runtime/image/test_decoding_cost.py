@@ -21,8 +21,8 @@ from runtime.host.photo_limits import PhotoLimits, limits_for
 from runtime.image import ImageSpec, ImageTooLarge, accepted_megapixels, check_limits, decode, decoding_cost, inspect
 from runtime.image.avif import coded_pictures
 from runtime.image.limits import check_cost
-from tests.support.large_photos import drawn, flat_jpeg, flat_png, kinds
 from tests.support.photos import draw_photo, encode, photo
+from tests.support.pictures.large_photos import drawn, flat_jpeg, flat_png, kinds
 
 SPEC = ImageSpec(height=96, width=96)
 SIZE = (2000, 2000)

@@ -18,8 +18,8 @@ from PIL import Image
 
 from runtime.image import CorruptImage, ImageSpec, UnsupportedImage, decode
 from runtime.image.limits import MAX_PARTS, MAX_SCANS
-from tests.support.large_photos import flat_jpeg
 from tests.support.photos import draw_photo, encode, photo, png
+from tests.support.pictures.large_photos import flat_jpeg
 
 SPEC = ImageSpec(height=64, width=64)
 SOI = 2

@@ -22,8 +22,8 @@ from runtime.image import (
     decoding_cost,
     inspect,
 )
-from tests.support.jpegs import lossless_jpeg
 from tests.support.photos import draw_photo, encode, photo
+from tests.support.pictures.jpegs import lossless_jpeg
 from tests.support.system_packages import needs
 
 SPEC = ImageSpec(height=96, width=96)

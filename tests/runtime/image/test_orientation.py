@@ -14,8 +14,8 @@ from PIL import Image
 from runtime.image import CorruptImage, ImageSpec, decode, inspect, preview
 from runtime.image.avif.properties import Clap
 from runtime.image.orientation import UPRIGHT
-from tests.support.encoded_colours import with_chunks
 from tests.support.photos import draw_photo, encode
+from tests.support.pictures.encoded_colours import with_chunks
 from tests.support.system_packages import needs
 from training.evaluation.thumbnails import thumbnail
 

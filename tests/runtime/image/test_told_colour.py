@@ -21,8 +21,8 @@ from runtime.image.colour.spaces import convert, of_cicp, to_sdr
 from runtime.inference.backends import open_validated
 from tests.runtime.image.test_avif import avif, bits, sizes, unit
 from tests.runtime.image.test_colour import SRGB, profile
-from tests.support.encoded_colours import TO_BT2020, TO_P3, hlg, in_8_bits, light_of, pq, srgb, with_chunks
 from tests.support.photos import draw_photo, encode, png
+from tests.support.pictures.encoded_colours import TO_BT2020, TO_P3, hlg, in_8_bits, light_of, pq, srgb, with_chunks
 from tests.support.system_packages import needs
 
 SPEC = ImageSpec(height=72, width=96)  # as large as the photo: nothing is resized

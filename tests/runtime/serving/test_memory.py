@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.support.confined import CPUS, GROUP
-from tests.support.large_photos import largest_photos
 from tests.support.memory_cgroup import memory_cgroup
+from tests.support.pictures.large_photos import largest_photos
 from tests.support.servers import appliance
 
 MIB = 2**20

@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
-from tests.support.large_photos import flat_png
 from tests.support.photos import photo
+from tests.support.pictures.large_photos import flat_png
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 

@@ -47,7 +47,7 @@ def warm_up() -> None:
     from litestar import Litestar, get
 
     from runtime.store import S3Settings, open_store
-    from tests.support.client_files import share_service_models
+    from tests.support.web.client_files import share_service_models
 
     @get("/")
     async def nothing() -> None: ...

@@ -16,7 +16,7 @@ from tests.support.operated import operated
 from tests.support.photos import photo
 from tests.support.servers import Appliance
 from tests.support.system_packages import needs
-from tests.support.web_servers import plain_proxy
+from tests.support.web.web_servers import plain_proxy
 from tests.ui.app import app
 from tests.ui.browser.conftest import Visit
 

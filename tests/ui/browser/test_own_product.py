@@ -16,8 +16,8 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
 from tests.support.bundles import write_bundle
-from tests.support.displays import SVG, with_picture
 from tests.support.photos import photo
+from tests.support.pictures.displays import SVG, with_picture
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit
 from tests.ui.browser.pages import PATHS

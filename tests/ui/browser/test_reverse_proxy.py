@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.bundles import write_bundle
-from tests.support.reverse_proxy import rewriting
 from tests.support.system_packages import needs
-from tests.support.web_servers import PREFIX, reverse_proxy
+from tests.support.web.reverse_proxy import rewriting
+from tests.support.web.web_servers import PREFIX, reverse_proxy
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit
 from tests.ui.browser.test_classify import Photos, add, settled

@@ -21,7 +21,7 @@ from runtime.serving.settings import Settings
 from tests.support.operated import operated
 from tests.support.servers import Appliance
 from tests.support.system_packages import needs
-from tests.support.web_servers import plain_proxy
+from tests.support.web.web_servers import plain_proxy
 
 SETTINGS = Settings(threads=1, workers=1)
 

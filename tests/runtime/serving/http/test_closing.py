@@ -13,7 +13,7 @@ from tests.support.following import metric
 from tests.support.photos import photo
 from tests.support.servers import Appliance
 from tests.support.waiting import wait_until
-from tests.support.wire import Reader, connect, form, request
+from tests.support.web.wire import Reader, connect, form, request
 
 MEGABYTES = 2 * 2**20
 REFUSALS = {

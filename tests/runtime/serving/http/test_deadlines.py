@@ -17,7 +17,7 @@ from tests.support.clock import Clock
 from tests.support.following import metric
 from tests.support.photos import photo
 from tests.support.servers import Appliance
-from tests.support.wire import Answer, Reader, connect, request
+from tests.support.web.wire import Answer, Reader, connect, request
 
 REFUSED = "dandelion_connections_refused_total"
 LONG = b"x-long: " + b"a" * MAX_HEAD_BYTES

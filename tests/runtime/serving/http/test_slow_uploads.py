@@ -14,7 +14,7 @@ from tests.support.following import metric
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
-from tests.support.wire import Reader, connect, request
+from tests.support.web.wire import Reader, connect, request
 
 MEGABYTE = 2**20
 REJECTIONS = "dandelion_rejections_total"

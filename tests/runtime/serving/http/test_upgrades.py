@@ -7,7 +7,7 @@ import pytest
 from runtime.serving.http.upgrade import head_without_offer, offers_websocket
 from tests.support.photos import photo
 from tests.support.servers import Appliance
-from tests.support.wire import Reader, chunked, connect, form, request
+from tests.support.web.wire import Reader, chunked, connect, form, request
 
 H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
 OFFERS = {

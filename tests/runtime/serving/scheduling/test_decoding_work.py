@@ -9,8 +9,8 @@ from PIL import Image
 
 from runtime.host.photo_limits import PhotoLimits
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, decoding_work, is_light, light_cost, request_work
-from tests.support.large_photos import flat_jpeg, flat_png
 from tests.support.photos import draw_photo, encode, photo
+from tests.support.pictures.large_photos import flat_jpeg, flat_png
 
 SIDE = 224
 PHONE = (4000, 3000)

@@ -22,8 +22,8 @@ from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.scheduler import RequestTooCostly
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
-from tests.support.large_photos import flat_jpeg, flat_png
 from tests.support.photos import photo
+from tests.support.pictures.large_photos import flat_jpeg, flat_png
 from tests.support.references import references_left
 from tests.support.waiting import wait_until
 

@@ -13,7 +13,7 @@ from tests.support.servers import free_port
 from tests.support.system_packages import program
 from tests.support.waiting import wait_until
 
-PAGE = Path(__file__).parents[2] / "docs/operations.md"
+PAGE = Path(__file__).parents[3] / "docs/operations.md"
 PREFIX = "/meadow"
 _NGINX = """
 daemon off;

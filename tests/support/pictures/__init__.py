@@ -1,0 +1,1 @@
+"""Photos and pictures that tests draw and encode."""

@@ -1,0 +1,1 @@
+"""What speaks HTTP around the appliance: clients, proxies, certificates, other servers."""
