@@ -25,7 +25,8 @@ from tests.support.s3 import S3Server
 from tests.support.servers import appliance
 from tests.support.stores import MANY_BYTES
 from tests.support.waiting import wait_until
-from tests.training.test_fetch import serving as serving_photos
+from tests.support.web.photo_sources import serving as serving_photos
+from training.recipe import is_validated
 
 pytestmark = [needs_postgres, pytest.mark.timeout(1800)]
 
@@ -150,7 +151,10 @@ def test_the_tracking_server_knows_all_of_it(world: World, published: dict[str, 
     assert {"image_size", "epochs", "weights", "seed"} <= run.data.params.keys()
     assert run.data.tags["airflow.dag"] == DATA
     assert {"dataset.sha256", "git.commit", "airflow.logical_date"} <= run.data.tags.keys()
-    assert len(client.get_metric_history(run.info.run_id, "validation_f1")) == int(RECIPE["EPOCHS"])
+    epochs = int(RECIPE["EPOCHS"])
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == epochs
+    validated = sum(is_validated(epoch, epochs) for epoch in range(1, epochs + 1))
+    assert len(client.get_metric_history(run.info.run_id, "validation_f1")) == validated
     assert {"train_loss", "validation_accuracy", "validation_precision", "validation_recall"} <= run.data.metrics.keys()
     assert any(name.startswith("system/") for name in run.data.metrics)
     held = {file.path for folder in ("evaluation", "dataset", "source", "training")
