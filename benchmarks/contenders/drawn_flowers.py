@@ -16,6 +16,7 @@ from training.data.prepare import prepare
 SIDE = 96  # px
 HUE_JITTER = 9  # of 256, standard deviation: species of like hue are told apart by their petals, or mistaken
 PETALS = (4, 5, 6, 8, 12)
+PATCHES = (5, 11)  # of light and shade, from side to side
 
 
 def flower_dataset(folder: Path, species: int, each: int) -> Dataset:
@@ -53,8 +54,16 @@ def draw_flower(species: int, seed: int) -> bytes:
 
 
 def _meadow(chance: np.random.Generator) -> np.ndarray:
-    ground = chance.integers(0, 90, (SIDE, SIDE, 3)) + np.array([20, 70, 10]) * chance.uniform(0.5, 1.6)
-    return np.clip(ground, 0, 255).astype(np.uint8)
+    """Blades, and patches of light and shade, without which photos would be near-duplicates once they are small."""
+    blades = chance.integers(0, 60, (SIDE, SIDE, 3)) + np.array([20, 70, 10]) * chance.uniform(0.5, 1.6)
+    light = np.sum([_patches(chance, across) for across in PATCHES], axis=0)
+    ground: np.ndarray = np.clip(blades + light[..., np.newaxis], 0, 255).astype(np.uint8)
+    return ground
+
+
+def _patches(chance: np.random.Generator, across: int) -> np.ndarray:
+    coarse = Image.fromarray(chance.uniform(0, 90, (across, across)).astype(np.float32))
+    return np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def _petal(x: float, y: float, angle: float, length: float, slimness: float) -> list[tuple[float, float]]:

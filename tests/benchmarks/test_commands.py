@@ -61,7 +61,7 @@ def test_training_is_timed_against_the_plain_loop(dataset: Dataset, tmp_path: Pa
 def test_training_without_a_dataset_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["training", "--data", str(tmp_path)])
     assert done.exit_code == 1
-    assert "run `python -m training prepare` first" in done.output
+    assert "python -m training prepare` first" in done.output
 
 
 def test_the_machine_is_described() -> None:
