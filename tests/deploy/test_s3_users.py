@@ -165,7 +165,7 @@ def test_a_running_appliance_follows_models_and_keeps_corrections_without_a_comp
         assert send(server).json()["stored"] == "store"
         health = httpx.get(server.url + "/health").json()
     assert (health["status"], health["reasons"]) == ("ok", [])
-    assert len(list(users.server.open(f"s3://{DATA}").list("feedback/dandelion-classifier/grass/"))) == 2
+    assert len(list(users.server.open(f"s3://{DATA}").list("feedback/colours/grass/"))) == 2
 
 
 REFUSED: dict[str, Callable[[Any], object]] = {
