@@ -24,7 +24,8 @@ help: ## List these targets
 
 # What failed has said why in one line, to which make would add another: it ends as by Ctrl-C, with a status of failure.
 # The recipe outlives the signal: make waits for its child in the handler, and would complain if there were none.
-SAID_WHY = { kill -INT $$PPID; sleep 1; }
+# Where Ctrl-C is ignored, as in the background, make has its own line: a failure must not look like a success.
+SAID_WHY = { case "$$(trap -p INT)" in *"''"*) exit 1;; esac; kill -INT $$PPID; sleep 1; }
 
 run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001, BUNDLE=folder of another bundle)
 	@$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \

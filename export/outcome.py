@@ -10,6 +10,7 @@ from typing import Any
 from runtime.bundle.manifest import Manifest
 from runtime.cli.say import runnable
 from training.pipeline.serving import serving
+from training.product import same_labels
 from training.storage.locations import Places
 
 
@@ -41,7 +42,7 @@ def _described(manifest: Manifest) -> str:
 
 def _again(now: Manifest, challenger: Manifest, source: str | None) -> list[str]:
     """The run that takes over by itself, where there is make and a flag is all that it lacked."""
-    other_labels = sorted(now.labels) != sorted(challenger.labels)
+    other_labels = not same_labels(now.labels, challenger.labels)
     if not Path("Makefile").is_file() or (now.name == challenger.name and not other_labels):
         return []
     photos = f" SOURCE={shlex.quote(source)}" if source else ""

@@ -14,6 +14,7 @@ from rich.table import Table
 from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
+from training import options
 from training.data.survey import Survey
 from training.feedback.review import Corrected, Verdict, corrections, review
 from training.files import CHECKPOINT
@@ -35,7 +36,7 @@ _FEATURES = Path("var/data/features")
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=RAW)
 @click.option("--out", type=click.Path(path_type=Path), default=INSPECTION, help="The page.")
-@click.option("--weights", default="imagenet", help="imagenet, none, or the path of a ResNet18 state dict.")
+@options.weights
 @click.option("--measure-duplicates", is_flag=True, help="Say which copies of these very photos would be found.")
 def inspect(folder: Path, out: Path, weights: str, measure_duplicates: bool) -> None:
     """Look at the photos in the class folders of FOLDER: a page that says what to do before training.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import training.data.download
 from tests.support.photos import photo, write_photos
 from tests.support.web.photo_sources import Quiet, names, serving, write_list
 from training.data.download import FetchError, Timeouts
@@ -17,15 +16,7 @@ from training.data.listing import RECORDED, read_list
 
 QUICK = Timeouts(connect_s=5, read_s=1, photo_s=3)
 
-
-@pytest.fixture(autouse=True)
-def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.data.download, "FIRST_PAUSE_S", 0.01)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_photos(tmp_path / "photos", 3)
+pytestmark = pytest.mark.usefixtures("no_long_pauses")
 
 
 def test_a_folder_is_copied_with_its_manifest(photos: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from training.data.dataset import Dataset
 from training.data.pixels import truth
 from training.data.prepare import prepare
 from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
-from training.evaluation.report import evaluate, mean_over_classes, write_report
+from training.evaluation.report import evaluate, write_report
 from training.learning.crossvalidate import held_out_logits, split_of
 from training.metrics.calibration import Calibration, calibrate, scaled
 from training.metrics.intervals import (
@@ -24,7 +24,7 @@ from training.metrics.intervals import (
     paired_interval,
     proportion_interval,
 )
-from training.metrics.scores import Predictions, calibration_error, pooled, score
+from training.metrics.scores import Predictions, calibration_error, mean_over_classes, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
 

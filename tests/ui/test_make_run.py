@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -40,10 +41,11 @@ def make_run(environment: Path, tmp_path: Path) -> Callable[..., tuple[str, int]
     """Runs it at a terminal until it ends; presses Ctrl-C once it has said `until`. What it said, and its status."""
     bundle = write_bundle(tmp_path / "v1")
 
-    def run(port: int, until: str | None = None) -> tuple[str, int]:
+    def run(port: int, until: str | None = None, *, ignores: bool = False) -> tuple[str, int]:
         process, terminal = pty.fork()
         if process == 0:
             os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.SIG_IGN if ignores else signal.SIG_DFL)  # whatever runs the tests has
             stores = {"DANDELION_MODELS": "", "DANDELION_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
             command = ["make", "run", f"VENV={environment}", f"PORT={port}", f"BUNDLE={bundle}"]
             ours = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_MAKE}
@@ -79,8 +81,13 @@ def test_a_busy_port_is_one_line_that_names_the_remedy(make_run: Callable[..., t
         busy.bind((EVERYWHERE, 0))
         busy.listen()
         port = busy.getsockname()[1]
-        said, _ = make_run(port)
-    assert said.splitlines() == [
+        said, status = make_run(port)
+        with_line, ignored_status = make_run(port, ignores=True)
+    reason = (
         f"Error: cannot listen on {EVERYWHERE} port {port} (Address already in use); "
         "choose another with PORT= or DANDELION_HOST="
-    ]
+    )
+    assert said.splitlines() == [reason]
+    assert with_line.splitlines()[0] == reason
+    assert status != 0
+    assert ignored_status != 0

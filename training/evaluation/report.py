@@ -10,7 +10,6 @@ import jinja2
 import msgspec
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from runtime.bundle.manifest import Scores
@@ -24,7 +23,7 @@ from training.learning.size_choice import SizeChoice
 from training.metrics.calibration import Calibration
 from training.metrics.guessing import most_common
 from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
-from training.metrics.scores import Predictions, equal_mass_error, score
+from training.metrics.scores import Predictions, equal_mass_error, mean_over_classes, score
 
 MOST_MISTAKES = 24
 MOST_DOUBTS = 8
@@ -187,22 +186,6 @@ def _served(predictions: Predictions, calibration: Calibration) -> Served:
         answered=float(sure.mean()),
         answered_precision=float(right.mean()) if sure.any() else 1.0,
     )
-
-
-def mean_over_classes(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> tuple[float, float, float]:
-    """Precision, recall and F1 as means over the classes, 0 where a class is neither there nor said.
-
-    As scikit-learn's `precision_recall_fscore_support`, whose checks of its arguments take milliseconds, for the
-    thousands of resamples of an interval.
-    """
-    hits, claimed, present = (
-        np.bincount(rows, minlength=classes) for rows in (truth[truth == predicted], predicted, truth)
-    )
-    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(present, 1)
-    f1 = 2 * hits / np.maximum(claimed + present, 1)
-    return float(precision.mean()), float(recall.mean()), float(f1.mean())
 
 
 def _class_figures(predictions: Predictions, index: int) -> ClassFigures:

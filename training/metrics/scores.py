@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, precision_recall_fscore_support
+from sklearn.metrics import log_loss
 
 from runtime.bundle.manifest import Scores
 
@@ -39,17 +39,31 @@ def score(predictions: Predictions) -> Scores:
     classes = np.arange(len(predictions.labels))
     probabilities = predictions.probabilities.astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only nearly
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        predictions.truth, predictions.predicted, labels=classes, average="macro", zero_division=0
-    )
+    precision, recall, f1 = mean_over_classes(predictions.truth, predictions.predicted, len(predictions.labels))
     return Scores(
         accuracy=float((predictions.predicted == predictions.truth).mean()),
-        precision=float(precision),
-        recall=float(recall),
-        f1=float(f1),
+        precision=precision,
+        recall=recall,
+        f1=f1,
         log_loss=float(log_loss(predictions.truth, probabilities, labels=classes)),
         calibration_error=calibration_error(predictions),
     )
+
+
+def mean_over_classes(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 as means over the classes, 0 where a class is neither there nor said.
+
+    As scikit-learn's `precision_recall_fscore_support`, whose checks of its arguments take milliseconds, for the
+    thousands of resamples of an interval.
+    """
+    hits, claimed, present = (
+        np.bincount(rows, minlength=classes) for rows in (truth[truth == predicted], predicted, truth)
+    )
+    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(present, 1)
+    f1 = 2 * hits / np.maximum(claimed + present, 1)
+    return float(precision.mean()), float(recall.mean()), float(f1.mean())
 
 
 def calibration_error(predictions: Predictions, bins: int = 10) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from training.data.duplicates.alignment import AGREES, align
 from training.data.duplicates.candidates import find_candidates
@@ -72,16 +74,7 @@ def find_matches(thumbnails: Sequence[Thumbnail]) -> list[Match]:
 
 def group_numbers(count: int, matches: Sequence[Match]) -> list[int]:
     """A group number for each of `count` photos: those that match share one, also through others."""
-    parent = list(range(count))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    for match in matches:
-        parent[root(match.whole)] = root(match.part)
-    roots = [root(index) for index in range(count)]
-    number = {found: position for position, found in enumerate(dict.fromkeys(roots))}
-    return [number[found] for found in roots]
+    ends = [match.whole for match in matches], [match.part for match in matches]
+    graph = coo_matrix((np.ones(len(matches), np.int8), ends), shape=(count, count))
+    numbers = connected_components(graph, directed=False)[1]  # in the order of their first members
+    return [int(number) for number in numbers]
