@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 DEFAULT_PRODUCT = "dandelion-classifier"  # the name of the default bundle's model, and of what has none of its own
+DEFAULT_LABELS = ("dandelion", "grass")  # its classes
 MAX_NAME = 100  # characters; file systems end at 255 bytes
 MAX_PREFIX = 200  # characters of a path prefix
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from runtime.bundle.manifest import Manifest
 from runtime.errors import Refusal
-from runtime.names import DEFAULT_PRODUCT, MAX_NAME, composed, is_name
+from runtime.names import DEFAULT_LABELS, DEFAULT_PRODUCT, MAX_NAME, composed, is_name
 
 PRODUCT_VARIABLE = "DANDELION_PRODUCT"
-PUBLIC_LABELS = ("dandelion", "grass")
 OWN = "photo-classifier"  # of any other photos, unless they are given a name
 
 
@@ -37,7 +36,7 @@ def product_name(labels: Iterable[str], *, asked: str | None = None, serving: Ma
     labels = list(labels)
     if serving and same_labels(labels, serving.labels):
         return serving.name
-    return DEFAULT_PRODUCT if same_labels(labels, PUBLIC_LABELS) else OWN
+    return DEFAULT_PRODUCT if same_labels(labels, DEFAULT_LABELS) else OWN
 
 
 def same_labels(some: Iterable[str], others: Iterable[str]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from runtime.host.peer import is_loopback
+
 NOWHERE = "none"
 _ELSEWHERE = ("192.0.2.1", 9)  # an address for documentation (RFC 5737): a UDP socket that is connected sends nothing
 
@@ -20,12 +22,9 @@ def lan_address() -> str | None:
     return None if is_loopback(address) else address
 
 
-def is_loopback(host: str) -> bool:
+def is_only_here(host: str) -> bool:
     """Whether a name or address is one that only this host reaches."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_loopback(host) or host == "localhost" or host.endswith(".localhost")
 
 
 class Reach:
@@ -40,7 +39,7 @@ class Reach:
         """The page's address for a phone, if the server listens on `port`; None if no phone reaches it."""
         if self._public:
             return None if self._public == NOWHERE else self._public
-        if is_loopback(self._listening):
+        if is_only_here(self._listening):
             return None
         host = lan_address() if _is_everywhere(self._listening) else self._listening
         return host and f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -53,7 +52,7 @@ class Reach:
         name, colon, port = host.rpartition(":")
         if not (colon and port.isdecimal()):
             name, port = host, "80"
-        if self._public or is_loopback(name.strip("[]")):
+        if self._public or is_only_here(name.strip("[]")):
             url = self.at(int(port))
             return url if self._public or not url else url + prefix
         return f"{scheme}://{host}{prefix}" if name else None

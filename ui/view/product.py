@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.names import DEFAULT_PRODUCT
+from runtime.names import DEFAULT_LABELS, DEFAULT_PRODUCT
 from ui.view.language import Texts
 
-MEADOW = ("dandelion", "grass")  # the classes of the default product, which has texts and drawings of its own
 FEW = 3  # classes that fit into a headline
 LONG = 48  # characters of classes that do not
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
@@ -42,8 +41,8 @@ class Product(NamedTuple):
 
     @property
     def is_meadow(self) -> bool:
-        """Whether it tells dandelions from grass."""
-        return tuple(sorted(self.labels)) == MEADOW
+        """Whether it tells dandelions from grass, for which there are texts and drawings."""
+        return tuple(sorted(self.labels)) == DEFAULT_LABELS
 
     @property
     def drawing(self) -> str:
@@ -80,7 +79,7 @@ class Product(NamedTuple):
         if not self.is_meadow:
             return {}
         text = Texts(language)
-        return {label: text(f"meadow.{label}") for label in MEADOW}
+        return {label: text(f"meadow.{label}") for label in DEFAULT_LABELS}
 
     def words(self, text: Texts, page: str) -> dict[str, str]:
         """The texts of a page's script that the product decides."""
@@ -91,8 +90,3 @@ class Product(NamedTuple):
 def isolated(text: str) -> str:
     """A text within another, which it does not turn around if it is written from right to left."""
     return f"\u2068{text}\u2069" if _RIGHT_TO_LEFT.search(text) else text
-
-
-def named(labels: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Each label with its name."""
-    return {label: names.get(label, label) for label in labels}
