@@ -12,6 +12,8 @@ from typing import Any, cast
 from litestar.types import Receive, Scope
 from litestar.utils.scope.state import CONNECTION_STATE_KEY
 
+from runtime.serving.http.transport import CoalescingTransport
+
 _CONNECTION = "dandelion.connection"
 
 
@@ -33,7 +35,10 @@ def detach_connection(scope: Scope) -> None:
 def has_left(scope: Scope) -> bool:
     """Whether the client of a request is known to have disconnected."""
     connection: Any = scope.get(_CONNECTION)
-    return getattr(connection, "disconnected", False) or _was_reset(getattr(connection, "transport", None))
+    transport = getattr(connection, "transport", None)
+    return getattr(connection, "disconnected", False) or (
+        isinstance(transport, CoalescingTransport) and transport.was_reset()
+    )
 
 
 def is_here(scope: Scope) -> bool:
@@ -44,10 +49,6 @@ def is_here(scope: Scope) -> bool:
 def has_no_body(scope: Scope) -> bool:
     """Whether a request is known to have no body."""
     return is_here(scope) and not getattr(scope.get(_CONNECTION), "body", True)
-
-
-def _was_reset(transport: Any) -> bool:
-    return bool(getattr(transport, "half_closed", False) and transport.was_reset())
 
 
 def _state(scope: Scope) -> dict[str, Any]:

@@ -72,8 +72,12 @@ class CoalescingTransport:
         return self.lingering or self._transport.is_closing()
 
     def was_reset(self) -> bool:
-        """Whether a client that had closed its sending side has gone since: asyncio reads no more, and says nothing."""
-        if not self.half_closed:
+        """Whether the client has reset the connection while asyncio does not read, and so cannot notice it.
+
+        It does not read from a client that has closed its sending side, nor while reading is paused: a body of more
+        than 64 KB pauses it, and it stays so until the response.
+        """
+        if not self.half_closed and self._transport.is_reading():
             return False
         connection = self._transport.get_extra_info("socket")
         try:
