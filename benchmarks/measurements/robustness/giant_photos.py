@@ -62,11 +62,13 @@ def _ask(port: int, photo: bytes) -> Answer:
 
 def _largest(draw: Draw, megapixels: float, ask: Callable[[bytes], Answer]) -> bytes:
     """Down from the first that is refused; up first, where none is."""
-    photo = draw(megapixels)
+    photo, megapixels = _drawable(draw, megapixels)
     answer = ask(photo)
     while answer.status == HTTPStatus.OK and megapixels * LARGER <= MOST_MEGAPIXELS and draw is not _texts:
-        megapixels *= LARGER
-        photo = draw(megapixels)
+        larger, reached = _drawable(draw, megapixels * LARGER)
+        if reached <= megapixels:
+            break
+        photo, megapixels = larger, reached
         answer = ask(photo)
     while answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and megapixels > LEAST_MEGAPIXELS:
         said = _SAID.search(answer.body)
@@ -74,6 +76,17 @@ def _largest(draw: Draw, megapixels: float, ask: Callable[[bytes], Answer]) -> b
         photo = draw(megapixels)
         answer = ask(photo)
     return photo
+
+
+def _drawable(draw: Draw, megapixels: float) -> tuple[bytes, float]:
+    """A photo of that size, halved until its encoder can write it: those of WebP and HEIC have limits of their own."""
+    while True:
+        try:
+            return draw(megapixels), megapixels
+        except (ValueError, RuntimeError, OSError):
+            if megapixels <= LEAST_MEGAPIXELS:
+                raise
+            megapixels /= 2
 
 
 def _picture(megapixels: float, mode: str = "RGB") -> Image.Image:

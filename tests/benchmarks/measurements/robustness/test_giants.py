@@ -67,3 +67,18 @@ def test_a_promise_is_kept_within_a_factor_of_two(
     promised_s: float, admitted_s: float | None, early: bool, kept: bool
 ) -> None:
     assert Promise(promised_s, admitted_s, early).kept == kept
+
+
+def test_what_an_encoder_cannot_write_is_tried_smaller() -> None:
+    asked: list[float] = []
+
+    def draw(megapixels: float) -> bytes:
+        if megapixels > 80:
+            raise RuntimeError("too large for this encoder")
+        return str(megapixels).encode()
+
+    def ask(photo: bytes) -> Answer:
+        asked.append(float(photo))
+        return Answer(200)
+
+    assert (float(_largest(draw, 256.0, ask)), asked) == (64.0, [64.0])
