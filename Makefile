@@ -33,6 +33,7 @@ run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001,
 
 train: $(VENV)/.training ## Fetch the photos, train, evaluate, track and export a bundle to var/bundles (SOURCE=folder of your own photos, PRODUCT=its name)
 	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE")
+	$(STORES) $(NAMED) $(BIN)/python -m training feedback apply
 	$(BIN)/python -m training prepare
 	$(BIN)/python -m training fit
 	$(BIN)/python -m training evaluate

@@ -16,7 +16,7 @@ from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
 from training import options
 from training.data.survey import Survey
-from training.feedback.review import Corrected, Verdict, corrections, review
+from training.feedback.review import Corrected, Verdict, applied, bring_accepted, corrections, review
 from training.files import CHECKPOINT
 from training.pipeline.versions import version_of
 from training.product import PRODUCT_VARIABLE, product_name
@@ -182,6 +182,23 @@ def reject(data: str | None, names: tuple[str, ...]) -> None:
     _say(data, names, "rejected")
 
 
+@feedback.command()
+@_DATA
+@click.option("--product", envvar=PRODUCT_VARIABLE, show_envvar=True, help="Whose; by the labels if not given.")
+@click.option("--raw", type=click.Path(path_type=Path), default=RAW, help="The fetched photos.")
+def apply(data: str | None, product: str | None, raw: Path) -> None:
+    """Lay the accepted corrections of the product beside the fetched photos, for the next `prepare`.
+
+    The next `fetch` takes them away again: it leaves what the source has.
+    """
+    from training.data.fetched_files import record
+    from training.data.prepare import class_folders
+
+    count = bring_accepted(_store(data), raw, product_name(class_folders(raw), asked=product))
+    record(raw, applied(raw))
+    click.echo(f"accepted corrections in {raw}: {count}")
+
+
 def _say(data: str | None, names: tuple[str, ...], verdict: Verdict) -> None:
     store = _store(data)
     reviewed: list[Corrected] = []
@@ -191,7 +208,7 @@ def _say(data: str | None, names: tuple[str, ...], verdict: Verdict) -> None:
         reviewed.append(review(store, sha256, verdict, label=label or None, product=product or None))
         click.echo(f"{verdict} {reviewed[-1].photo}")
     if verdict == "accepted":
-        click.echo("next: the retrain pipeline takes them up (make airflow, dandelion_retrain_pipeline)")
+        click.echo("next: make train; the retraining of `make airflow` takes them up, too")
 
 
 def _store(data: str | None) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from runtime.names import NOT_JSON
 from training.data.class_folders import is_photo_file, subfolders
 from training.data.download import FetchError
 from training.data.listing import ListedPhoto, PhotoList, checked_paths
+from training.storage.hashing import sha256_of
 
 MANIFEST = "manifest.json"
 
@@ -78,6 +80,16 @@ def remove_others(destination: Path, earlier: PhotoList, photos: PhotoList) -> i
     except OSError as error:
         raise FetchError(f"{error.filename}: {error.strerror}; remove it by hand, then fetch again") from error
     return len(there)
+
+
+def record(destination: Path, files: Iterable[Path]) -> None:
+    """Count `files` below `destination` among what `fetch` brought: the next one removes them. Raises FetchError."""
+    earlier = read_manifest(destination)
+    known = {photo.path: photo for photo in earlier.photos}
+    for file in files:
+        path = file.relative_to(destination).as_posix()
+        known[path] = ListedPhoto(path, sha256_of(file), file.stat().st_size)
+    write_manifest(destination, msgspec.structs.replace(earlier, photos=list(known.values())))
 
 
 def write_manifest(destination: Path, photos: PhotoList) -> None:

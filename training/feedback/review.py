@@ -18,6 +18,7 @@ from training.storage.hashing import sha256_of
 from training.storage.sync import WORKERS
 
 Verdict = Literal["accepted", "rejected"]
+_PREFIX = "feedback-"  # of a corrected photo's file in a class folder
 
 MAX_SUFFIX = 10  # characters: `.jpeg`
 
@@ -147,6 +148,11 @@ def bring_accepted(store: Store, raw: Path, product: str = DEFAULT_PRODUCT) -> i
     return len(photos)
 
 
+def applied(raw: Path) -> list[Path]:
+    """The files that `bring_accepted` has laid into the class folders below `raw`."""
+    return sorted(raw.glob(f"*/{_PREFIX}*"))
+
+
 def _labels(raw: Path) -> list[str]:
     return sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
 
@@ -164,7 +170,7 @@ def _targets(photos: list[Corrected], raw: Path) -> Iterator[tuple[Corrected, Pa
     labels = _labels(raw)
     for photo in photos:
         ending = PurePosixPath(photo.photo).suffix[:MAX_SUFFIX]
-        yield photo, raw / (label_among(labels, photo.label) or photo.label) / f"feedback-{photo.sha256}{ending}"
+        yield photo, raw / (label_among(labels, photo.label) or photo.label) / f"{_PREFIX}{photo.sha256}{ending}"
 
 
 def _read(store: Store, key: str) -> _Sidecar:
