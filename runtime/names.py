@@ -14,6 +14,7 @@ import msgspec
 
 DEFAULT_PRODUCT = "dandelion-classifier"  # the name of the default bundle's model, and of what has none of its own
 DEFAULT_LABELS = ("dandelion", "grass")  # its classes
+UNKNOWN = "(unknown)"  # the unknown class, "none of these", where a text must stand for it: reserved, never a label
 MAX_NAME = 100  # characters; file systems end at 255 bytes
 MAX_PREFIX = 200  # characters of a path prefix
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -52,6 +53,11 @@ def composed(text: str) -> str:
 def label_among(labels: Sequence[str], given: str) -> str | None:
     """The one of `labels` that `given` means, as it is spelt there."""
     return next((label for label in labels if composed(label) == composed(given)), None)
+
+
+def is_reserved(label: str) -> bool:
+    """Whether `label` is UNKNOWN, in any case or normal form: no label of a model may be."""
+    return composed(composed(label).casefold()) == UNKNOWN
 
 
 def alike(names: Iterable[str]) -> str | None:

@@ -20,7 +20,7 @@ from runtime.host.cpu import available_cpus
 from runtime.host.photo_limits import limits_of_host
 from runtime.image import ImageError, decode_photo, warm_up
 from runtime.inference.backends import open_validated
-from runtime.inference.predictions import predict
+from runtime.inference.predictions import AnswerRule, predict
 from runtime.store import InvalidKey, Missing, Store, TooLarge, open_store
 
 MAX_BYTES = 20 * 2**20  # of one file, as the appliance takes by default
@@ -109,7 +109,7 @@ def _classifier(bundle: Bundle) -> Callable[[_Read], Row]:
     """A thread-safe function that classifies the bytes of a photo."""
     warm_up()
     manifest, limits = bundle.manifest, limits_of_host()
-    session = open_validated(bundle, threads=1).session
+    session, rule = open_validated(bundle, threads=1).session, AnswerRule.of(manifest)
 
     def classify_photo(read: _Read) -> Row:
         if read.data is None:
@@ -119,7 +119,7 @@ def _classifier(bundle: Bundle) -> Callable[[_Read], Row]:
         except ImageError as error:
             return Row(read.key, error=str(error))
         probabilities = session.infer(photo.pixels[np.newaxis]).probabilities[0]
-        prediction = predict(probabilities, manifest.labels, manifest.abstain_threshold, damaged=photo.damaged)
+        prediction = predict(probabilities, rule, damaged=photo.damaged)
         return Row(read.key, **msgspec.structs.asdict(prediction))
 
     return classify_photo

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,9 +20,21 @@ from runtime.bundle.display import PICTURES, Display, Picture
 from runtime.bundle.input import ImageSpec
 from runtime.bundle.picture import MAX_PICTURE_BYTES, BadPicture, check_picture
 from runtime.errors import Refusal
-from runtime.names import MAX_PART_BYTES, NOT_JSON, FileName, Label, ModelName, Sha256, Version, composed, plain
+from runtime.names import (
+    MAX_PART_BYTES,
+    NOT_JSON,
+    FileName,
+    Label,
+    ModelName,
+    Sha256,
+    Version,
+    composed,
+    is_reserved,
+    plain,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # of a bundle whose model knows its labels alone
+UNKNOWN_SCHEMA_VERSION = 2  # of one whose model has a further output, the unknown class
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MODEL = "model.onnx"
@@ -115,8 +127,9 @@ class TrainingData(_Record, frozen=True):
 class DriftReference(_Record, frozen=True):
     """Reference distributions of the validation photos, for drift detection.
 
-    `labels` are the fractions of the predicted labels; `confidence` and `brightness` (of the decoded photo, 0..1) are
-    histograms of equal bins over 0..1, as fractions.
+    `labels` are the fractions of the predicted labels, among them `names.UNKNOWN` if the model has that output;
+    `confidence` and `brightness` (of the decoded photo, 0..1) are histograms of equal bins over 0..1, as
+    fractions.
     """
 
     labels: dict[str, Fraction]
@@ -125,7 +138,7 @@ class DriftReference(_Record, frozen=True):
 
 
 class GoldenCase(_Record, frozen=True):
-    """A known-answer test: a synthetic input (`golden_patterns.draw`) and the expected probabilities.
+    """A known-answer test: a synthetic input (`golden_patterns.draw`) and the expected value of each output.
 
     `probabilities` are the FP32 model's, `int8` those of the INT8 model in exact arithmetic.
     """
@@ -136,10 +149,30 @@ class GoldenCase(_Record, frozen=True):
     int8: list[Fraction]
 
 
+class UnknownMetrics(_Record, frozen=True):
+    """How well the model tells its labels' photos from others, on photos that it was not trained on."""
+
+    own_photos: Annotated[int, msgspec.Meta(ge=0)]
+    own_called_unknown: Fraction
+    other_photos: Annotated[int, msgspec.Meta(ge=0)]
+    other_answered_with_certainty: Fraction
+
+
+class Unknown(_Record, frozen=True, omit_defaults=True):
+    """The unknown class (open-set recognition): the graph's last output is the probability of "none of the labels".
+
+    A photo is unknown if that probability is at least `threshold`.
+    """
+
+    threshold: Fraction
+    metrics: UnknownMetrics | None = None
+
+
 class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an optional key reads what lacks it
     """`manifest.json`: identity, provenance, quality, golden cases and file hashes of a model version.
 
-    `display` is what pages show of the product; None where name and labels say enough.
+    `display` is what pages show of the product; None where name and labels say enough. `unknown` is there if, and only
+    if, `schema_version` is UNKNOWN_SCHEMA_VERSION.
     """
 
     schema_version: int
@@ -163,6 +196,12 @@ class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an
     files: Annotated[dict[FileName, FileEntry], msgspec.Meta(max_length=MAX_FILES)]
     int8_weights: list[ByteRange] = []  # unused; the default bundle's manifest has it, and its hash is fixed
     display: Display | None = None
+    unknown: Unknown | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many probabilities the graph gives: one for each label, then that of the unknown class if it has one."""
+        return len(self.labels) + (self.unknown is not None)
 
 
 @dataclass(frozen=True)
@@ -227,25 +266,19 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
         raise BundleError(f"{origin}: is larger than the {MAX_MANIFEST_BYTES:,} bytes of a manifest; do not trust it")
     try:
         schema_version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if schema_version != SCHEMA_VERSION:
+        if schema_version not in {SCHEMA_VERSION, UNKNOWN_SCHEMA_VERSION}:
             raise BundleError(
-                f"{origin}: schema version {schema_version}, this runtime reads {SCHEMA_VERSION}; "
-                "export the bundle with the matching release"
+                f"{origin}: schema version {schema_version}, this runtime reads {SCHEMA_VERSION} and "
+                f"{UNKNOWN_SCHEMA_VERSION}; export the bundle with the matching release"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
     except NOT_JSON as error:
         raise BundleError(f"{origin}: {plain(error)}; export the bundle again") from error
     _check_files(manifest.files, origin)
     _check_display(manifest, origin)
-    if any(len(label.encode()) > MAX_PART_BYTES for label in manifest.labels):
-        raise BundleError(f"{origin}: a label is longer than {MAX_PART_BYTES} bytes, so no folder can have its name")
-    if len({composed(label) for label in manifest.labels}) < len(manifest.labels):
-        raise BundleError(f"{origin}: a label occurs twice; export the bundle again")
-    for case in manifest.golden:
-        for answer in (case.probabilities, case.int8):
-            if len(answer) != len(manifest.labels):
-                raise BundleError(f"{origin}: a golden case has {len(answer)} probabilities for "
-                                  f"{len(manifest.labels)} labels; export the bundle again")  # fmt: skip
+    _check_labels(manifest.labels, origin)
+    _check_unknown(manifest, origin)
+    _check_golden(manifest, origin)
     return manifest
 
 
@@ -277,6 +310,33 @@ def _check_files(files: Mapping[str, FileEntry], origin: str) -> None:
             raise BundleError(f"{origin}: `files` lists {name}; export the bundle again")
     if sum(entry.size_bytes for entry in files.values()) > MAX_BUNDLE_BYTES:
         raise BundleError(f"{origin}: its files are larger than the {MAX_BUNDLE_BYTES:,} bytes of a bundle")
+
+
+def _check_labels(labels: Sequence[str], origin: str) -> None:
+    if any(len(label.encode()) > MAX_PART_BYTES for label in labels):
+        raise BundleError(f"{origin}: a label is longer than {MAX_PART_BYTES} bytes, so no folder can have its name")
+    if len({composed(label) for label in labels}) < len(labels):
+        raise BundleError(f"{origin}: a label occurs twice; export the bundle again")
+    if reserved := next(filter(is_reserved, labels), None):
+        raise BundleError(f"{origin}: the label {reserved!r} is reserved for photos of none of the labels; rename it")
+
+
+def _check_unknown(manifest: Manifest, origin: str) -> None:
+    version = manifest.schema_version
+    if manifest.unknown and version != UNKNOWN_SCHEMA_VERSION:
+        raise BundleError(f"{origin}: schema version {version} has no key `unknown`; export the bundle again")
+    if manifest.unknown is None and version == UNKNOWN_SCHEMA_VERSION:
+        raise BundleError(f"{origin}: schema version {version} lacks the key `unknown`; export the bundle again")
+
+
+def _check_golden(manifest: Manifest, origin: str) -> None:
+    expected = f"{len(manifest.labels)} labels{' and the unknown class' if manifest.unknown else ''}"
+    for case in manifest.golden:
+        for answer in (case.probabilities, case.int8):
+            if len(answer) != manifest.outputs:
+                raise BundleError(
+                    f"{origin}: a golden case has {len(answer)} probabilities for {expected}; export the bundle again"
+                )
 
 
 def _check_display(manifest: Manifest, origin: str) -> None:

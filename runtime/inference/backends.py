@@ -111,7 +111,7 @@ def open_backend(bundle: Bundle, kernel: Kernel, *, threads: int) -> InferenceSe
     if model is None:
         raise BundleError(f"{bundle.path}: has no FP32 model; export it again")
     exact = kernel.kernel == "exact"
-    return OnnxruntimeSession(model, manifest.input, len(manifest.labels), threads=threads, exact=exact)
+    return OnnxruntimeSession(model, manifest.input, manifest.outputs, threads=threads, exact=exact)
 
 
 def available_kernels(bundle: Bundle) -> list[Kernel]:
@@ -175,7 +175,7 @@ def _native(bundle: Bundle, name: Name, threads: int) -> InferenceSession:
     manifest = bundle.manifest
     instructions: Literal["amx", "vnni"] = "amx" if name == "amx" else "vnni"
     chosen = native._replace(instructions=instructions)
-    return open_native(bundle.model, manifest.input, len(manifest.labels), chosen, threads=threads)
+    return open_native(bundle.model, manifest.input, manifest.outputs, chosen, threads=threads)
 
 
 def _deviations(

@@ -73,6 +73,4 @@ def _check_signature(session: ort.InferenceSession, model: Path, spec: ImageSpec
         raise BundleError(f"{model}: it takes batches of {batch} only; export the bundle again")
     outputs = {node.name: node.shape[1:2] for node in session.get_outputs()}
     if outputs != {PROBABILITIES: [classes], ACTIVATION_MAP: [classes]}:
-        raise BundleError(
-            f"{model}: its outputs are {outputs}, the manifest has {classes} labels; export the bundle again"
-        )
+        raise BundleError(f"{model}: its outputs are {outputs}, the manifest says {classes}; export the bundle again")

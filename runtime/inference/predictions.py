@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.bundle.manifest import Manifest
 
 
 class ModelName(msgspec.Struct, frozen=True):
@@ -25,15 +27,21 @@ class Timings(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The prediction for one photo. `uncertain` is abstention: do not rely on the label.
+    """The prediction for one photo.
+
+    `uncertain` is abstention: one of the labels, but do not rely on which. `unknown` is rejection: none of the labels;
+    then `label` is None, and `confidence` that of the unknown class. `probabilities` are those of the labels; where the
+    model has an unknown class, they and `unknown_probability` add up to 1, else JSON lacks that key.
 
     `damaged` is true of a photo of which pieces are missing: the label is about what is left of it.
     """
 
-    label: str
+    label: str | None
     confidence: float
     probabilities: dict[str, float]
     uncertain: bool
+    unknown: bool = False
+    unknown_probability: float | msgspec.UnsetType = msgspec.UNSET
     damaged: bool = False
 
 
@@ -44,18 +52,56 @@ class Answer(Prediction, frozen=True, kw_only=True):
     timings_ms: Timings
 
 
-def predict(
-    probabilities: NDArray[np.float32], labels: Sequence[str], threshold: float, *, damaged: bool = False
-) -> Prediction:
-    """The prediction from `probabilities` [C] of one photo; it abstains (`uncertain`) below `threshold`."""
-    values = probabilities.tolist()
-    best = max(range(len(values)), key=values.__getitem__)
+class AnswerRule(NamedTuple):
+    """How probabilities become an answer.
+
+    `uncertain_below` and `unknown_from` are probabilities: of the best label, and of the unknown class, which is None
+    if the model has none.
+    """
+
+    labels: list[str]
+    uncertain_below: float
+    unknown_from: float | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, abstain: float | None = None) -> Self:
+        """The rule of a manifest; `abstain` replaces its abstention threshold."""
+        return cls(
+            labels=manifest.labels,
+            uncertain_below=manifest.abstain_threshold if abstain is None else abstain,
+            unknown_from=manifest.unknown.threshold if manifest.unknown else None,
+        )
+
+
+def predict(probabilities: NDArray[np.float32], rule: AnswerRule, *, damaged: bool = False) -> Prediction:
+    """The prediction from the `probabilities` of one photo: [C], or [C + 1] with the unknown class as the last."""
+    values: list[float] = probabilities.tolist()
+    own, last = values[: len(rule.labels)], values[-1]
+    best = max(range(len(own)), key=own.__getitem__)
+    unknown = rule.unknown_from is not None and last >= rule.unknown_from
     return Prediction(
-        label=labels[best],
-        confidence=round(values[best], 4),
-        probabilities={label: round(p, 4) for label, p in zip(labels, values, strict=True)},
-        uncertain=values[best] < threshold,
+        label=None if unknown else rule.labels[best],
+        confidence=round(last if unknown else own[best], 4),
+        probabilities={label: round(p, 4) for label, p in zip(rule.labels, own, strict=True)},
+        uncertain=not unknown and own[best] < rule.uncertain_below,
+        unknown=unknown,
+        unknown_probability=msgspec.UNSET if rule.unknown_from is None else round(last, 4),
         damaged=damaged,
+    )
+
+
+def answer_from(prediction: Prediction, model: ModelName, timings_ms: Timings) -> Answer:
+    """`prediction` as the answer of `model`."""
+    return Answer(
+        label=prediction.label,
+        confidence=prediction.confidence,
+        probabilities=prediction.probabilities,
+        uncertain=prediction.uncertain,
+        unknown=prediction.unknown,
+        unknown_probability=prediction.unknown_probability,
+        damaged=prediction.damaged,
+        model=model,
+        timings_ms=timings_ms,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from runtime.host.deadline import in_daemon_thread
 from runtime.host.memory import return_free_memory
 from runtime.image import PhotoLimits, decode_photo
-from runtime.inference.predictions import Answer, Timings, milliseconds, predict
+from runtime.inference.predictions import Answer, Timings, answer_from, milliseconds, predict
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.reloader import Reloader, UnknownVersion
@@ -78,13 +78,6 @@ def _answer(model: LoadedModel, photo: bytes, limits: PhotoLimits, arrived: floa
     decoded_at = time.perf_counter()
     inference = model.infer(decoded.pixels[np.newaxis], alone=False)
     done = time.perf_counter()
-    prediction = predict(inference.probabilities[0], model.manifest.labels, model.threshold, damaged=decoded.damaged)
-    return Answer(
-        label=prediction.label,
-        confidence=prediction.confidence,
-        probabilities=prediction.probabilities,
-        uncertain=prediction.uncertain,
-        damaged=prediction.damaged,
-        model=model.name,
-        timings_ms=Timings(*map(milliseconds, (decoded_at - began, done - decoded_at, done - arrived))),
-    )
+    prediction = predict(inference.probabilities[0], model.rule, damaged=decoded.damaged)
+    timings = Timings(*map(milliseconds, (decoded_at - began, done - decoded_at, done - arrived)))
+    return answer_from(prediction, model.name, timings)

@@ -23,7 +23,7 @@ from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
 from runtime.inference.interface import Inference
-from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds, predict
+from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, answer_from, milliseconds, predict
 from runtime.serving.drift import brightness_of
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
@@ -334,7 +334,7 @@ class Engine:
     ) -> list[Prediction]:
         """Predict and count each photo of a batch that took `total_s`."""
         predictions = [
-            predict(row, model.manifest.labels, model.threshold, damaged=broken)
+            predict(row, model.rule, damaged=broken)
             for row, broken in zip(inference.probabilities, damaged, strict=True)
         ]
         for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
@@ -361,7 +361,7 @@ class Engine:
     def _answer(self, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
         model = inferred.model
         probabilities, damaged = inferred.inference.probabilities, inferred.photo.damaged
-        prediction = predict(probabilities, model.manifest.labels, model.threshold, damaged=damaged)
+        prediction = predict(probabilities, model.rule, damaged=damaged)
         now = time.perf_counter()
         stages = {
             # For a worker, and for the rest of the batch.
@@ -373,15 +373,8 @@ class Engine:
         asyncio.get_running_loop().call_soon(
             self._count, prediction, inferred.photo.pixels, stages, measured
         )  # after the answer has left
-        return Answer(
-            label=prediction.label,
-            confidence=prediction.confidence,
-            probabilities=prediction.probabilities,
-            uncertain=prediction.uncertain,
-            damaged=prediction.damaged,
-            model=model.name,
-            timings_ms=Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total"))),
-        )
+        timings = Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total")))
+        return answer_from(prediction, model.name, timings)
 
 
 def _without_frames(error: ImageError) -> ImageError:

@@ -9,7 +9,7 @@ from runtime.bundle.manifest import Bundle
 from runtime.host.memory import return_free_memory
 from runtime.inference.backends import open_pair
 from runtime.inference.interface import Inference
-from runtime.inference.predictions import ModelName
+from runtime.inference.predictions import AnswerRule, ModelName
 
 
 class LoadedModel:
@@ -31,7 +31,7 @@ class LoadedModel:
         self.picture = bundle.picture()
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source
-        self.threshold = bundle.manifest.abstain_threshold if abstain is None else abstain
+        self.rule = AnswerRule.of(bundle.manifest, abstain=abstain)
         (self._single_threaded, self.kernel), self._multi_threaded = open_pair(
             bundle, threads=threads, preferred=preferred
         )

@@ -17,6 +17,7 @@ from runtime.bundle.manifest import (
     MANIFEST,
     MODEL,
     SCHEMA_VERSION,
+    UNKNOWN_SCHEMA_VERSION,
     DriftReference,
     GoldenCase,
     Manifest,
@@ -34,12 +35,23 @@ BALLAST = "ballast.bin"
 
 
 def write_model(
-    file: Path, *, size: int = 32, classes: int = 2, dtype: int = TensorProto.UINT8, rows: int | None = None
+    file: Path,
+    *,
+    size: int = 32,
+    classes: int = 2,
+    dtype: int = TensorProto.UINT8,
+    rows: int | None = None,
+    unknown: bool = False,
 ) -> None:
-    """A model that judges by the mean colour of the upper `rows` of a photo, by default all of it."""
+    """A model that judges by the mean colour of the upper `rows` of a photo, by default all of it.
+
+    With `unknown` the last of its `classes` is for blue and magenta photos.
+    """
     weight = np.zeros((classes, 3, 1, 1), np.float32)
     weight[0] = np.array([0.04, 0.0, -0.04]).reshape(3, 1, 1)  # red without blue: yellow
     weight[1] = np.array([-0.04, 0.01, 0.04]).reshape(3, 1, 1)
+    if unknown:
+        weight[-1] = np.array([0.0, -0.08, 0.08]).reshape(3, 1, 1)  # blue without green
     nodes = [
         helper.make_node("Transpose", [INPUT], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["nchw"], ["floats"], to=TensorProto.FLOAT),
@@ -70,17 +82,19 @@ def write_bundle(
 ) -> Path:
     """A valid bundle in `folder`; `changes` replace keys of its manifest.
 
-    With `labels` among them the model has as many classes, of which the first is for yellow photos.
+    With `labels` among them the model has as many classes, of which the first is for yellow photos. With `unknown`
+    among them it has the unknown class, too, which is for blue and magenta photos; the manifest is of schema 2.
     """
     folder.mkdir(parents=True)
-    labels = changes.get("labels", ["dandelion", "grass"])
-    write_model(folder / MODEL, size=size, classes=len(labels), rows=rows)
+    labels, unknown = changes.get("labels", ["dandelion", "grass"]), changes.get("unknown") is not None
+    outputs = len(labels) + unknown
+    write_model(folder / MODEL, size=size, classes=outputs, rows=rows, unknown=unknown)
     spec = ImageSpec(height=size, width=size)
-    answers = _answers((folder / MODEL).read_bytes(), size, len(labels))
+    answers = _answers((folder / MODEL).read_bytes(), size, outputs)
     golden = [GoldenCase(name, 0, answer, answer) for name, answer in answers]
     scores = Scores(accuracy=1.0, precision=1.0, recall=1.0, f1=1.0, log_loss=0.1, calibration_error=0.0)
     manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
+        schema_version=UNKNOWN_SCHEMA_VERSION if unknown else SCHEMA_VERSION,
         name="colours",
         version=folder.name,
         created="2026-01-01T00:00:00+00:00",

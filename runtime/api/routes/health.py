@@ -161,7 +161,8 @@ async def model(engine: Engine) -> ModelDescription:
     """Describe the active model: backend, provenance and validation metrics."""
     model = engine.model
     kernel = model.kernel
-    serving = Serving(kernel.precision, kernel.kernel, round(kernel.deviation, 6), model.threshold, model.source)
+    deviation = round(kernel.deviation, 6)
+    serving = Serving(kernel.precision, kernel.kernel, deviation, model.rule.uncertain_below, model.source)
     return ModelDescription(serving, model.manifest)
 
 

@@ -177,7 +177,7 @@ def test_a_file_that_is_no_onnx_model_is_refused(folder: Path) -> None:
     [
         ({"size": 48}, "its input is .*48"),
         ({"dtype": TensorProto.FLOAT}, "its input is .*float"),
-        ({"classes": 3}, "its outputs are .*the manifest has 2 labels"),
+        ({"classes": 3}, "its outputs are .*the manifest says 2"),
     ],
 )
 def test_a_model_whose_signature_is_not_the_manifests_is_refused(
@@ -196,7 +196,7 @@ def test_a_model_whose_output_has_no_place_for_the_classes_is_refused(folder: Pa
     model.graph.output[0].type.tensor_type.shape.ClearField("dim")
     onnx.save(model, folder / MODEL)
     rehash(folder)
-    with pytest.raises(BundleError, match=r"its outputs are .*the manifest has 2 labels"):
+    with pytest.raises(BundleError, match=r"its outputs are .*the manifest says 2"):
         open_validated(Bundle.open(folder), threads=1)
 
 
