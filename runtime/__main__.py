@@ -101,7 +101,7 @@ def check(bundle: Path | None) -> None:
     scores = manifest.metrics.int8
     click.echo(
         f"{manifest.name} {manifest.version}: {manifest.input.width} x {manifest.input.height} px, "
-        f"labels {', '.join(manifest.labels)}"
+        f"labels {', '.join(manifest.classes)}"
     )
     click.echo(
         f"accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f} on {manifest.metrics.photos} validation photos (INT8)"

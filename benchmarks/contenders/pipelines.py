@@ -76,7 +76,7 @@ def bundle_pipeline(bundle: Bundle, threads: int) -> Pipeline:
 
 def fp32_pipeline(bundle: Bundle, threads: int, folder: Path) -> Pipeline:
     """The same at the same size with an FP32 model: the bundle's own, else one of random weights made in `folder`."""
-    spec, classes = bundle.manifest.input, len(bundle.manifest.labels)
+    spec, classes = bundle.manifest.input, bundle.manifest.outputs
     model = bundle.fp32_model
     if model is None:
         model = folder / "fp32.onnx"

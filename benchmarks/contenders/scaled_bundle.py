@@ -70,7 +70,7 @@ def _resized(file: Path, image_size: int) -> onnx.ModelProto:
 
 def _manifest(original: Manifest, image_size: int, folder: Path) -> Manifest:
     spec = msgspec.structs.replace(original.input, height=image_size, width=image_size)
-    session = OnnxruntimeSession(folder / MODEL, spec, len(original.labels), threads=1, exact=True)
+    session = OnnxruntimeSession(folder / MODEL, spec, original.outputs, threads=1, exact=True)
     unknown = Scores(accuracy=0.0, precision=0.0, recall=0.0, f1=0.0, log_loss=0.0, calibration_error=0.0)
     return msgspec.structs.replace(
         original,

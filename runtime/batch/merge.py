@@ -12,13 +12,14 @@ from runtime.batch.classify import read_rows
 from runtime.batch.plan import BatchError, read_plan
 from runtime.batch.rows import Row, TableError, writer_for
 from runtime.bundle.default import default_bundle
+from runtime.names import UNKNOWN
 from runtime.store import Missing, open_store
 
 ERROR = ""  # in the place of a label, which is never empty
 
 
 class BatchSummary(NamedTuple):
-    """The summary of a batch: number of photos, of errors, and of photos per label; URI of the table."""
+    """The summary of a batch: number of photos, of errors, and of photos per label or UNKNOWN; URI of the table."""
 
     photos: int
     errors: int
@@ -39,17 +40,17 @@ def merge(work: str, out: str) -> BatchSummary:
     def parts() -> Iterator[list[Row]]:
         for number in range(made.parts):
             rows = read_rows(store, number)
-            counted.update(row.label or ERROR for row in rows)
+            counted.update(UNKNOWN if row.unknown else row.label or ERROR for row in rows)
             yield rows
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         try:
-            write(file, parts(), made.labels, made.version or default_bundle().name)
+            write(file, parts(), made.classes, made.version or default_bundle().name)
         except Missing as error:
             raise BatchError(f"{error}; classify that part first") from error
         open_store(target).upload(name, file)
-    labels = {label: counted[label] for label in made.labels}
+    labels = {label: counted[label] for label in made.classes}
     return BatchSummary(counted.total(), counted[ERROR], labels, out)
 
 

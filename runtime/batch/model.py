@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from runtime.bundle.default import default_bundle
-from runtime.bundle.manifest import Bundle, BundleError
+from runtime.bundle.manifest import Bundle, BundleError, Manifest
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.store import is_key, open_store
 
 
 class Choice(NamedTuple):
-    """`version` is None for the bundle in this package."""
+    """`version` is None for the bundle in this package. `unknown` is whether it has the unknown class."""
 
     version: str | None
     labels: tuple[str, ...]
+    unknown: bool
+
+    @classmethod
+    def of(cls, version: str | None, manifest: Manifest) -> Self:
+        """That version, which has this manifest."""
+        return cls(version, tuple(manifest.labels), manifest.unknown is not None)
 
 
 def choose(models: str | None, version: str | None, bundle: Path | None = None) -> Choice:
@@ -26,18 +32,18 @@ def choose(models: str | None, version: str | None, bundle: Path | None = None) 
     """
     if bundle is not None:
         opened = _opened(bundle, version)
-        return Choice(opened.manifest.version, tuple(opened.manifest.labels))
+        return Choice.of(opened.manifest.version, opened.manifest)
     if models is None:
         if version:
             raise BundleError(f"{version}: name the store that has it, with --models or DANDELION_MODELS")
-        return Choice(None, tuple(Bundle.open(default_bundle()).manifest.labels))
+        return Choice.of(None, Bundle.open(default_bundle()).manifest)
     catalogue = Catalogue(open_store(models))
     if version is None:
         latest = catalogue.latest()
         if latest is None:
             return choose(None, None)
         version = latest.version
-    return Choice(version, tuple(catalogue.manifest(version)[1].labels))
+    return Choice.of(version, catalogue.manifest(version)[1])
 
 
 def open_model(models: str | None, version: str | None, cache: Path, bundle: Path | None = None) -> Bundle:

@@ -12,7 +12,7 @@ import msgspec
 
 from runtime.batch.model import choose
 from runtime.errors import Refusal
-from runtime.names import NOT_JSON, plain
+from runtime.names import NOT_JSON, UNKNOWN, plain
 from runtime.store import Entry, Missing, Store, is_key, open_store
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"})
@@ -41,7 +41,8 @@ class Listed(NamedTuple):
 class BatchPlan(msgspec.Struct, frozen=True):
     """A batch: `source` and `models` are URIs of stores, `version` None for the bundle in this package.
 
-    `bundle` is the folder of the bundle where that was chosen, whose version `version` is then.
+    `bundle` is the folder of the bundle where that was chosen, whose version `version` is then. `unknown` is whether
+    the model has the unknown class.
 
     `photos` are listed in `parts` files next to the plan; `passed_over` counts files without a photo's suffix.
     """
@@ -55,6 +56,12 @@ class BatchPlan(msgspec.Struct, frozen=True):
     parts: int
     created: str
     bundle: str | None = None
+    unknown: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the model tells apart: the labels, and UNKNOWN if it has that class."""
+        return (*self.labels, UNKNOWN) if self.unknown else self.labels
 
 
 def plan_batch(
@@ -96,6 +103,7 @@ def plan_batch(
         parts=len(parts),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=str(bundle.resolve()) if bundle else None,
+        unknown=chosen.unknown,
     )
     store.write(PLAN, msgspec.json.encode(made))  # last: what it names is there
     return made

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from runtime.errors import Refusal
+from runtime.names import UNKNOWN
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -19,9 +20,17 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str | None = None
     confidence: float | None = None
     uncertain: bool | None = None
+    unknown: bool | None = None
+    unknown_probability: float | msgspec.UnsetType = msgspec.UNSET
     damaged: bool | None = None
     probabilities: dict[str, float] = {}
     error: str | None = None
+
+    def probability(self, name: str) -> float | None:
+        """That of a label or of UNKNOWN; None if there is no answer."""
+        if name == UNKNOWN:
+            return None if self.unknown_probability is msgspec.UNSET else self.unknown_probability
+        return self.probabilities.get(name)
 
 
 Parts = Iterable[Sequence[Row]]
@@ -46,42 +55,43 @@ def writer_for(name: str) -> Write:
     raise TableError(f"{name}: write a .csv or a .parquet")
 
 
-def columns(labels: Sequence[str]) -> list[str]:
-    """The columns of a table of results; `p_<label>` is the probability of each label, 0..1."""
+def columns(classes: Sequence[str]) -> list[str]:
+    """The columns of a table of results; `p_<class>` is the probability of each label, and of UNKNOWN if any, 0..1."""
     return [
         "photo",
         "label",
         "confidence",
         "uncertain",
+        "unknown",
         "damaged",
-        *(f"p_{label}" for label in labels),
+        *(f"p_{name}" for name in classes),
         "error",
         "model_version",
     ]
 
 
-def _cells(row: Row, labels: Sequence[str], version: str) -> list[Any]:
-    probabilities = [row.probabilities.get(label) for label in labels]
-    return [row.photo, row.label, row.confidence, row.uncertain, row.damaged, *probabilities, row.error, version]
+def _cells(row: Row, classes: Sequence[str], version: str) -> list[Any]:
+    answer = row.label, row.confidence, row.uncertain, row.unknown, row.damaged
+    return [row.photo, *answer, *map(row.probability, classes), row.error, version]
 
 
-def _write_csv(file: Path, parts: Parts, labels: Sequence[str], version: str) -> None:
+def _write_csv(file: Path, parts: Parts, classes: Sequence[str], version: str) -> None:
     with file.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow(columns(labels))
+        table.writerow(columns(classes))
         for part in parts:
-            table.writerows(_cells(row, labels, version) for row in part)
+            table.writerows(_cells(row, classes, version) for row in part)
 
 
-def _write_parquet(file: Path, parts: Parts, labels: Sequence[str], version: str) -> None:
+def _write_parquet(file: Path, parts: Parts, classes: Sequence[str], version: str) -> None:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    kinds = {"confidence": pa.float64(), "uncertain": pa.bool_(), "damaged": pa.bool_()}
-    kinds |= {f"p_{label}": pa.float64() for label in labels}
-    names = columns(labels)
+    kinds = {"confidence": pa.float64(), "uncertain": pa.bool_(), "unknown": pa.bool_(), "damaged": pa.bool_()}
+    kinds |= {f"p_{name}": pa.float64() for name in classes}
+    names = columns(classes)
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
     with pq.ParquetWriter(file, schema) as table:
         for part in parts:
-            by_column = zip(*(_cells(row, labels, version) for row in part), strict=True)
+            by_column = zip(*(_cells(row, classes, version) for row in part), strict=True)
             table.write_table(pa.table(dict(zip(names, map(list, by_column), strict=True)), schema=schema))

@@ -23,6 +23,7 @@ from runtime.errors import Refusal
 from runtime.names import (
     MAX_PART_BYTES,
     NOT_JSON,
+    UNKNOWN,
     FileName,
     Label,
     ModelName,
@@ -125,7 +126,7 @@ class TrainingData(_Record, frozen=True):
 
 
 class DriftReference(_Record, frozen=True):
-    """Reference distributions of the validation photos, for drift detection.
+    """Reference distributions of the validation photos, for drift detection; `confidence` is that in the labels.
 
     `labels` are the fractions of the predicted labels, among them `names.UNKNOWN` if the model has that output;
     `confidence` and `brightness` (of the decoded photo, 0..1) are histograms of equal bins over 0..1, as
@@ -199,9 +200,14 @@ class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an
     unknown: Unknown | None = None
 
     @property
+    def classes(self) -> list[str]:
+        """What each output of the graph is for, in their order: the labels, then UNKNOWN if it has that class."""
+        return [*self.labels, UNKNOWN] if self.unknown else self.labels
+
+    @property
     def outputs(self) -> int:
-        """How many probabilities the graph gives: one for each label, then that of the unknown class if it has one."""
-        return len(self.labels) + (self.unknown is not None)
+        """How many outputs the graph has."""
+        return len(self.classes)
 
 
 @dataclass(frozen=True)

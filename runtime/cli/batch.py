@@ -70,7 +70,7 @@ def batch(
     made = plan_batch(source, str(work), models=models, version=version, bundle=bundle)
     if begun:
         click.echo(f"resuming the batch that was started at {made.created}; --fresh starts over", err=True)
-    click.echo(f"{made.photos} photos, answered by {_model(made)}; labels {', '.join(made.labels)}")
+    click.echo(f"{made.photos} photos, answered by {_model(made)}; labels {', '.join(made.classes)}")
     with progress("classify", made.photos) as advance:
         for number in range(made.parts):
             classify(str(work), number, cache=cache, threads=threads, advance=advance)

@@ -14,12 +14,14 @@ NEWEST = 50  # versions that are described: each costs a look into the store, on
 class Summary(msgspec.Struct, frozen=True):
     """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32.
 
-    `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves.
+    `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves. `unknown` is
+    whether it can answer that a photo is of none of the labels.
     """
 
     name: str
     version: str
     labels: list[str]
+    unknown: bool
     created: str
     accuracy: float
     f1: float
@@ -39,6 +41,7 @@ def summary_of(manifest: Manifest) -> Summary:
         name=manifest.name,
         version=manifest.version,
         labels=manifest.labels,
+        unknown=manifest.unknown is not None,
         created=manifest.created,
         accuracy=metrics.int8.accuracy,
         f1=metrics.int8.f1,

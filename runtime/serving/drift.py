@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle.manifest import DriftReference
+from runtime.names import UNKNOWN
 
 BINS = 10
 WINDOW = 1000  # photos: enough for ten bins, few enough to notice
@@ -30,27 +31,33 @@ class Drift:
         self._lock = threading.Lock()
 
     def see(self, label: str, confidence: float, brightness: float) -> None:
-        """Add one photo to the window; `confidence` and `brightness` are in 0..1."""
+        """Add one photo to the window, under a label or UNKNOWN; `confidence` and `brightness` are in 0..1."""
         with self._lock:
             self._window.append((label, confidence, brightness))
 
     def indices(self) -> dict[str, float]:
         """The population stability index of each of SIGNALS; NaN while the window holds fewer than FEWEST photos.
 
-        By convention, below 0.1 is no shift and above 0.25 a large one.
+        By convention, below 0.1 is no shift and above 0.25 a large one. That of the confidence is of photos with a
+        label alone: the others' is confidence in something else.
         """
         with self._lock:
             seen = list(self._window)
         if len(seen) < FEWEST:
             return dict.fromkeys(SIGNALS, math.nan)
-        labels, confidences, brightnesses = zip(*seen, strict=True)
-        names = list(self._reference.labels)
-        found = [labels.count(name) / len(labels) for name in names]
+        labels, _, brightnesses = zip(*seen, strict=True)
+        expected = {UNKNOWN: 0.0} | self._reference.labels
+        found = [labels.count(name) / len(labels) for name in expected]
         return {
-            "labels": stability_index(list(self._reference.labels.values()), found),
-            "confidence": stability_index(self._reference.confidence, histogram(confidences)),
+            "labels": stability_index(list(expected.values()), found),
+            "confidence": self._of_confidences([confidence for label, confidence, _ in seen if label != UNKNOWN]),
             "brightness": stability_index(self._reference.brightness, histogram(brightnesses)),
         }
+
+    def _of_confidences(self, confidences: Sequence[float]) -> float:
+        if len(confidences) < FEWEST:
+            return math.nan
+        return stability_index(self._reference.confidence, histogram(confidences))
 
 
 def brightness_of(pixels: NDArray[np.uint8]) -> list[float]:

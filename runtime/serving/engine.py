@@ -64,6 +64,7 @@ class TimedInference(NamedTuple):
     """What the model says of a batch, the seconds that it waited for a worker, and those of the inference."""
 
     inference: Inference
+    predictions: list[Prediction]
     queue_s: float
     infer_s: float
 
@@ -234,8 +235,8 @@ class Engine:
         outputs, seconds = zip(*parts, strict=True)
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
         broken = damaged or [False] * len(pixels)
-        self._predictions(model, pixels, inference, elapsed_s, broken, measured=measured)
-        return TimedInference(inference, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
+        predictions = self._predictions(model, pixels, inference, elapsed_s, broken, measured=measured)
+        return TimedInference(inference, predictions, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
 
     async def cost_of(self, photo: bytes) -> float:
         """What decoding a photo costs (`runtime/serving/scheduling/decoding_work.py`). Raises Overloaded."""

@@ -18,6 +18,7 @@ from prometheus_client import (
 
 from runtime.image import decoding_memory
 from runtime.inference.predictions import Prediction
+from runtime.names import UNKNOWN
 from runtime.serving.drift import Drift
 from runtime.serving.loaded_model import LoadedModel
 
@@ -100,14 +101,14 @@ class Metrics:
         )
         self.predictions = self._counter(
             "predictions",
-            "Photos classified; `measurement` are those that their sender calls so",
+            f"Photos classified, {UNKNOWN} as none of the labels; `measurement` are those that their sender calls so",
             "label",
             "uncertain",
             "traffic",
         )
         self.damaged = self._counter("damaged_photos", "Photos classified of which pieces are missing")
         self.confidence = self._histogram(
-            "confidence", "Probability of the predicted label, without measurements", CONFIDENCE_BUCKETS
+            "confidence", "Probability of the predicted label, without measurements and unknown", CONFIDENCE_BUCKETS
         )
         self._register_drift()
         self._register_feedback()
@@ -131,12 +132,12 @@ class Metrics:
         )
 
     def serve(self, model: LoadedModel) -> None:
-        """Set the active model, with a prediction counter of zero for each label."""
+        """Set the active model, with a prediction counter of zero for each label, and for the unknown class if any."""
         self.model.clear()
         self.model.labels(model.name.name, model.name.version, model.kernel.precision, model.kernel.kernel).set(1)
         self.golden_deviation.set(model.kernel.deviation)
-        for label in model.manifest.labels:
-            for uncertain in ("true", "false"):
+        for label in model.manifest.classes:
+            for uncertain in ("false",) if label == UNKNOWN else ("true", "false"):
                 for traffic in TRAFFIC:
                     self.predictions.labels(label, uncertain, traffic)
         self._drift = Drift(model.manifest.reference)
@@ -165,7 +166,7 @@ class Metrics:
         A `measured` one says nothing of what is photographed here: it is left out of drift and confidence.
         """
         traffic = TRAFFIC[measured]
-        self.predictions.labels(prediction.label, str(prediction.uncertain).lower(), traffic).inc()
+        self.predictions.labels(prediction.label or UNKNOWN, str(prediction.uncertain).lower(), traffic).inc()
         if prediction.damaged:
             self.damaged.inc()
         if not measured:
@@ -174,9 +175,10 @@ class Metrics:
             self.observe(stage, seconds)
 
     def _see(self, prediction: Prediction, brightness: float) -> None:
-        self.confidence.observe(prediction.confidence)
+        if not prediction.unknown:
+            self.confidence.observe(prediction.confidence)
         if self._drift:
-            self._drift.see(prediction.label, prediction.confidence, brightness)
+            self._drift.see(prediction.label or UNKNOWN, prediction.confidence, brightness)
 
     def observe(self, stage: str, seconds: float) -> None:
         """Record the time of one of STAGES."""

@@ -9,6 +9,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from runtime.api.upload import FIELD, FIELDS
 from runtime.image import MEDIA_TYPES
+from runtime.names import UNKNOWN
 
 _PHOTO = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, min_length=1)
 _RAW = (*MEDIA_TYPES, "application/octet-stream")
@@ -48,6 +49,7 @@ class FeedbackOperation(Operation):
     def __post_init__(self) -> None:
         """Describe the form."""
         text = Schema(type=OpenAPIType.STRING)
-        properties = {FIELD: _PHOTO, "label": text, "predicted": text, "version": text, "product": text}
+        label = Schema(type=OpenAPIType.STRING, description=f"One of the labels, or {UNKNOWN} for none of them")
+        properties = {FIELD: _PHOTO, "label": label, "predicted": text, "version": text, "product": text}
         form = Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=[FIELD, "label"])
         self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=form)}, required=True)

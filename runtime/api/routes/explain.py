@@ -26,16 +26,19 @@ from runtime.api.traffic import is_measurement
 from runtime.api.upload import photo_of, settings_of
 from runtime.image import PhotoLimits, preview
 from runtime.inference.predictions import Answer
-from runtime.names import MAX_NAME, label_among
+from runtime.names import MAX_NAME, UNKNOWN, label_among
 from runtime.serving.engine import Engine
 
-UNKNOWN = REFUSALS | documented(HTTPStatus.NOT_FOUND)
+_REFUSALS = REFUSALS | documented(HTTPStatus.NOT_FOUND)
 PNG = "image/png"
 _SHOWN = "In numbers; as image/png, the picture alone"
 
 
 class Explanation(Answer, frozen=True, kw_only=True):
-    """An answer, and the evidence for the label `explained`: rows from the top, 0..1, the strongest place is 1."""
+    """An answer, and the evidence for the label `explained`: rows from the top, 0..1, the strongest place is 1.
+
+    `explained` is `(unknown)` where the evidence is that for none of the labels.
+    """
 
     explained: str
     activation_map: list[list[float]]
@@ -45,7 +48,7 @@ class Explanation(Answer, frozen=True, kw_only=True):
     "/explain",
     status_code=HTTPStatus.OK,
     operation_class=PhotoOperation,
-    responses={200: ResponseSpec(Explanation, description=_SHOWN, generate_examples=False)} | UNKNOWN,
+    responses={200: ResponseSpec(Explanation, description=_SHOWN, generate_examples=False)} | _REFUSALS,
     security=API_KEY,
     tags=["Predict"],
     summary="Show where in the photo the evidence lies",
@@ -56,7 +59,7 @@ async def explain(
     label: str | None = None,
     layer: Literal["blend", "heat"] = "blend",
 ) -> Response[Any]:
-    """Classify a photo and show the evidence for its label, or for another `label`.
+    """Classify a photo and show the evidence for its label, or for another `label`; `(unknown)` is none of them.
 
     With `Accept: image/png` the answer is a picture: the photo under its heat (`layer=blend`), or the transparent heat
     alone (`layer=heat`), to be laid over the photo. Else it is numbers.
@@ -66,17 +69,17 @@ async def explain(
     model, answer, activation_map = await engine.explain(
         photo, partial(has_left, request.scope), client, measured=measured
     )
-    labels = model.manifest.labels
-    explained = label_among(labels, label or answer.label)
+    classes = model.manifest.classes
+    explained = label_among(classes, label or answer.label or UNKNOWN)
     if explained is None:
-        raise NotFoundException(f"there is no label {(label or '')[:MAX_NAME]!r}; choose {', '.join(labels)}")
-    strength = evidence(activation_map[labels.index(explained)])
+        raise NotFoundException(f"there is no label {(label or '')[:MAX_NAME]!r}; choose {', '.join(classes)}")
+    strength = evidence(activation_map[classes.index(explained)])
     if preferred(request.headers.get("accept", ""), ("application/json", PNG)) != PNG:
         rows = [[round(value, 4) for value in row] for row in strength.tolist()]
         return Response(Explanation(**_fields(answer), explained=explained, activation_map=rows))
     job = partial(_draw, photo, strength, layer, settings_of(request).photo_limits)
     picture = await engine.work(job, await engine.cost_of(photo), client)
-    return Response(picture, media_type=PNG, headers=_headers(answer.label, explained))
+    return Response(picture, media_type=PNG, headers=_headers(answer.label or UNKNOWN, explained))
 
 
 def _headers(label: str, explained: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from runtime.api.routes.predict import REFUSALS
 from runtime.api.upload import FIELD, read_form
 from runtime.bundle.manifest import Manifest
 from runtime.image import decode, inspect
-from runtime.names import label_among
+from runtime.names import UNKNOWN, label_among
 from runtime.serving.engine import Engine
 from runtime.serving.feedback import ClientLimit, Feedback, FeedbackFull, NotKept, Receipt, SpoolFailed
 from runtime.serving.settings import Settings
@@ -60,6 +60,7 @@ async def feedback(
 ) -> Receipt:
     """Keep a photo with its right label; it is spooled on this host while the store is unreachable.
 
+    The label of a photo of none of the labels is `(unknown)`, whether the model has that answer yet or not.
     `product` is the name of the model that classified it: 409 if another product serves by now.
     """
     if feedback is None:
@@ -90,9 +91,10 @@ async def _read(request: Request[Any, Any, Any], manifest: Manifest) -> _Sent:
     if product not in (None, manifest.name):
         detail = f"the photo was classified by {product!r}, but {manifest.name!r} serves now; classify it again"
         raise HTTPException(detail, status_code=HTTPStatus.CONFLICT)
-    known = label_among(manifest.labels, label)
+    known = label_among([*manifest.labels, UNKNOWN], label)
     if known is None:
-        detail = f"there is no label {label[:MAX_TEXT]!r}; choose {', '.join(manifest.labels)}"
+        choices = ", ".join(manifest.labels)
+        detail = f"there is no label {label[:MAX_TEXT]!r}; choose {choices}, or {UNKNOWN} for none of them"
         raise NotFoundException(detail)
     return _Sent(await field.read(), known, _text(form.get("predicted")), _text(form.get("version")))
 

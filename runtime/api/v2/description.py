@@ -12,7 +12,8 @@ import msgspec
 from runtime.bundle.manifest import Manifest
 
 PIXELS, PHOTOS = "pixels", "photos"
-OUTPUTS = PROBABILITIES, ACTIVATION_MAP, LABEL, DAMAGED = "probabilities", "activation_map", "label", "damaged"
+PROBABILITIES, ACTIVATION_MAP, LABEL, DAMAGED = "probabilities", "activation_map", "label", "damaged"
+UNKNOWN = "unknown"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
 _KINDS = {"UINT8": "TYPE_UINT8", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "BOOL": "TYPE_BOOL"}
 
@@ -63,8 +64,9 @@ class ModelMetadata(msgspec.Struct, frozen=True):
 
 
 def metadata_of(manifest: Manifest) -> ModelMetadata:
-    """What goes in and out of a model."""
+    """What goes in and out of a model; the output UNKNOWN is of those that have the unknown class."""
     classes = len(manifest.labels)
+    unknown = [TensorMetadata(UNKNOWN, "FP32", [-1, 1])] if manifest.unknown else []
     return ModelMetadata(
         name=manifest.name,
         versions=[manifest.version],
@@ -78,6 +80,7 @@ def metadata_of(manifest: Manifest) -> ModelMetadata:
             TensorMetadata(ACTIVATION_MAP, "FP32", [-1, classes, -1, -1]),
             TensorMetadata(LABEL, "BYTES", [-1]),
             TensorMetadata(DAMAGED, "BOOL", [-1]),
+            *unknown,
         ],
     )
 

@@ -23,10 +23,10 @@ from runtime.api.v2.description import (
     DAMAGED,
     EXTENSIONS,
     LABEL,
-    OUTPUTS,
     PHOTOS,
     PIXELS,
     PROBABILITIES,
+    UNKNOWN,
     ModelMetadata,
     ModelReady,
     ServerLive,
@@ -50,12 +50,13 @@ from runtime.api.v2.tensors import (
     raw_part,
     read_json,
 )
-from runtime.bundle.input import ImageSpec, max_batch_size
+from runtime.bundle.input import max_batch_size
+from runtime.bundle.manifest import Manifest
 from runtime.errors import one_line
 from runtime.image import ImageError
-from runtime.inference.interface import Inference
+from runtime.names import UNKNOWN as UNKNOWN_LABEL
 from runtime.serving.appliance import Appliance
-from runtime.serving.engine import Engine
+from runtime.serving.engine import Engine, TimedInference
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
@@ -159,24 +160,25 @@ async def _infer(
     engine.admission.check_wait()
     body = await request.body()
     length = json_length(body, request.headers.get(HEADER))
-    read = partial(_read, body, length, model.manifest.input, settings)
+    read = partial(_read, body, length, model.manifest, settings)
     sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
     pixels, damaged = await _pixels(engine, model, sent, client)
     stages.decoded()
     timed = await engine.infer(pixels, model, damaged, measured=is_measurement(request.scope))
     stages.inferred(timed)
-    reply = partial(_answer, model, sent.asked, timed.inference, damaged)
+    reply = partial(_answer, model, sent.asked, timed, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:
         return reply()
     return await asyncio.get_running_loop().run_in_executor(None, reply)
 
 
-def _read(body: bytes, length: int, spec: ImageSpec, settings: Settings) -> _Sent:
+def _read(body: bytes, length: int, manifest: Manifest, settings: Settings) -> _Sent:
     """Everything that a request says, of which `length` bytes are JSON; raises ProtocolError."""
+    spec = manifest.input
     pixels_of_one = spec.height * spec.width * 3
     asked = read_json(body[:length], (settings.max_json_photos or max_batch_size(spec)) * pixels_of_one)
     check_parameters(asked)
-    _outputs(asked)
+    _outputs(asked, manifest)
     tensor = asked.inputs[0]
     part = raw_part(tensor, memoryview(body)[length:])
     if tensor.name not in {PIXELS, PHOTOS}:
@@ -213,28 +215,36 @@ async def _pixels(
     return np.stack([photo.pixels for photo in photos]), [photo.damaged for photo in photos]
 
 
-def _outputs(asked: InferenceRequest) -> dict[str, bool | None]:
+def _outputs(asked: InferenceRequest, manifest: Manifest) -> dict[str, bool | None]:
     """The outputs that are asked for, all if none are, and which of them in binary; raises ProtocolError."""
+    offered = [output.name for output in metadata_of(manifest).outputs]
     named = {output.name: output.parameters.binary_data for output in asked.outputs or ()}
-    wanted = named or dict.fromkeys(OUTPUTS)
-    unknown = wanted.keys() - set(OUTPUTS)
-    if unknown:
-        raise ProtocolError(f"there is no output {min(unknown)[:60]!r}; ask for {', '.join(OUTPUTS)}")
+    wanted = named or dict.fromkeys(offered)
+    missing = wanted.keys() - set(offered)
+    if missing:
+        raise ProtocolError(f"there is no output {min(missing)[:60]!r}; ask for {', '.join(offered)}")
     return wanted
 
 
-def _answer(model: LoadedModel, asked: InferenceRequest, inference: Inference, damaged: list[bool]) -> Response[bytes]:
-    labels = np.array(model.manifest.labels)[inference.probabilities.argmax(axis=1)]
-    values = {
-        PROBABILITIES: inference.probabilities,
-        ACTIVATION_MAP: inference.activation_map,
-        LABEL: labels,
+def _values(manifest: Manifest, timed: TimedInference, damaged: list[bool]) -> dict[str, NDArray[Any]]:
+    """Every output by its name. The unknown class has one of its own, and no place among those of the labels."""
+    own = len(manifest.labels)
+    (probabilities, activation_map), predictions = timed.inference, timed.predictions
+    return {
+        PROBABILITIES: probabilities[:, :own],
+        ACTIVATION_MAP: activation_map[:, :own],
+        LABEL: np.array([prediction.label or UNKNOWN_LABEL for prediction in predictions]),
         DAMAGED: np.array(damaged),
+        UNKNOWN: probabilities[:, own:],  # [N, 1], or [N, 0] and never asked for
     }
+
+
+def _answer(model: LoadedModel, asked: InferenceRequest, timed: TimedInference, damaged: list[bool]) -> Response[bytes]:
+    values = _values(model.manifest, timed, damaged)
     everything = bool(asked.parameters.binary_data_output)
     encoded = [
         encode(name, values[name], binary=everything if binary is None else binary)
-        for name, binary in _outputs(asked).items()
+        for name, binary in _outputs(asked, model.manifest).items()
     ]
     outputs = [tensor for tensor, _ in encoded]
     answer = InferenceAnswer(
