@@ -32,6 +32,7 @@ from runtime.image import ImageSpec
 from runtime.inference.onnxruntime_session import ACTIVATION_MAP, INPUT, PROBABILITIES, OnnxruntimeSession
 
 BALLAST = "ballast.bin"
+UNKNOWN_FROM_HALF = {"threshold": 0.5}  # the key `unknown` of a manifest
 
 
 def write_model(

@@ -41,6 +41,11 @@ def photo(label: str = "dandelion", seed: int = 0, format: str = "JPEG", size: t
     return encode(draw_photo(label, seed, size), format)
 
 
+def violet(size: tuple[int, int] = SIZE) -> bytes:
+    """A photo of none of the labels, for a bundle with the unknown class (`bundles.write_bundle`)."""
+    return encode(Image.new("RGB", size, (120, 20, 220)))
+
+
 def half_with_end(data: bytes) -> bytes:
     """The first half of a JPEG, and an end marker behind it: what many decoders take for a whole one."""
     return data[: len(data) // 2] + b"\xff\xd9"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -27,8 +28,8 @@ from runtime.bundle.manifest import BundleError
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import StoreError, open_store
-from tests.support.bundles import write_bundle
-from tests.support.photos import half_with_end, photo, write_photos
+from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.photos import half_with_end, photo, violet, write_photos
 from tests.support.s3 import S3Server
 from tests.support.servers import appliance
 from tests.support.stores import MANY_BYTES
@@ -160,6 +161,49 @@ def test_a_bundle_that_is_replaced_meanwhile_does_not_answer(photos: Path, tmp_p
     write_bundle(tmp_path / "other").rename(own)
     with pytest.raises(BundleError, match=r"holds version other, not own"):
         classify(work, 0, cache=tmp_path / "cache")
+
+
+def test_unknown_photos_are_rows_without_a_label(photos: Path, tmp_path: Path):
+    own = write_bundle(tmp_path / "own", unknown=UNKNOWN_FROM_HALF)
+    for name in ("grass/violet.jpg", "dandelion/violet.jpg"):
+        (photos / name).write_bytes(violet())
+    (photos / "grass/broken.jpg").write_bytes(photo()[:300])
+    for name in ("out.csv", "out.parquet"):
+        ran = run(photos, "--out", tmp_path / name, "--bundle", own, "--cache", tmp_path / "cache")
+        assert ran.exit_code == 0, ran.output
+        assert "labels dandelion, grass, (unknown)" in ran.output
+        assert "6 dandelion, 6 grass, 2 (unknown), 1 without an answer" in ran.output
+    rows = {row["photo"]: row for row in table(tmp_path / "out.csv")}
+    assert list(rows["grass/violet.jpg"]) == [
+        "photo", "label", "confidence", "uncertain", "unknown", "damaged", "p_dandelion", "p_grass", "p_(unknown)",
+        "error", "model_version",
+    ]  # fmt: skip
+    found = rows["grass/violet.jpg"]
+    assert (found["label"], found["unknown"], found["uncertain"], found["error"]) == ("", "True", "False", "")
+    assert float(found["confidence"]) == float(found["p_(unknown)"]) > 0.9
+    assert (rows["grass/broken.jpg"]["unknown"], rows["grass/broken.jpg"]["p_(unknown)"]) == ("", "")
+    assert {row["unknown"] for row in rows.values() if row["label"]} == {"False"}
+    columnar = {row["photo"]: row for row in pq.read_table(tmp_path / "out.parquet").to_pylist()}
+    assert (columnar["grass/violet.jpg"]["label"], columnar["grass/violet.jpg"]["unknown"]) == (None, True)
+    assert columnar["grass/violet.jpg"]["p_(unknown)"] == float(found["p_(unknown)"])
+
+
+def test_a_model_without_the_unknown_class_has_no_column_of_its_probability(photos: Path, tmp_path: Path, models: str):
+    ran = run(photos, "--out", tmp_path / "out.csv", "--models", models, "--cache", tmp_path / "cache")
+    assert "(unknown)" not in ran.output
+    [header, *rows] = (tmp_path / "out.csv").read_text().splitlines()
+    assert header == "photo,label,confidence,uncertain,unknown,damaged,p_dandelion,p_grass,error,model_version"
+    assert {row["unknown"] for row in table(tmp_path / "out.csv")} == {"False"}
+    assert len(rows) == 12
+
+
+def test_a_batch_that_an_earlier_release_planned_is_done(photos: Path, tmp_path: Path, models: str):
+    work = plan_in(photos, tmp_path, models)
+    plan = json.loads((work / "plan.json").read_text())
+    del plan["unknown"]
+    (work / "plan.json").write_text(json.dumps(plan))
+    classify(str(work), 0, cache=tmp_path / "cache")
+    assert merge(str(work), str(tmp_path / "out.csv")).labels == {"dandelion": 6, "grass": 6}
 
 
 def test_a_photo_that_vanishes_meanwhile_is_a_row(photos: Path, tmp_path: Path, models: str):

@@ -10,11 +10,23 @@ import pytest
 from onnx import TensorProto
 
 from runtime.bundle.default import default_bundle
-from runtime.bundle.manifest import MANIFEST, MODEL, Bundle, BundleError, Manifest, describe_file
+from runtime.bundle.manifest import (
+    MANIFEST,
+    MODEL,
+    Bundle,
+    BundleError,
+    Manifest,
+    Unknown,
+    UnknownMetrics,
+    describe_file,
+    parse_manifest,
+    to_json,
+)
 from runtime.image import ImageSpec
 from runtime.inference.backends import golden_deviation, open_validated
 from runtime.inference.onnxruntime_session import PROBABILITIES
-from tests.support.bundles import change_manifest, write_bundle, write_model
+from runtime.names import UNKNOWN
+from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle, write_model
 
 
 @pytest.fixture
@@ -50,6 +62,70 @@ def test_the_default_bundle_is_intact_small_and_answers_its_golden_cases() -> No
     assert open_validated(bundle, threads=1).kernel.deviation < 1e-3
 
 
+@pytest.fixture
+def open_set(tmp_path: Path) -> Path:
+    """A bundle with the unknown class."""
+    return write_bundle(tmp_path / "v2", unknown=UNKNOWN_FROM_HALF)
+
+
+def test_a_bundle_with_the_unknown_class_is_of_schema_2_and_has_one_output_more(open_set: Path) -> None:
+    bundle = Bundle.open(open_set)
+    manifest = bundle.manifest
+    assert (manifest.schema_version, manifest.unknown) == (2, Unknown(threshold=0.5))
+    assert (manifest.labels, manifest.classes) == (["dandelion", "grass"], ["dandelion", "grass", UNKNOWN])
+    assert all(len(case.int8) == len(case.probabilities) == manifest.outputs == 3 for case in manifest.golden)
+    inference = open_validated(bundle, threads=1).session.infer(np.zeros((2, 32, 32, 3), np.uint8))
+    assert inference.probabilities.shape == (2, 3)
+    assert inference.activation_map.shape == (2, 3, 32, 32)
+
+
+def test_a_bundle_without_it_is_written_as_ever(folder: Path) -> None:
+    manifest = Bundle.open(folder).manifest
+    assert (manifest.schema_version, manifest.unknown, manifest.outputs) == (1, None, 2)
+    assert b"unknown" not in to_json(manifest)
+    default = (default_bundle() / MANIFEST).read_bytes()
+    assert b"unknown" not in default
+    assert to_json(parse_manifest(default, origin="the default bundle")) == default
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 1}, "schema version 1 has no key `unknown`"),
+        ({"schema_version": 3}, "schema version 3, this runtime reads 1 and 2"),
+        ({"unknown": None}, "schema version 2 lacks the key `unknown`"),
+        ({"unknown": {}}, r"`threshold`.*\$\.unknown"),
+        ({"unknown": {"threshold": 1.5}}, r"<= 1.0 - at `\$\.unknown\.threshold`"),
+        ({"unknown": UNKNOWN_FROM_HALF | {"surprise": 1}}, r"unknown field `surprise` - at `\$\.unknown`"),
+        ({"unknown": UNKNOWN_FROM_HALF | {"metrics": {"own_photos": 3}}}, r"`own_called_unknown`.*unknown\.metrics"),
+        (
+            {"golden": [{"pattern": "noise", "seed": 1, "probabilities": [0.5, 0.5], "int8": [0.5, 0.5]}]},
+            "golden case has 2 probabilities for 2 labels and the unknown class; export",
+        ),
+    ],
+)
+def test_an_unknown_class_that_is_not_whole_is_refused(open_set: Path, changes: dict[str, Any], message: str) -> None:
+    change_manifest(open_set, **changes)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(open_set)
+
+
+def test_what_was_measured_of_the_unknown_class_can_be_told(open_set: Path) -> None:
+    metrics = {"own_photos": 80, "own_called_unknown": 0.01, "other_photos": 40, "other_answered_with_certainty": 0.05}
+    change_manifest(open_set, unknown=UNKNOWN_FROM_HALF | {"metrics": metrics})
+    manifest = Bundle.open(open_set).manifest
+    assert manifest.unknown == Unknown(threshold=0.5, metrics=UnknownMetrics(**metrics))
+    assert parse_manifest(to_json(manifest), origin="again") == manifest
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_model_without_the_output_of_the_unknown_class_is_refused(open_set: Path, classes: int) -> None:
+    write_model(open_set / MODEL, classes=classes)
+    rehash(open_set)
+    with pytest.raises(BundleError, match=r"its outputs are .*the manifest says 3; export the bundle again"):
+        open_validated(Bundle.open(open_set), threads=1)
+
+
 @pytest.mark.parametrize("key", [field.name for field in msgspec.structs.fields(Manifest) if field.required])
 def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -> None:
     manifest = manifest_of(folder)
@@ -62,7 +138,9 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 99}, "schema version 99, this runtime reads 1"),
+        ({"schema_version": 99}, "schema version 99, this runtime reads 1 and 2; export .* with the matching release"),
+        ({"schema_version": 2}, "schema version 2 lacks the key `unknown`"),
+        ({"unknown": UNKNOWN_FROM_HALF}, "schema version 1 has no key `unknown`"),
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"labels": ["alone"]}, "labels"),
         ({"labels": ["a", "b", "c"]}, "golden case has 2 probabilities for 3 labels"),
@@ -72,6 +150,8 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
         ),
         ({"labels": ["a", "a"]}, "a label occurs twice"),
         ({"labels": ["\u00e9", "e\u0301"]}, "a label occurs twice"),
+        ({"labels": ["a", "(unknown)"]}, r"the label '\(unknown\)' is reserved for photos of none .*; rename it"),
+        ({"labels": ["(UnKnown)", "b"]}, r"the label '\(UnKnown\)' is reserved"),
         ({"golden": [{"pattern": "noise", "seed": -1, "probabilities": [0.5, 0.5], "int8": [0.5, 0.5]}]}, "seed"),
         ({"input": {"height": 32, "width": 32, "resize": "crop"}}, r"input\.resize"),
         ({"input": {"height": 1025, "width": 32}}, r"<= 1024 - at `\$\.input\.height`; export the bundle again"),

@@ -15,7 +15,7 @@ from runtime.bundle.manifest import MODEL
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
+from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle
 from tests.support.s3 import S3Server
 from tests.support.servers import appliance
 
@@ -48,6 +48,26 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path)
+
+
+def test_a_version_with_the_unknown_class_goes_all_ways_that_others_go(operator: Operator):
+    folder = write_bundle(operator.folder / "v2", unknown=UNKNOWN_FROM_HALF)
+    assert "labels dandelion, grass, (unknown)" in operator.says("check", folder)
+    assert "published v2" in operator.says("models", "publish", folder)
+    assert "verified v2" in operator.says("models", "pull")
+    assert operator.cache.open("v2").manifest.unknown
+    file = operator.folder / "model.bundle"
+    operator.says("models", "export", folder, file)
+    assert "v2" in operator.says("models", "import", file, DANDELION_CACHE=str(operator.folder / "elsewhere"))
+
+
+@pytest.mark.parametrize("command", [["check"], ["models", "publish"]])
+def test_a_bundle_of_a_later_schema_is_refused_by_that_number(operator: Operator, command: list[str]):
+    folder = write_bundle(operator.folder / "v2", unknown=UNKNOWN_FROM_HALF)
+    change_manifest(folder, schema_version=3)
+    refusal = operator.refuses(*command, folder)
+    assert "schema version 3, this runtime reads 1 and 2; export the bundle with the matching release" in refusal
+    assert not Catalogue(open_store(operator.uri)).versions()
 
 
 def test_publish_list_pull_pin_and_roll_back(operator: Operator):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,8 @@ from runtime.serving.metrics import Metrics
 from runtime.serving.reloader import UnknownVersion
 from runtime.serving.settings import Settings
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
-from tests.support.photos import photo
+from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.photos import photo, violet
 from tests.support.servers import appliance
 
 
@@ -47,6 +48,14 @@ def test_each_version_answers_for_itself_and_one_at_most_is_kept(comparison: Com
         return [answer.model.version for answer in answers]
 
     assert asyncio.run(ask()) == ["v1", "v2", "v3", "v1"]
+
+
+def test_a_version_with_the_unknown_class_is_compared_with_one_without(comparison: ComparisonModel, tmp_path: Path):
+    shutil.rmtree(tmp_path / "v1")
+    write_bundle(tmp_path / "v1", unknown=UNKNOWN_FROM_HALF)
+    closed, open_set = (asyncio.run(comparison.answer(version, violet())) for version in ("v2", "v1"))
+    assert (closed.unknown, closed.label in closed.probabilities) == (False, True)
+    assert (open_set.unknown, open_set.label, open_set.confidence) == (True, None, open_set.unknown_probability)
 
 
 def test_it_is_let_go_when_nobody_asks(comparison: ComparisonModel, monkeypatch: pytest.MonkeyPatch):

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from runtime.bundle.manifest import DriftReference
+from runtime.names import UNKNOWN
 from runtime.serving.drift import FEWEST, WINDOW, Drift, histogram, stability_index
 
 CALM = DriftReference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0] * 9 + [1], brightness=[0.1] * 10)
@@ -35,6 +37,37 @@ def test_each_signal_tells_its_own_change(signal: str, changes: dict[str, float]
     indices = watched(WINDOW, **changes)
     assert indices.pop(signal) > 0.25
     assert all(index < 0.1 for index in indices.values())
+
+
+def with_unknown(share: float, reference: DriftReference) -> dict[str, float]:
+    """The indices of calm photos among which that share is unknown; how sure that is, says nothing of the labels."""
+    drift = Drift(reference)
+    for number in range(WINDOW):
+        if number % 100 < 100 * share:
+            drift.see(UNKNOWN, 0.55, number / WINDOW)
+        else:
+            drift.see("dandelion" if number % 2 else "grass", 0.99, number / WINDOW)
+    return drift.indices()
+
+
+@pytest.mark.parametrize("told", [{}, {UNKNOWN: 0.0}])
+def test_unknown_photos_are_one_label_more_and_no_confidence(told: dict[str, float]):
+    reference = msgspec.structs.replace(CALM, labels=CALM.labels | told)
+    assert with_unknown(0.0, reference) == with_unknown(0.0, CALM)
+    indices = with_unknown(0.2, reference)
+    assert indices.pop("labels") > 0.25
+    assert all(index < 0.1 for index in indices.values())
+
+
+def test_a_share_of_unknown_photos_as_in_the_validation_is_no_drift():
+    reference = msgspec.structs.replace(CALM, labels={"dandelion": 0.4, "grass": 0.4, UNKNOWN: 0.2})
+    assert with_unknown(0.2, reference)["labels"] < 0.01
+
+
+def test_where_nearly_all_photos_are_unknown_nothing_is_claimed_of_the_confidence():
+    indices = with_unknown(0.95, CALM)
+    assert math.isnan(indices["confidence"])
+    assert indices["labels"] > 0.25
 
 
 def test_old_photos_are_forgotten():

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
 from runtime.bundle.default import default_bundle
-from runtime.bundle.manifest import MODEL
+from runtime.bundle.manifest import MANIFEST, MODEL
 from runtime.registry.catalogue import POINTER, key_of
-from runtime.registry.pointer import signed
+from runtime.registry.pointer import Pointer, signed
 from runtime.registry.publish import add
 from runtime.registry.signature import new_keys, signing_key
 from runtime.store import open_store
-from tests.support.bundles import change_manifest, write_bundle
+from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle
 from tests.support.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving
+from tests.support.photos import violet
 from tests.support.s3 import S3Server
 from tests.support.servers import Appliance, appliance
 from tests.support.stores import content
@@ -92,6 +95,51 @@ def test_a_bad_version_is_refused_and_the_old_one_serves_on(followed: Followed, 
     log = (followed.folder / "appliance.log").read_text()
     assert "Traceback" not in log
     assert any("v1 keeps serving" in line or "latest.json" in line for line in log.splitlines())
+
+
+def test_a_version_with_the_unknown_class_takes_over_and_gives_way_again(followed: Followed):
+    followed.publish("v1")
+    with followed.serve() as server:
+        assert ask(server)["unknown"] is False
+        followed.publish("v2", unknown=UNKNOWN_FROM_HALF)
+        wait_until(lambda: serving(server) == "v2")
+        answer = ask(server)
+        assert (answer["label"], answer["unknown"]) == (None, True)
+        assert metric(server, "dandelion_predictions_total", label="(unknown)") == 1
+        followed.publish("v3")
+        wait_until(lambda: serving(server) == "v3")
+        assert ask(server)["unknown"] is False
+        described = httpx.get(server.url + "/models").json()["versions"]
+        assert {row["version"]: row["unknown"] for row in described} == {"v1": False, "v2": True, "v3": False}
+
+
+def ask(server: Appliance) -> dict[str, Any]:
+    answer = httpx.post(server.url + "/predict", files={"file": violet()}).raise_for_status().json()
+    return dict(answer)
+
+
+def point_at_schema(followed: Followed, version: str, schema_version: int) -> None:
+    """Point at a version of another schema, which no publisher of this release would do."""
+    bundle = write_bundle(followed.folder / version)
+    add(bundle, followed.store)
+    change_manifest(bundle, schema_version=schema_version, news={"of": "a later release"})
+    manifest = (bundle / MANIFEST).read_bytes()
+    followed.store.write(key_of(version, MANIFEST), manifest)
+    followed.store.write(POINTER, msgspec.json.encode(Pointer(version, hashlib.sha256(manifest).hexdigest())))
+
+
+def test_a_version_of_a_later_schema_is_refused_by_that_number_and_the_old_one_serves_on(followed: Followed):
+    followed.publish("v1", unknown=UNKNOWN_FROM_HALF)
+    with followed.serve(DANDELION_POLL_S="0.5") as server:
+        point_at_schema(followed, "v2", 3)
+        wait_until(lambda: refusals(server) >= 1)
+        assert serving(server) == "v1"
+        [reason] = httpx.get(server.url + "/health").json()["reasons"]
+        assert "schema version 3, this runtime reads 1 and 2; export the bundle with the matching release" in reason
+        assert ask(server)["unknown"] is True
+        followed.publish("v3")
+        wait_until(lambda: serving(server) == "v3")
+    assert "Traceback" not in (followed.folder / "appliance.log").read_text()
 
 
 def test_with_a_public_key_only_signed_versions_serve(followed: Followed):
