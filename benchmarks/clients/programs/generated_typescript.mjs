@@ -16,7 +16,7 @@ const MAIN = `import { predictPredict } from "./client/sdk.gen";
 
 export async function send(baseUrl: string, file: File): Promise<[string, number]> {
   const { data, error, response } = await predictPredict({ baseUrl, body: { file } });
-  const label: string | undefined = data?.label;
+  const label: string | null | undefined = data?.label;
   return [JSON.stringify(label ? data : error), response?.status ?? 0];
 }
 `;

@@ -59,7 +59,16 @@ def part(headers: bytes, body: bytes) -> bytes:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_a_photo_as_a_form_field_is_answered(client: httpx.Client, label: str, format: str) -> None:
     body = send(client, photo(label, format=format)).json()
-    assert body.keys() == {"label", "confidence", "probabilities", "uncertain", "damaged", "model", "timings_ms"}
+    assert body.keys() == {
+        "label",
+        "confidence",
+        "probabilities",
+        "uncertain",
+        "unknown",
+        "damaged",
+        "model",
+        "timings_ms",
+    }
     assert body["label"] == label
     assert body["probabilities"].keys() == {"dandelion", "grass"}
     assert body["probabilities"][label] == body["confidence"] > 0.5
