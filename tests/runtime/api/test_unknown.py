@@ -29,15 +29,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("corrections")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Appliance]:
+def server(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[Appliance]:
     folder = tmp_path_factory.mktemp("unknown")
     bundle = write_bundle(folder / "v7", unknown=UNKNOWN_FROM_HALF)
-    with appliance(folder, "--bundle", str(bundle), DANDELION_DATA=str(data)) as running:
+    with appliance(folder, "--bundle", str(bundle), DANDELION_DATA=str(kept)) as running:
         yield running
         assert "Traceback" not in running.log.read_text()
 
@@ -159,13 +159,13 @@ def test_unknown_photos_are_counted_under_their_name_and_not_in_confidence(tmp_p
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_none_of_these_is_a_correction_with_every_model(server: Appliance, closed: Appliance, data: Path, known: bool):
+def test_none_of_these_is_a_correction_with_every_model(server: Appliance, closed: Appliance, kept: Path, known: bool):
     asked = server if known else closed
-    kept = send(asked, photo(seed=3), "(unknown)", predicted="dandelion")
-    assert (kept.status_code, kept.json()["label"]) == (202, "(unknown)")
-    folder = data if known else closed.log.parent / "data"
+    answer = send(asked, photo(seed=3), "(unknown)", predicted="dandelion")
+    assert (answer.status_code, answer.json()["label"]) == (202, "(unknown)")
+    folder = kept if known else closed.log.parent / "data"
     keys = [entry.key for entry in open_store(str(folder)).list("feedback/colours/(unknown)/")]
-    assert f"feedback/colours/(unknown)/{kept.json()['id']}.jpeg" in keys
+    assert f"feedback/colours/(unknown)/{answer.json()['id']}.jpeg" in keys
 
 
 def test_a_label_that_is_none_is_refused_with_that_choice(server: Appliance):
