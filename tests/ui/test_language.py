@@ -7,6 +7,7 @@ from string import Formatter
 import pytest
 
 import ui
+from runtime.names import UNKNOWN
 from runtime.serving.metrics import REJECTIONS
 from ui.view.language import LANGUAGES, Texts, preferred, translations
 
@@ -36,14 +37,16 @@ def test_every_text_that_the_code_asks_for_is_there():
 @pytest.mark.parametrize(
     ("script", "prefixes"),
     [
-        ("classify", ["classify", "refused"]),
-        ("live", ["live", "pauses"]),
-        ("compare", ["compare", "refused"]),
+        ("classify", ["classify", "refused", "unknown"]),
+        ("live", ["live", "pauses", "unknown"]),
+        ("compare", ["compare", "refused", "unknown"]),
         ("reasons", ["refused"]),
+        ("unknown", ["unknown"]),
     ],
 )
 def test_every_text_that_a_script_asks_for_is_there(script: str, prefixes: list[str]):
-    code = (FOLDER / "static" / f"{script}.js").read_text()
+    files = [FOLDER / "static" / f"{script}.js", *(FOLDER / "static" / script).glob("*.js")]  # and its templates
+    code = "\n".join(file.read_text() for file in files)
     asked = set(re.findall(r"\bt\.([a-z_]+)", code))
     assert asked
     assert asked <= Texts("en").part(*prefixes).keys()
@@ -76,3 +79,9 @@ def test_numbers_are_written_as_the_language_does():
     assert Texts("fr").number(1234.5, 1) == "1\N{NARROW NO-BREAK SPACE}234,5"
     assert Texts("en").percent(0.965) == "96.5%"
     assert Texts("fr").duration(90) == "1,5 min"
+
+
+def test_the_scripts_call_the_unknown_class_as_the_appliance_does():
+    assert f'export const UNKNOWN = "{UNKNOWN}"' in (FOLDER / "static" / "unknown.js").read_text()
+    assert Texts("en").label(UNKNOWN) == "None of these"
+    assert Texts("fr", {"grass": "Herbe"}).label(UNKNOWN) == "Rien de tout cela"

@@ -67,6 +67,13 @@ def test_what_the_bundle_says_comes_first():
     assert Product.of(answer()) == Product("birds", ("a", "b"), 0.6)
 
 
+def test_the_threshold_of_the_unknown_class_is_known_if_there_is_one():
+    model = answer()
+    assert Product.of(model).unknown_threshold == 0.0
+    model["manifest"]["unknown"] = {"threshold": 0.7, "metrics": None}
+    assert Product.of(model).unknown_threshold == 0.7
+
+
 def test_only_what_is_written_from_right_to_left_is_set_apart():
     assert isolated("robin é") == "robin é"
     assert isolated("عصفور") == "\u2068عصفور\u2069"

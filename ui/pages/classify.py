@@ -23,11 +23,12 @@ def classify(context: PageContext) -> None:
     text, product = context.text, context.product
     desk = part(
         ClassifyView,
-        t=text.part("classify", "refused") | product.words(text, "classify"),
+        t=text.part("classify", "refused", "unknown") | product.words(text, "classify"),
         language=text.language,
         labels=list(product.labels),
         names=context.names(),
         threshold=product.threshold,
+        unknownThreshold=product.unknown_threshold,
         accept=ACCEPTED_TYPES,
         product={"drawing": product.drawing, "picture": context.picture, "file": product.file_name},
         samples=samples_of(context.prefix, product),

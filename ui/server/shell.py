@@ -41,6 +41,7 @@ _HEAD = f"""
 <link rel="preload" href="PREFIX{STATIC}/fonts/fraunces.woff2" as="font" type="font/woff2" crossorigin>
 <link rel="stylesheet" href="PREFIX{STATIC}/tokens.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/style.css">
+<link rel="stylesheet" href="PREFIX{STATIC}/unknown.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/narrow.css">
 <script src="PREFIX{STATIC}/theme.js"></script>
 <script src="PREFIX{STATIC}/connection.js"></script>

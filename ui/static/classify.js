@@ -13,11 +13,13 @@ import { table } from "./classify/table.js";
 import { toolbar } from "./classify/toolbar.js";
 import { viewer } from "./classify/viewer.js";
 import { add, again, clear, correct, forget, remove, resume, session, undo } from "./session.js";
+import { answerOf, UNKNOWN, unknownAnswers } from "./unknown.js";
 
 export default {
+  mixins: [unknownAnswers],
   props: {
-    t: Object, language: String, labels: Array, names: Object, threshold: Number, accept: String, product: Object,
-    samples: Array, phone: Object,
+    t: Object, language: String, labels: Array, names: Object, threshold: Number, unknownThreshold: Number, accept: String,
+    product: Object, samples: Array, phone: Object,
   },
   data: () => ({
     session,
@@ -59,15 +61,17 @@ export default {
     paused() {
       return this.busy && this.session.pause && this.left > 0;
     },
-    // Labels with their photos and how many of these are uncertain, the most frequent first: they add up to all answers.
+    // Labels with their photos and how many of these are uncertain, the most frequent first and "none of these" last: they
+    // add up to all answers.
     tally() {
       const counts = new Map();
-      for (const { label, uncertain } of this.items) {
+      for (const item of this.items) {
+        const label = answerOf(item);
         if (!label) continue;
         const { count = 0, unsure = 0 } = counts.get(label) ?? {};
-        counts.set(label, { label, count: count + 1, unsure: unsure + (uncertain ? 1 : 0) });
+        counts.set(label, { label, count: count + 1, unsure: unsure + (item.uncertain ? 1 : 0) });
       }
-      return [...counts.values()].sort((a, b) => b.count - a.count);
+      return [...counts.values()].sort((a, b) => (a.label === UNKNOWN) - (b.label === UNKNOWN) || b.count - a.count);
     },
     unsure() {
       return this.tally.reduce((sum, { unsure }) => sum + unsure, 0);
@@ -82,12 +86,11 @@ export default {
       const words = this.filter.trim().toLowerCase();
       let items = this.items.filter(
         (item) =>
-          (!words || item.name.toLowerCase().includes(words) || this.named(item.label ?? "").toLowerCase().includes(words)) &&
-          (!this.only || (this.only === "?" ? item.uncertain : this.only === "!" ? item.state === "refused" : item.label === this.only)),
+          (!words || item.name.toLowerCase().includes(words) || this.named(answerOf(item)).toLowerCase().includes(words)) &&
+          (!this.only || (this.only === "?" ? item.uncertain : this.only === "!" ? item.state === "refused" : answerOf(item) === this.only)),
       );
       if (this.sort !== "added") {
-        const value = (item) => (this.sort === "total" ? item.timings?.total : item[this.sort]) ?? (this.sort === "name" || this.sort === "label" ? "" : -1);
-        items = [...items].sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0));
+        items = [...items].sort((a, b) => (this.value(a) < this.value(b) ? -1 : this.value(a) > this.value(b) ? 1 : 0));
         if (this.down) items.reverse();
       }
       return items;
@@ -103,8 +106,11 @@ export default {
     bytes(item) {
       return size(item.bytes, this.language);
     },
-    named(label) {
-      return this.names[label] ?? label;
+    // What the table is sorted by.
+    value(item) {
+      if (this.sort === "name") return item.name;
+      if (this.sort === "label") return answerOf(item);
+      return (this.sort === "total" ? item.timings?.total : item.confidence) ?? -1;
     },
     percent(value) {
       const shown = Math.min(value, 0.999); // never rounded up to certainty
@@ -117,13 +123,26 @@ export default {
     labelsOf(item) {
       return Object.keys(item.probabilities ?? {}).length ? Object.keys(item.probabilities) : this.labels;
     },
-    ranked(item) {
-      return Object.entries(item.probabilities ?? {}).sort((a, b) => b[1] - a[1]);
+    // The rows of the large view: the answer first, and "none of these" last where it is not the answer.
+    scores(item) {
+      const rows = this.ranked(item).map(([label, value]) => ({ label, value, kind: item.unknown ? "other" : "" }));
+      if (item.unknownProbability === undefined) return rows;
+      const none = { label: UNKNOWN, value: item.unknownProbability, kind: "unknown" };
+      return item.unknown ? [none, ...rows] : [...rows, none];
+    },
+    // Where the bar of an answer has its mark.
+    mark(item) {
+      const threshold = item.unknown ? this.unknownThreshold : this.threshold;
+      return threshold ? { "--threshold": `${100 * threshold}%` } : {};
+    },
+    // The label that is offered first as the right one.
+    likely(item) {
+      return item.unknown ? this.ranked(item)[0]?.[0] : this.labelsOf(item).find((label) => label !== item.label);
     },
     // All that a card shows: of a thousand cards only those are drawn again for which one of these has changed.
     looks(item) {
       const { state, sick, width, correction, thanks, problem } = item;
-      return [this.t, this.names, this.threshold, this.accept, this.heated, problem, state, sick, width, correction, thanks, state === "waiting" && this.paused ? this.left : 0];
+      return [this.t, this.names, this.threshold, this.unknownThreshold, this.accept, this.heated, problem, state, sick, width, correction, thanks, state === "waiting" && this.paused ? this.left : 0];
     },
     why(item) {
       return this.explain(item, item.problem ?? {});
@@ -180,7 +199,7 @@ export default {
     open(item) {
       this.current = item;
       this.failed = null;
-      this.right = item.correction || this.labelsOf(item).find((label) => label !== item.label) || "";
+      this.right = item.correction || this.likely(item) || "";
       this.$nextTick(() => this.$refs.dialog.open || this.$refs.dialog.showModal());
     },
     step(by) {
@@ -198,8 +217,13 @@ export default {
       this.failed = null;
       const { stored, problem } = await correct(item, this.right);
       this.submitting = false;
-      if (problem) this.failed = this.t[`feedback_${problem.kind}`] ?? this.explain(item, problem);
+      if (problem) this.failed = this.lost(item, problem);
       else item.thanks = fill(this.t[stored === "spool" ? "feedback_spooled" : "feedback_stored"], { label: this.named(this.right) });
+    },
+    // Why a correction is not kept. That there is no such label as UNKNOWN, only an appliance of an earlier release says.
+    lost(item, problem) {
+      if (problem.kind === "unknown" && this.right === UNKNOWN) return this.t.feedback_no_unknown;
+      return this.t[`feedback_${problem.kind}`] ?? this.explain(item, problem);
     },
     drop(item) {
       this.$refs.dialog.close();

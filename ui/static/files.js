@@ -1,6 +1,7 @@
 // Export the results as CSV and JSON files, in the browser.
 
 const COLUMNS = ["name", "bytes", "label", "confidence", "uncertain", "correction", "model", "version", "decode_ms", "infer_ms", "total_ms", "at", "refused"];
+const UNKNOWN_COLUMNS = ["unknown", "unknown_probability"]; // of models that have this answer
 
 function row(item) {
   return {
@@ -17,16 +18,26 @@ function row(item) {
     total_ms: item.timings?.total ?? null,
     at: item.at ?? null,
     refused: item.problem?.kind ?? null,
+    unknown: item.unknown ?? null,
+    unknown_probability: item.unknownProbability ?? null,
+    probabilities: item.probabilities ?? null,
   };
 }
 
+function columnsOf(items) {
+  return items.some((item) => item.unknownProbability !== undefined) ? [...COLUMNS, ...UNKNOWN_COLUMNS] : COLUMNS;
+}
+
 export function csv(items) {
-  const lines = items.map(row).map((fields) => COLUMNS.map((column) => cell(fields[column])).join(","));
-  return [COLUMNS.join(","), ...lines].join("\r\n") + "\r\n";
+  const columns = columnsOf(items);
+  const lines = items.map(row).map((fields) => columns.map((column) => cell(fields[column])).join(","));
+  return [columns.join(","), ...lines].join("\r\n") + "\r\n";
 }
 
 export function json(items) {
-  return JSON.stringify(items.map((item) => ({ ...row(item), probabilities: item.probabilities ?? null })), null, 2) + "\n";
+  const columns = [...columnsOf(items), "probabilities"];
+  const rows = items.map(row).map((fields) => Object.fromEntries(columns.map((column) => [column, fields[column]])));
+  return JSON.stringify(rows, null, 2) + "\n";
 }
 
 function cell(value) {

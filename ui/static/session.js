@@ -3,11 +3,15 @@
 
 import { markRaw, reactive } from "vue";
 import { send } from "./send.js";
+import { answerOf } from "./unknown.js";
 
 const AT_ONCE = 3; // concurrent uploads: enough to keep two cores busy, few enough for the queue to serve others
 const FULL_S = 600; // to send a correction again only then: not the appliance is busy, but people have to make room
 const KEPT = "dandelion-results";
-const FIELDS = ["id", "name", "bytes", "label", "confidence", "uncertain", "probabilities", "version", "model", "timings", "at", "correction", "problem"];
+const FIELDS = [
+  "id", "name", "bytes", "label", "confidence", "uncertain", "unknown", "unknownProbability", "probabilities", "version", "model",
+  "timings", "at", "correction", "problem",
+];
 
 export const session = reactive({ items: [], taken: null, lost: 0, restored: 0, pausedUntil: 0, now: Date.now(), pause: "" });
 
@@ -94,7 +98,7 @@ export function askAgain(kinds) {
 export async function correct(item, label) {
   const form = new FormData();
   form.append("label", label);
-  if (item.label) form.append("predicted", item.label);
+  if (answerOf(item)) form.append("predicted", answerOf(item));
   if (item.version) form.append("version", item.version);
   if (item.model) form.append("product", item.model);
   form.append("file", item.file, item.name);
@@ -128,6 +132,8 @@ async function classify(item) {
       label: data.label,
       confidence: data.confidence,
       uncertain: data.uncertain,
+      unknown: data.unknown ?? false,
+      unknownProbability: data.unknown_probability ?? undefined, // which models without this answer do not have
       probabilities: data.probabilities,
       version: data.model.version,
       model: data.model.name,

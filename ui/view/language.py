@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.names import UNKNOWN
+
 LANGUAGES: Mapping[str, str] = {"en": "English", "fr": "Français"}
 COOKIE = "dandelion_language"
 
@@ -39,8 +41,8 @@ class Texts:
         }
 
     def label(self, label: str) -> str:
-        """A class of the model, as it was typed if the product has no other name for it."""
-        return self._names.get(label, label)
+        """A class of the model, as it was typed if the product has no other name for it; UNKNOWN in words."""
+        return self("unknown.none") if label == UNKNOWN else self._names.get(label, label)
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number with `digits` decimals."""

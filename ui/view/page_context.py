@@ -11,6 +11,7 @@ from nicegui.element import Element
 
 from runtime.api.security.local_operator import is_local_operator
 from runtime.image import MEDIA_TYPES
+from runtime.names import UNKNOWN
 from runtime.serving.settings import Settings
 from ui.appliance.client import Api, Refused, Unreachable
 from ui.appliance.history import ScrapeHistory
@@ -134,8 +135,8 @@ class PageContext:
         return scope is not None and is_local_operator(scope, self._settings)
 
     def names(self, labels: Iterable[str] = ()) -> dict[str, str]:
-        """The labels of the product, or others, as the visitor reads them."""
-        return {label: self.text.label(label) for label in labels or self.product.labels}
+        """The labels of the product, or others, and UNKNOWN, as the visitor reads them."""
+        return {label: self.text.label(label) for label in (*(labels or self.product.labels), UNKNOWN)}
 
     @property
     def picture(self) -> str:

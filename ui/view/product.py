@@ -15,7 +15,11 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 
 
 class Product(NamedTuple):
-    """What is known of it; empty while nothing is. `picture` is a hash of the picture's bytes, empty if it has none."""
+    """What is known of it; empty while nothing is.
+
+    `picture` is a hash of the picture's bytes, empty if it has none; `unknown_threshold` is the probability from which
+    a photo shows none of the labels, 0 if the model has no such answer.
+    """
 
     name: str = ""
     labels: tuple[str, ...] = ()
@@ -23,6 +27,7 @@ class Product(NamedTuple):
     own_title: str = ""
     own_headline: str = ""
     picture: str = ""
+    unknown_threshold: float = 0.0
 
     @classmethod
     def of(cls, model: Mapping[str, Any]) -> Product:
@@ -37,6 +42,7 @@ class Product(NamedTuple):
             str(display.get("title") or ""),
             str(display.get("headline") or ""),
             str(manifest["files"][picture]["sha256"])[:16] if picture else "",
+            float((manifest.get("unknown") or {}).get("threshold", 0.0)),
         )
 
     @property

@@ -1,8 +1,10 @@
 // Template: the results as cards.
 
+import { unknownHeading, unknownRest } from "../unknown.js";
+
 export const cards = `
       <ul v-if="view === 'cards'" :class="['cards', { alone: items.length === 1 }]">
-        <li v-for="item in shown" :key="item.id" v-memo="looks(item)" :class="['card', item.state, { unsure: item.uncertain }]">
+        <li v-for="item in shown" :key="item.id" v-memo="looks(item)" :class="['card', item.state, { unsure: item.uncertain, unknown: item.unknown }]">
           <button class="picture" @click="open(item)" :aria-label="fill(t.open, { name: item.name })">
             <img v-if="item.url && !item.sick" :src="item.url" alt="" loading="lazy" decoding="async" @load="seen($event, item)" @error="item.sick = true">
             <span v-else class="blank" aria-hidden="true"></span>
@@ -10,11 +12,12 @@ export const cards = `
             <span v-if="item.state === 'sending'" class="shimmer" aria-hidden="true"></span>
           </button>
           <div class="words" v-if="item.state === 'done'">
-            <div class="answer"><h2 dir="auto">{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
-            <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="threshold ? { '--threshold': 100 * threshold + '%' } : {}"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
+            <div class="answer"><h2 v-if="item.unknown" class="none" dir="auto">${unknownHeading("item")}</h2><h2 v-else dir="auto">{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
+            <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="mark(item)"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
             <p v-if="item.uncertain" class="doubt">{{ t.uncertain }}</p>
+            <p v-if="item.unknown" class="small">${unknownRest("item")}</p>
             <p class="meta"><span class="name">{{ item.name }}</span><span>{{ ms(item.timings.total) }}</span></p>
-            <p v-if="items.length === 1 && heated && item.map" class="small">{{ t.heat_explain }}</p>
+            <p v-if="items.length === 1 && heated && item.map" class="small">{{ item.unknown ? t.heat_of_unknown : t.heat_explain }}</p>
             <p v-if="item.correction" class="thanks">{{ item.thanks || fill(t.corrected, { label: named(item.correction) }) }}</p>
             <button v-else-if="item.file" class="link quiet" @click="open(item)">{{ t.not_right }}</button>
           </div>

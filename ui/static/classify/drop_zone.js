@@ -2,6 +2,7 @@
 
 import { lens } from "../classify/lens.js";
 import { seedHead } from "../classify/seed_head.js";
+import { unknownIcon } from "../unknown.js";
 
 export const dropZone = `
     <section :class="['desk', { over: over > 0, compact: items.length }]" :aria-label="t.drop_title">
@@ -14,7 +15,7 @@ export const dropZone = `
           <button class="link" @click="resume()">{{ t.try_now }}</button>
         </p>
         <p v-else class="tally">
-          <span v-for="{ label, count, unsure } in tally" :key="label"><b>{{ count }}</b> <bdi>{{ named(label) }}</bdi><template v-if="unsure">{{ fill(t.tally_of_which, { count: unsure }) }}</template></span>
+          <span v-for="{ label, count, unsure } in tally" :key="label" :class="{ unknown: label === UNKNOWN }"><template v-if="label === UNKNOWN">${unknownIcon}</template><b>{{ count }}</b> <bdi>{{ named(label) }}</bdi><template v-if="unsure">{{ fill(t.tally_of_which, { count: unsure }) }}</template></span>
           <span v-if="refused"><b>{{ refused }}</b> {{ t.tally_refused }}</span>
         </p>
         <div class="row actions">

@@ -1,5 +1,7 @@
 // Template: the results as a table.
 
+import { unknownIcon, unknownRest } from "../unknown.js";
+
 export const table = `
       <div v-else class="sheet" tabindex="0" role="region" :aria-label="t.view_table">
         <table>
@@ -8,12 +10,13 @@ export const table = `
             <th>{{ t.column_note }}</th>
           </tr></thead>
           <tbody>
-            <tr v-for="item in shown" :key="item.id" :class="{ unsure: item.uncertain }">
+            <tr v-for="item in shown" :key="item.id" :class="{ unsure: item.uncertain, unknown: item.unknown }">
               <td class="name"><button class="link" @click="open(item)">{{ item.name }}</button></td>
-              <td><bdi>{{ item.label ? named(item.label) : '' }}</bdi></td>
-              <td class="confidence"><template v-if="item.label"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * item.confidence + '%' }"></i></span>{{ percent(item.confidence) }}</template></td>
+              <td class="label"><template v-if="item.unknown">${unknownIcon}</template><bdi>{{ named(answerOf(item)) }}</bdi></td>
+              <td class="confidence"><template v-if="answerOf(item)"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * item.confidence + '%' }"></i></span>{{ percent(item.confidence) }}</template></td>
               <td class="total">{{ item.timings ? ms(item.timings.total) : '' }}</td>
-              <td class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>
+              <td v-if="item.unknown && !item.correction" class="note-cell">${unknownRest("item")}</td>
+              <td v-else class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>
             </tr>
           </tbody>
         </table>

@@ -1,5 +1,7 @@
 // Template: the dialog with one photo, its evidence and the feedback form.
 
+import { unknownHeading } from "../unknown.js";
+
 const feedback = `
   <form class="correct" @submit.prevent="submit(item)">
     <p class="small">{{ t.feedback_explain }}</p>
@@ -7,6 +9,7 @@ const feedback = `
       <label class="field"><span>{{ t.feedback_label }}</span>
         <select v-model="right" required>
           <option v-for="label in labelsOf(item)" :key="label" :value="label" dir="auto">{{ named(label) }}</option>
+          <option :value="UNKNOWN">{{ named(UNKNOWN) }}</option>
         </select>
       </label>
       <button class="button" :disabled="submitting">{{ submitting ? t.feedback_sending : t.feedback_send }}</button>
@@ -18,7 +21,7 @@ export const viewer = `
       <div v-if="current" class="viewer-inside">
         <div class="stage">
           <div class="frame">
-            <img v-if="current.url && !current.sick" :src="current.url" :alt="fill(t.photo_of, { label: current.label ? named(current.label) : current.name })" @load="seen($event, current)">
+            <img v-if="current.url && !current.sick" :src="current.url" :alt="fill(t.photo_of, { label: current.unknown ? neither(current) : current.label ? named(current.label) : current.name })" @load="seen($event, current)">
             <span v-else class="blank" aria-hidden="true"></span>
             <canvas v-if="current.map && current.width" :key="current.id" :ref="(canvas) => draw(canvas, current)" aria-hidden="true"></canvas>
           </div>
@@ -34,12 +37,13 @@ export const viewer = `
             <button class="button" autofocus @click="$refs.dialog.close()">{{ t.close }}</button>
           </div>
           <template v-if="current.state === 'done'">
-            <h2 class="big" dir="auto">{{ named(current.label) }}</h2>
+            <h2 v-if="current.unknown" class="big none" dir="auto">${unknownHeading("current")}</h2>
+            <h2 v-else class="big" dir="auto">{{ named(current.label) }}</h2>
             <p v-if="current.uncertain" class="doubt">{{ t.uncertain }}</p>
             <dl class="scores">
-              <template v-for="[label, value] in ranked(current)" :key="label"><dt dir="auto">{{ named(label) }}</dt><dd><span class="bar" aria-hidden="true"><i :style="{ width: 100 * value + '%' }"></i></span><b>{{ percent(value) }}</b></dd></template>
+              <template v-for="{ label, value, kind } in scores(current)" :key="label"><dt :class="kind" dir="auto">{{ named(label) }}</dt><dd :class="kind"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * value + '%' }"></i></span><b>{{ percent(value) }}</b></dd></template>
             </dl>
-            <p class="small" v-if="current.map">{{ t.heat_explain }}</p>
+            <p class="small" v-if="current.map">{{ current.unknown ? t.heat_of_unknown : t.heat_explain }}</p>
             <dl class="small facts-list">
               <dt>{{ t.file }}</dt><dd>{{ current.name }} · {{ bytes(current) }}</dd>
               <dt>{{ t.time }}</dt><dd>{{ fill(t.timings, { decode: ms(current.timings.decode), infer: ms(current.timings.infer), total: ms(current.timings.total) }) }}</dd>
