@@ -14,5 +14,5 @@ class Camera(Element, component="../components/live.js"):
 def live(context: PageContext) -> None:
     """Build the page."""
     text = context.text
-    words = text.part("live", "pauses") | context.product.words(text, "live")
+    words = text.part("live", "pauses", "unknown") | context.product.words(text, "live")
     part(Camera, t=words, language=text.language, names=context.names())

@@ -2,17 +2,16 @@
 
 import { reason } from "./reasons.js";
 import { fill, send } from "./send.js";
+import { unknownAnswers, unknownHeading, unknownRest } from "./unknown.js";
 
 export default {
+  mixins: [unknownAnswers],
   props: { t: Object, language: String, names: Object, versions: Array, serving: String, accept: String },
   data() {
     const other = this.versions.find((version) => version !== this.serving) ?? this.serving;
     return { chosen: [this.serving, other], file: null, url: "", answers: [null, null], asking: false };
   },
   methods: {
-    named(label) {
-      return this.names[label] ?? label;
-    },
     percent(value) {
       const words = Math.min(value, 0.999).toLocaleString(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
       return value > 0.999 ? `> ${words}` : words;
@@ -55,13 +54,15 @@ export default {
     </div>
     <div class="sides" v-if="url">
       <img :src="url" :alt="file.name">
-      <div v-for="side in [0, 1]" :key="side" class="side" aria-live="polite">
+      <div v-for="side in [0, 1]" :key="side" :class="['side', { unknown: answers[side]?.unknown }]" aria-live="polite">
         <p class="small">{{ chosen[side] }}</p>
-        <template v-if="answers[side]?.label">
-          <h3 class="big" dir="auto">{{ named(answers[side].label) }}</h3>
+        <template v-if="answers[side] && !answers[side].why">
+          <h3 v-if="answers[side].unknown" class="big none" dir="auto">${unknownHeading("answers[side]")}</h3>
+          <h3 v-else class="big" dir="auto">{{ named(answers[side].label) }}</h3>
           <div class="bar" aria-hidden="true"><i :style="{ width: 100 * answers[side].confidence + '%' }"></i></div>
           <p><b>{{ percent(answers[side].confidence) }}</b> · {{ answers[side].timings_ms.infer.toLocaleString(language, { maximumFractionDigits: 1 }) }} ms</p>
           <p v-if="answers[side].uncertain" class="doubt">{{ t.uncertain }}</p>
+          <p v-if="answers[side].unknown" class="small">${unknownRest("answers[side]")}</p>
         </template>
         <p v-else-if="answers[side]" class="why">{{ answers[side].why }}</p>
         <p v-else class="small">{{ t.asking }}</p>

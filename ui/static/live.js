@@ -2,19 +2,18 @@
 
 import { paint } from "./heat.js";
 import { fill, send } from "./send.js";
+import { unknownAnswers, unknownHeading } from "./unknown.js";
 
 const LONGEST = 480; // px of a frame on its way: the model looks at fewer
 const QUALITY = 0.8;
 const REMEMBERED = 12; // frames in the rate
 
 export default {
+  mixins: [unknownAnswers],
   props: { t: Object, language: String, names: Object },
   data: () => ({ state: "idle", usable: true, home: new URL("../../", import.meta.url).pathname, answer: null, heat: 50, rate: 0, milliseconds: 0, trouble: "", left: 0, cameras: 0, facing: "environment" }),
   methods: {
     fill,
-    named(label) {
-      return this.names[label] ?? label;
-    },
     percent(value) {
       return Math.min(value, 0.99).toLocaleString(this.language, { style: "percent", maximumFractionDigits: 0 }); // never certain
     },
@@ -139,8 +138,9 @@ export default {
         <div v-else class="row"><a class="button primary" :href="home">{{ t.instead }}</a><button class="button" @click="look">{{ t.look_again }}</button></div>
         <p v-if="usable" class="small">{{ t.privacy }}</p>
       </div>
-      <div v-else-if="answer" :class="['verdict', { unsure: answer.uncertain }]">
-        <div><strong dir="auto">{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
+      <div v-else-if="answer" :class="['verdict', { unsure: answer.uncertain, unknown: answer.unknown }]">
+        <strong v-if="answer.unknown" class="none" dir="auto">${unknownHeading("answer")}</strong>
+        <div v-else><strong dir="auto">{{ named(answer.label) }}</strong><span v-if="answer.uncertain"> · {{ t.uncertain_short }}</span></div>
         <span class="percent">{{ percent(answer.confidence) }}</span>
       </div>
     </div>
