@@ -147,10 +147,13 @@ def _threads(report: Report, text: Texts) -> str:
     if not report.threads:
         return f'<p class="small">{escape(text("benchmark.threads_remote"))}</p>'
     rows = [
-        (text("benchmark.thread" if each.threads == 1 else "benchmark.thread_count", count=each.threads),
-         each.infer_ms, f"{text.number(each.infer_ms, 1)} ms")
+        charts.Bar(
+            text("benchmark.thread" if each.threads == 1 else "benchmark.thread_count", count=each.threads),
+            each.infer_ms,
+            f"{text.number(each.infer_ms, 1)} ms",
+        )
         for each in report.threads
-    ]  # fmt: skip
+    ]
     return f'{charts.bars(rows)}<p class="small">{escape(text("benchmark.threads_words"))}</p>'
 
 

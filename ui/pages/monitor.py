@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from nicegui import ui
 
+from runtime.names import UNKNOWN
 from ui.appliance.history import SCRAPE_INTERVAL_S, ScrapeHistory
 from ui.appliance.scrape import STAGES, Scrape, cpu, percentile, rate
 from ui.view import charts
@@ -22,6 +23,7 @@ SPANS = (30, 60, 150)  # samples on a chart: one, two and five minutes, the shor
 SHOWN = SPANS[-1]
 DRIFT_SOME, DRIFT_MUCH = 0.1, 0.25
 DEVIATION = "dandelion_golden_deviation"
+PREDICTIONS = "dandelion_predictions_total"
 MEASUREMENTS = ("traffic", "measurement")
 
 
@@ -164,7 +166,9 @@ def _rejections(history: ScrapeHistory, text: Texts) -> str:
     found = {reason: count for reason, count in newest.by("dandelion_rejections_total", "reason").items() if count}
     total = sum(found.values())
     figure = _figure(text.number(total), text("monitor.rejected"))
-    rows = [(_word(text, "reason", reason), count, text.number(count)) for reason, count in sorted(found.items())]
+    rows = [
+        charts.Bar(_word(text, "reason", reason), count, text.number(count)) for reason, count in sorted(found.items())
+    ]
     return figure + (charts.bars(rows) if rows else f'<p class="small">{escape(text("monitor.none_rejected"))}</p>')
 
 
@@ -172,37 +176,47 @@ def _mix(history: ScrapeHistory, text: Texts) -> str:
     newest = history.latest
     if newest is None:
         return _nothing(text)
-    counts = newest.by("dandelion_predictions_total", "label", without=MEASUREMENTS)
+    counts = newest.by(PREDICTIONS, "label", without=MEASUREMENTS)
     total = sum(counts.values())
     if not total:
         return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
     rows = [
-        (text.label(label), count / total, f"{text.percent(count / total, 0)}")
+        charts.Bar(text.label(label), count / total, text.percent(count / total, 0), is_none=label == UNKNOWN)
         for label, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
-    uncertain = newest.by("dandelion_predictions_total", "uncertain", without=MEASUREMENTS).get("true", 0.0)
-    words = text("monitor.mix_words", photos=text.number(total), uncertain=text.number(uncertain))
+    uncertain = newest.by(PREDICTIONS, "uncertain", without=MEASUREMENTS).get("true", 0.0)
+    figures = {"photos": text.number(total), "uncertain": text.number(uncertain)}
+    if UNKNOWN in counts:
+        words = text("monitor.mix_words_unknown", **figures, unknown=text.number(counts[UNKNOWN]))
+    else:
+        words = text("monitor.mix_words", **figures)
     return charts.bars(rows, highest=1.0) + f'<p class="small">{escape(words)}</p>'
 
 
 def _confidence(history: ScrapeHistory, text: Texts) -> str:
     newest = history.latest
     count = newest.value("dandelion_confidence_count") if newest else 0
+    unknown = newest.by(PREDICTIONS, "label", without=MEASUREMENTS).get(UNKNOWN, 0.0) if newest else 0
     if newest is None or not count:
-        return f'<p class="small">{escape(text("monitor.no_photos"))}</p>'
+        return f'<p class="small">{escape(text("monitor.all_unknown" if unknown else "monitor.no_photos"))}</p>'
     mean = newest.value("dandelion_confidence_sum") / count
     rows, below = [], 0.0
     for bound, cumulative in sorted(newest.buckets("dandelion_confidence").items()):
         if not math.isinf(bound):
             rows.append(
-                (
+                charts.Bar(
                     text("monitor.up_to", share=text.percent(bound, 0)),
                     (cumulative - below) / count,
                     text.percent((cumulative - below) / count, 0),
                 )
             )
             below = cumulative
-    return _figure(text.percent(mean), text("monitor.mean_confidence")) + charts.bars(rows, highest=1.0, class_="tight")
+    left_out = text("monitor.without_unknown", unknown=text.number(unknown)) if unknown else ""
+    return (
+        _figure(text.percent(mean), text("monitor.mean_confidence"))
+        + charts.bars(rows, highest=1.0, class_="tight")
+        + (f'<p class="small">{escape(left_out)}</p>' if left_out else "")
+    )
 
 
 def _drift(history: ScrapeHistory, text: Texts) -> str:
@@ -213,7 +227,10 @@ def _drift(history: ScrapeHistory, text: Texts) -> str:
         return f'<p class="small">{escape(text("monitor.drift_unknown"))}</p>'
     worst = max(known.values())
     verdict = "much" if worst > DRIFT_MUCH else "some" if worst > DRIFT_SOME else "none"
-    rows = [(_word(text, "signal", signal), value, text.number(value, 2)) for signal, value in sorted(known.items())]
+    rows = [
+        charts.Bar(_word(text, "signal", signal), value, text.number(value, 2))
+        for signal, value in sorted(known.items())
+    ]
     return f'<p class="verdict-words {verdict}">{escape(text(f"monitor.drift_{verdict}"))}</p>' + charts.bars(
         rows, highest=max(2 * DRIFT_MUCH, worst)
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from ui.view.icons import NONE
+
 WIDTH, HEIGHT = 320, 96
 
 
@@ -16,6 +18,15 @@ class Axis(NamedTuple):
     first: str
     middle: str
     last: str
+
+
+class Bar(NamedTuple):
+    """A horizontal bar: its name, its value, and the value in words; `is_none` marks that of "none of these"."""
+
+    name: str
+    value: float
+    words: str
+    is_none: bool = False
 
 
 def nice_top(highest: float) -> float:
@@ -72,15 +83,19 @@ def strip(values: Sequence[bool | None], title: str, times: Axis) -> str:
     return _framed(_svg(bars, title, "strip", WIDTH, 24), times)
 
 
-def bars(rows: Sequence[tuple[str, float, str]], *, highest: float | None = None, class_: str = "") -> str:
-    """Named horizontal bars as a list: name, value, and the value in words."""
-    top = highest or max([value for _, value, _ in rows] + [1e-9])
-    items = "".join(
-        f'<li><span class="bar-name" dir="auto">{escape(name)}</span><span class="bar" aria-hidden="true">'
-        f'<i style="width:{100 * min(1.0, value / top):.1f}%"></i></span><b>{escape(words)}</b></li>'
-        for name, value, words in rows
+def bars(rows: Sequence[Bar], *, highest: float | None = None, class_: str = "") -> str:
+    """Named horizontal bars as a list."""
+    top = highest or max([row.value for row in rows] + [1e-9])
+    return f'<ul class="bars {class_}">{"".join(_bar(row, row.value / top) for row in rows)}</ul>'
+
+
+def _bar(row: Bar, share: float) -> str:
+    kind, icon = ("unknown", NONE) if row.is_none else ("", "")
+    return (
+        f'<li class="{kind}"><span class="bar-name" dir="auto">{icon}{escape(row.name)}</span>'
+        f'<span class="bar" aria-hidden="true">'
+        f'<i style="width:{100 * min(1.0, share):.1f}%"></i></span><b>{escape(row.words)}</b></li>'
     )
-    return f'<ul class="bars {class_}">{items}</ul>'
 
 
 def columns(rows: Sequence[tuple[str, float, str]], title: str) -> str:
