@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.bundle.manifest import MODEL, BundleError, Manifest
+from runtime.bundle.manifest import MODEL, BundleError, Manifest, UnknownMetrics
 from runtime.registry.catalogue import Catalogue
 from runtime.store import Missing
 
@@ -15,13 +15,14 @@ class Summary(msgspec.Struct, frozen=True):
     """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32.
 
     `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves. `unknown` is
-    whether it can answer that a photo is of none of the labels.
+    whether it can answer that a photo is of none of the labels, `unknown_metrics` how good it is at that if known.
     """
 
     name: str
     version: str
     labels: list[str]
     unknown: bool
+    unknown_metrics: UnknownMetrics | None
     created: str
     accuracy: float
     f1: float
@@ -42,6 +43,7 @@ def summary_of(manifest: Manifest) -> Summary:
         version=manifest.version,
         labels=manifest.labels,
         unknown=manifest.unknown is not None,
+        unknown_metrics=manifest.unknown and manifest.unknown.metrics,
         created=manifest.created,
         accuracy=metrics.int8.accuracy,
         f1=metrics.int8.f1,

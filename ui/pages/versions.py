@@ -11,8 +11,10 @@ from urllib.parse import quote
 from nicegui import background_tasks, ui
 from nicegui.element import Element
 
+from runtime.names import UNKNOWN
 from ui.appliance.client import Api, Refused, Unreachable
 from ui.view.elements import Markup, Tag, escape
+from ui.view.icons import NONE
 from ui.view.language import Texts
 from ui.view.page_context import ACCEPTED_TYPES, PageContext, part
 
@@ -79,7 +81,7 @@ class _Versions:
         with self._compare:
             part(
                 Compare,
-                t=text.part("compare", "refused"),
+                t=text.part("compare", "refused", "unknown"),
                 language=text.language,
                 names=self._context.names(),
                 versions=[version["version"] for version in reversed(models["versions"])],
@@ -166,6 +168,8 @@ def _classes(version: Mapping[str, Any], text: Texts, examples: Mapping[str, lis
     if len(labels) > SHOWN_CLASSES:
         more = text("versions.more_classes", count=text.number(len(labels) - SHOWN_CLASSES))
         items += f'<li><span class="class-name">{escape(more)}</span></li>'
+    if version.get("unknown"):
+        items += f'<li><span class="class-name unknown">{NONE}{escape(text.label(UNKNOWN))}</span></li>'
     words = text("versions.classes", count=text.number(len(labels)))
     kind = "classes with-photos" if examples else "classes"
     return f'<h3 class="small">{escape(words)}</h3><ul class="{kind}">{items}</ul>' if labels else ""
@@ -233,6 +237,7 @@ def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None, *, sever
         (text("versions.f1"), text.percent(version["f1"])),
         (text("versions.difference"), text("versions.points", points=text.number(100 * version["accuracy_loss"], 1))),
         (text("versions.agreement"), text.percent(version["agreement"])),
+        *_unknown_facts(version.get("unknown_metrics"), text),
         (text("versions.size"), _size(version, text)),
         (text("versions.input"), f"{version['image_size']} px"),
         (text("versions.dataset"), str(version["dataset_sha256"])[:12]),
@@ -242,6 +247,20 @@ def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None, *, sever
     if run:
         cells += f"<div><dt>MLflow</dt><dd>{_link(str(run), mlflow)}</dd></div>"
     return f'<dl class="facts-grid">{cells}</dl>'
+
+
+def _unknown_facts(metrics: Mapping[str, Any] | None, text: Texts) -> list[tuple[str, str]]:
+    """How well a version tells photos of its classes from others, if it can and that was measured."""
+    found = metrics or {}
+    rows = [("own_called_unknown", "own_photos"), ("other_answered_with_certainty", "other_photos")]
+    return [
+        (
+            text(f"versions.{share}"),
+            text("versions.share_of", share=text.percent(found[share]), photos=text.number(found[photos])),
+        )
+        for share, photos in rows
+        if found.get(photos)
+    ]
 
 
 def _link(run: str, mlflow: str | None) -> str:
