@@ -199,7 +199,7 @@ export default {
     open(item) {
       this.current = item;
       this.failed = null;
-      this.right = item.correction || this.likely(item) || "";
+      this.right = item.correction || this.likely(item) || UNKNOWN;
       this.$nextTick(() => this.$refs.dialog.open || this.$refs.dialog.showModal());
     },
     step(by) {
