@@ -13,7 +13,7 @@ from runtime.cli.say import say
 from training import options
 from training.commands import INSPECTION, RAW, feedback, inspect, report_on, track
 from training.files import CHECKPOINT, HISTORY
-from training.recipe import AUTO, ImageSize
+from training.recipe import AUTO, NO_OTHER, ImageSize
 
 OUT = Path("var/training")
 
@@ -45,9 +45,11 @@ def main() -> None:
     help="What the source holds: for a server that does not tell, and to check a mirror (JSON).",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=RAW, help="Folder of the class folders.")
+@options.other
+@options.no_other
 @click.option("--workers", type=click.IntRange(1, 64), default=8, help="Downloads at once.")
-def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) -> None:
-    """Download photos to OUT/<class>/.
+def fetch(source: str | None, recorded: Path | None, out: Path, other: str, no_other: bool, workers: int) -> None:
+    """Download photos to OUT/<class>/, and photos of other things, which are none of the classes, to OUT/(unknown)/.
 
     Labels are the names of the class folders; photos in folders inside these are taken, too. What is there already is
     not fetched again, and what the source no longer has is removed.
@@ -61,8 +63,15 @@ def fetch(source: str | None, recorded: Path | None, out: Path, workers: int) ->
     """
     from training.data.fetch import fetch as fetch_photos
 
-    fetched = fetch_photos(out, source=source, recorded=recorded, workers=workers)
+    wanted = None if no_other or other == NO_OTHER else other
+    fetched = fetch_photos(out, source=source, recorded=recorded, other=wanted, workers=workers)
+    if fetched.without_other:
+        click.echo(f"without photos of other things: {fetched.without_other}; another run goes on with them")
+    if fetched.left_out:
+        click.echo(f"other things that may be one of the classes, left out: {', '.join(fetched.left_out)}")
     counts = ", ".join(f"{count} {label}" for label, count in fetched.photos.items())
+    if fetched.other:
+        counts += f", {fetched.other} of other things"
     gone = f", {fetched.removed} removed that the source has not" if fetched.removed else ""
     say(f"made {out}: {counts} ({fetched.resumed} were there already{gone})\nnext: python -m training prepare")
 

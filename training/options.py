@@ -10,15 +10,19 @@ from training.recipe import (
     AUTO,
     DEFAULT_EPOCHS,
     DEFAULT_IMAGE_SIZE,
+    DEFAULT_OTHER,
     DEFAULT_SEED,
     DEFAULT_WEIGHTS,
     LARGEST,
+    NO_OTHER,
+    PUBLIC_OTHER,
     SMALLEST,
     STEP,
     ImageSize,
 )
 
 PROCESSED = Path("var/data/processed")
+OTHER_VARIABLE = "DANDELION_OTHER"
 
 
 def side(_: click.Context, __: click.Parameter, text: str) -> int:
@@ -51,4 +55,13 @@ weights = click.option(
     "--weights", default=DEFAULT_WEIGHTS, help="imagenet, none, or the path of a ResNet18 state dict."
 )
 seed = click.option("--seed", type=int, default=DEFAULT_SEED, help="Same seed, same machine: same result.")
+other = click.option(
+    "--other",
+    default=DEFAULT_OTHER,
+    envvar=OTHER_VARIABLE,
+    show_envvar=True,
+    help=f"Photos of none of the classes, from which a model learns to say so: {PUBLIC_OTHER}, a folder of "
+    f"<kind>/<photo>, or {NO_OTHER}.",
+)
+no_other = click.option("--no-other", is_flag=True, help=f"The same as --other {NO_OTHER}.")
 data = click.option("--data", type=click.Path(path_type=Path), default=PROCESSED, help="A prepared dataset.")

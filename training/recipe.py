@@ -16,6 +16,9 @@ DEFAULT_EPOCHS = 5
 DEFAULT_WEIGHTS = "imagenet"
 DEFAULT_SEED = 42
 
+PUBLIC_OTHER, NO_OTHER = "public", "no"  # which photos of other things are fetched; else those of a folder
+DEFAULT_OTHER = NO_OTHER
+
 STEP = 32  # px: the network halves its input five times
 SMALLEST, LARGEST = 32, 512  # px
 SIZES = (224, 192, 160, 128, 96)  # px: those that are compared

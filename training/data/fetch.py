@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import msgspec
 
 from runtime.cli.progress import progress
 from runtime.host.atomic import remove_abandoned, whole_file
+from runtime.names import UNKNOWN
 from training.data.download import PATIENT, Downloads, FetchError, Timeouts, check_address
 from training.data.fetched_files import (
     known_hashes,
@@ -24,16 +26,28 @@ from training.data.fetched_files import (
     write_manifest,
 )
 from training.data.listing import RECORDED, ListedPhoto, PhotoList, list_folder, list_url, read_list
+from training.data.other.download import bring_others
+from training.data.other.sources import NONE, OtherPhotos, other_photos
+from training.recipe import PUBLIC_OTHER
 from training.storage.hashing import sha256_of
+
+Getter = Callable[[str, Path], None]
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch` did: photos by class, how many of all were there already, and how many others were removed."""
+    """What `fetch` did: photos by class, how many of all were there already, and how many others were removed.
+
+    `other` counts photos of other things, `left_out` names the kinds of them that may show a class, and `without_other`
+    says why there are none where some were asked for.
+    """
 
     photos: dict[str, int]
     resumed: int
     removed: int = 0
+    other: int = 0
+    left_out: list[str] = field(default_factory=list)
+    without_other: str | None = None
 
 
 def fetch(
@@ -41,58 +55,105 @@ def fetch(
     *,
     source: str | None = None,
     recorded: Path | None = None,
+    other: str | None = None,
     workers: int = 8,
     timeouts: Timeouts = PATIENT,
 ) -> Fetched:
     """Bring all photos of `source` to `destination`/<class>/<name> and write the manifest beside them.
 
     `source` is a folder or a base URL of class folders; without one the public photos of the recorded list are taken.
-    `recorded` is a list of what the source holds: for servers that do not tell, and to check a mirror. Photos that are
-    there already, and are what was recorded of them, are not fetched again. In the end `destination` holds what the
-    source has and nothing else: what earlier runs brought and it has no more is removed.
+    `recorded` is a list of what the source holds: for servers that do not tell, and to check a mirror. `other` is where
+    photos of other things are, a folder or PUBLIC_OTHER; they lie in `destination`/(unknown), and where the public ones
+    cannot be had, it goes on without. Photos that are there already, and are what was recorded of them, are not fetched
+    again. In the end `destination` holds what the source has and nothing else: what earlier runs brought and it has no
+    more is removed.
     Raises FetchError; what has arrived by then stays. Files that no run brought are refused, not removed.
     """
     with Downloads(timeouts) as downloads:
         photos, get = _open_source(source, recorded, downloads)
+        others = _open_others(other, photos)
+        downloaded = others.photos if other == PUBLIC_OTHER else []
+        if others.photos and not downloaded:
+            photos, get = _joined(photos, get, others)
         _make_folder(destination)
         remove_abandoned(destination)
         earlier = read_manifest(destination)
-        refuse_strangers(destination, earlier, photos)
-        earlier, removed = remove_other_source(destination, earlier, photos)
+        everything = msgspec.structs.replace(photos, photos=[*photos.photos, *downloaded])
+        refuse_strangers(destination, earlier, everything)
+        earlier, removed = remove_other_source(destination, earlier, everything)
         known = known_hashes(earlier)
-        write_manifest(destination, planned(earlier, photos, known))
-        done: list[ListedPhoto] = []
-        failures: list[str] = []
-        resumed = 0
-        with ThreadPoolExecutor(workers) as pool, progress("fetch", len(photos.photos)) as advance:
-            jobs = [pool.submit(_bring, photo, destination, known, get) for photo in photos.photos]
+        write_manifest(destination, planned(earlier, everything, known))
+        done, resumed, failures = _bring_all(photos, destination, known, get, workers)
+        if failures:
+            # What failed keeps its record, or the next run would take an altered photo as it is.
+            arrived = {photo.path: photo.sha256 for photo in done if photo.sha256}
+            write_manifest(destination, planned(earlier, everything, known | arrived))
+            raise _incomplete(failures, len(photos.photos))
+        without_other = None
+        if downloaded:
             try:
-                for job in as_completed(jobs):
-                    try:
-                        photo, was_there = job.result()
-                        done.append(photo)
-                        resumed += was_there
-                    except FetchError as error:
-                        failures.append(str(error))
-                    advance(note=f"{len(failures)} failed" if failures else None)
-            finally:  # whoever interrupts does not wait for the photos that have not begun
-                pool.shutdown(cancel_futures=True)
-    if failures:
-        # What failed keeps its record, or the next run would take an altered photo as it is.
-        arrived = {photo.path: photo.sha256 for photo in done if photo.sha256}
-        write_manifest(destination, planned(earlier, photos, known | arrived))
-        shown = "\n  ".join(sorted(failures)[:5])
-        raise FetchError(
-            f"{len(failures)} of {len(photos.photos)} photos could not be fetched; run the command again to go on "
-            f"with them:\n  {shown}"
-        )
-    removed += remove_others(destination, earlier, photos)
+                resumed += bring_others(others, destination, downloads, workers=workers)
+                done += downloaded
+            except FetchError as error:
+                without_other = str(error)
+    removed += remove_others(destination, earlier, PhotoList(done))
     write_manifest(destination, PhotoList(done, source=photos.source))
-    labels = [photo.path.split("/")[0] for photo in done]
-    return Fetched({label: labels.count(label) for label in sorted(set(labels))}, resumed, removed)
+    counts = Counter(photo.path.split("/")[0] for photo in done)
+    other_count = counts.pop(UNKNOWN, 0)
+    return Fetched(dict(sorted(counts.items())), resumed, removed, other_count, others.left_out, without_other)
 
 
-Getter = Callable[[str, Path], None]
+def _bring_all(
+    photos: PhotoList, destination: Path, known: dict[str, str], get: Getter, workers: int
+) -> tuple[list[ListedPhoto], int, list[str]]:
+    """The photos that are there now, how many of them were before, and what failed."""
+    done: list[ListedPhoto] = []
+    failures: list[str] = []
+    resumed = 0
+    with ThreadPoolExecutor(workers) as pool, progress("fetch", len(photos.photos)) as advance:
+        jobs = [pool.submit(_bring, photo, destination, known, get) for photo in photos.photos]
+        try:
+            for job in as_completed(jobs):
+                try:
+                    photo, was_there = job.result()
+                    done.append(photo)
+                    resumed += was_there
+                except FetchError as error:
+                    failures.append(str(error))
+                advance(note=f"{len(failures)} failed" if failures else None)
+        finally:  # whoever interrupts does not wait for the photos that have not begun
+            pool.shutdown(cancel_futures=True)
+    return done, resumed, failures
+
+
+def _incomplete(failures: list[str], count: int) -> FetchError:
+    shown = "\n  ".join(sorted(failures)[:5])
+    return FetchError(
+        f"{len(failures)} of {count} photos could not be fetched; run the command again to go on with them:\n  {shown}"
+    )
+
+
+def _open_others(source: str | None, photos: PhotoList) -> OtherPhotos:
+    """The photos of other things that `photos` do not hold already."""
+    if source is None:
+        return NONE
+    theirs = {photo.path for photo in photos.photos}
+    others = other_photos(source, {path.split("/")[0] for path in theirs} - {UNKNOWN})
+    return replace(others, photos=[photo for photo in others.photos if photo.path not in theirs])
+
+
+def _joined(photos: PhotoList, get: Getter, others: OtherPhotos) -> tuple[PhotoList, Getter]:
+    """A source, and beside it the `others` in a folder."""
+    added = [msgspec.structs.replace(photo, at=None) for photo in others.photos]
+    files = {photo.path: Path(others.addresses[photo.path]) for photo in added}
+
+    def get_either(path: str, target: Path) -> None:
+        if path in files:
+            _copy(files[path], target)
+        else:
+            get(path, target)
+
+    return msgspec.structs.replace(photos, photos=[*photos.photos, *added]), get_either
 
 
 def _open_source(source: str | None, recorded: Path | None, downloads: Downloads) -> tuple[PhotoList, Getter]:

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 
-from runtime.names import NOT_JSON, Sha256, alike, is_path_below, plain
+from runtime.names import NOT_JSON, UNKNOWN, Sha256, alike, is_path_below, is_reserved, plain
 from training.data.class_folders import files_below, flat, is_class, is_photo_file, subfolders
 from training.data.download import Downloads, FetchError, Page, RefusedByServer, check_address
 from training.storage.hashing import sha256_of
@@ -47,12 +47,38 @@ class PhotoList(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def read_list(file: Path) -> PhotoList:
     """Read a list of photos; raises FetchError."""
+    return _checked(read_other_list(file), str(file))
+
+
+def read_other_list(file: Path) -> PhotoList:
+    """Read a list of photos of other things, which are of no class; raises FetchError."""
     try:
-        return _checked(msgspec.json.decode(file.read_bytes(), type=PhotoList), str(file))
+        photos = msgspec.json.decode(file.read_bytes(), type=PhotoList)
+        checked_paths(photos, str(file))
     except OSError as error:
         raise FetchError(f"{file}: {error.strerror}") from error
     except NOT_JSON as error:
         raise FetchError(f"{file}: is not a list of photos ({plain(error)})") from error
+    return photos
+
+
+def list_other_folder(folder: Path) -> PhotoList:
+    """All files in `folder` and in the folders in it, as photos of other things; raises FetchError.
+
+    A folder in it is a kind: `daisy/1.jpg` becomes `(unknown)/daisy--1.jpg`.
+    """
+    if not folder.is_dir():
+        raise FetchError(f"{folder}: is not a folder; --other takes one that holds photos of other things")
+    files = _files_of(folder)
+    if not files:
+        raise FetchError(f"{folder}: is empty; put photos of other things there, or fetch without them by --no-other")
+    paths = {file: file.relative_to(folder).as_posix() for file in files}
+    photos = [
+        ListedPhoto(flat(f"{UNKNOWN}/{path}"), sha256_of(file), file.stat().st_size, path)
+        for file, path in paths.items()
+    ]
+    checked_paths(PhotoList(photos), str(folder))
+    return PhotoList(photos)
 
 
 def list_folder(folder: Path) -> PhotoList:
@@ -67,16 +93,21 @@ def list_folder(folder: Path) -> PhotoList:
 
 
 def _photos_of_class(child: Path, folder: Path) -> list[ListedPhoto]:
-    files = list(files_below(child))
-    if broken := [file for file in files if not file.exists()]:
-        raise FetchError(f"{broken[0]}: is a link that leads nowhere; mend or remove it")
+    files = _files_of(child)
     if not files:
         raise FetchError(f"{child}: is empty; put the photos of that class there or remove the folder")
-    paths = {file: file.relative_to(folder).as_posix() for file in files if file.is_file()}
+    paths = {file: file.relative_to(folder).as_posix() for file in files}
     return [
         ListedPhoto(flat(path), sha256_of(file), file.stat().st_size, path if flat(path) != path else None)
         for file, path in paths.items()
     ]
+
+
+def _files_of(folder: Path) -> list[Path]:
+    files = list(files_below(folder))
+    if broken := [file for file in files if not file.exists()]:
+        raise FetchError(f"{broken[0]}: is a link that leads nowhere; mend or remove it")
+    return [file for file in files if file.is_file()]
 
 
 def list_url(base_url: str, downloads: Downloads) -> PhotoList:
@@ -129,7 +160,11 @@ def _checked(photos: PhotoList, origin: str) -> PhotoList:
     paths = [photo.path for photo in photos.photos]
     if twice := [path for path, count in Counter(paths).items() if count > 1]:
         raise FetchError(f"{origin}: {twice[0]!r} stands there twice; remove one")
-    labels = sorted({path.split("/")[0] for path in paths})
+    labels = sorted({path.split("/")[0] for path in paths} - {UNKNOWN})
+    if reserved := next(filter(is_reserved, labels), None):
+        raise FetchError(
+            f"{origin}: the folder {reserved!r} must be spelt {UNKNOWN!r}, for photos of none of the classes"
+        )
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no class folders with photos"
         raise FetchError(f"{origin}: {found}; a classifier needs at least two folders <class>/ with photos")

@@ -67,13 +67,24 @@ def write_dataset(manifest: DatasetManifest, raw: Path, processed: Path, earlier
         (processed / MANIFEST).unlink(missing_ok=True)
         _remove(processed, earlier.difference(wanted))
         for path in wanted:
-            _place(raw / path, processed / path)
+            place(raw / path, processed / path)
         _save(processed / MANIFEST, manifest)
         (processed / JOURNAL).unlink()
     except OSError as error:
         raise DatasetError(
             f"{error.filename or processed}: {error.strerror}; make room or choose another folder, then prepare again"
         ) from error
+
+
+def place(source: Path, target: Path) -> None:
+    """Put the file `source` at `target`, as a hard link where the file system has them; raises OSError."""
+    target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    original = source.resolve(strict=True)  # a link to a symbolic link would lead elsewhere from here
+    try:
+        os.link(original, target)
+    except OSError:  # another file system
+        shutil.copyfile(original, target)
 
 
 def _is_below(path: str) -> bool:
@@ -94,13 +105,3 @@ def _remove(processed: Path, stale: Iterable[str]) -> None:
     for folder in folders:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _place(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    target.unlink(missing_ok=True)
-    original = source.resolve(strict=True)  # a link to a symbolic link would lead elsewhere from here
-    try:
-        os.link(original, target)
-    except OSError:  # another file system
-        shutil.copyfile(original, target)
