@@ -10,6 +10,7 @@ import click
 
 from runtime.cli.group import Commands
 from runtime.cli.say import say
+from runtime.names import UNKNOWN
 from training import options
 from training.commands import INSPECTION, RAW, feedback, inspect, report_on, track
 from training.files import CHECKPOINT, HISTORY
@@ -114,6 +115,8 @@ def prepare(raw: Path, out: Path, validation: float, seed: int, inspected: bool,
     for label in manifest.labels:
         photos = [photo.split for photo in manifest.photos if photo.label == label]
         click.echo(f"{label}: {photos.count('train')} to train, {photos.count('validation')} to validate")
+    if others := [photo.split for photo in manifest.photos if photo.label == UNKNOWN]:
+        click.echo(f"other things: {others.count('train')} to train, {others.count('validation')} to validate")
     say(f"made {out}, dataset {manifest.sha256[:12]}\nnext: python -m training fit")
 
 

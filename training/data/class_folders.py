@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from runtime.names import UNKNOWN
+
 # Of file managers, cameras, archives and network storage: their thumbnails and wastebaskets are no photos of a class.
 NOT_CLASSES = frozenset(
     {"@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found", "system volume information"}
@@ -21,6 +23,11 @@ def is_class(name: str) -> bool:
 def is_photo_file(name: str) -> bool:
     """Whether a file of this name may be a photo: hidden ones and those of NOT_PHOTOS are not."""
     return not name.startswith(".") and name.lower() not in NOT_PHOTOS
+
+
+def class_folders_in(folder: Path) -> list[Path]:
+    """The folders in `folder` that name a class, sorted: without that of photos of other things."""
+    return [child for child in subfolders(folder) if child.name != UNKNOWN]
 
 
 def subfolders(folder: Path) -> list[Path]:

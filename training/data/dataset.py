@@ -10,10 +10,11 @@ from typing import Literal, Self
 import msgspec
 
 from runtime.errors import Refusal
-from runtime.names import NOT_JSON, Sha256, is_path_below, plain
+from runtime.names import NOT_JSON, UNKNOWN, Sha256, is_path_below, plain
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # of a dataset whose photos show its classes alone
+UNKNOWN_SCHEMA_VERSION = 2  # of one with photos of other things
 
 Split = Literal["train", "validation"]
 
@@ -27,7 +28,10 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Photo(_Record, frozen=True):
-    """One photo. Photos of one `group` are (nearly) the same picture and must stay in one split."""
+    """One photo. Photos of one `group` are (nearly) the same picture and must stay in one split.
+
+    The `label` of a photo of other things is `runtime.names.UNKNOWN`.
+    """
 
     path: str
     label: str
@@ -47,7 +51,10 @@ class LeftOut(_Record, frozen=True):
 
 
 class DatasetManifest(_Record, frozen=True):
-    """`manifest.json` of a prepared dataset; `labels` and `photos` are sorted."""
+    """`manifest.json` of a prepared dataset; `labels` and `photos` are sorted.
+
+    Among `photos` may be some of other things, of which `labels` has none.
+    """
 
     schema_version: int
     labels: list[str]
@@ -79,10 +86,10 @@ class Dataset:
             raise DatasetError(f"{file}: {error.strerror}; run `python -m training prepare` first") from error
         except NOT_JSON as error:
             raise DatasetError(f"{file}: {plain(error)}; run `python -m training prepare` again") from error
-        if manifest.schema_version != SCHEMA_VERSION:
+        if manifest.schema_version not in {SCHEMA_VERSION, UNKNOWN_SCHEMA_VERSION}:
             raise DatasetError(
-                f"{file}: schema version {manifest.schema_version}, this release reads {SCHEMA_VERSION}; "
-                "run `python -m training prepare` again"
+                f"{file}: schema version {manifest.schema_version}, this release reads {SCHEMA_VERSION} and "
+                f"{UNKNOWN_SCHEMA_VERSION}; run `python -m training prepare` again"
             )
         for photo in manifest.photos:
             if not is_path_below(photo.path):
@@ -91,8 +98,21 @@ class Dataset:
 
     @property
     def labels(self) -> list[str]:
-        """The class names, sorted; a photo's class index is the position of its label here."""
+        """The names of the user's classes, sorted."""
         return self.manifest.labels
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether there are photos of other things, from which an unknown class is learned."""
+        return any(photo.label == UNKNOWN for photo in self.manifest.photos)
+
+    @property
+    def classes(self) -> list[str]:
+        """What a network learns to tell apart: the labels, and the unknown class last if there are photos of it.
+
+        A photo's class index is the position of its label here.
+        """
+        return [*self.labels, UNKNOWN] if self.has_unknown else self.labels
 
     def photos(self, split: Split | None = None) -> list[Photo]:
         """The photos of one split, or all, in the manifest's order."""

@@ -48,7 +48,8 @@ def forget_pixels(dataset: Dataset) -> None:
 
 def truth(dataset: Dataset) -> NDArray[np.int64]:
     """The class index of every photo, [N], in the manifest's order."""
-    return np.array([dataset.labels.index(photo.label) for photo in dataset.photos()], dtype=np.int64)
+    classes = dataset.classes
+    return np.array([classes.index(photo.label) for photo in dataset.photos()], dtype=np.int64)
 
 
 def _cache_folder(dataset: Dataset) -> Path:

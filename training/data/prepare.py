@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
-from runtime.names import alike
-from training.data.class_folders import subfolders
-from training.data.dataset import SCHEMA_VERSION, DatasetError, DatasetManifest, Photo
+from runtime.names import UNKNOWN, alike, is_reserved
+from training.data.class_folders import class_folders_in
+from training.data.dataset import (
+    SCHEMA_VERSION,
+    UNKNOWN_SCHEMA_VERSION,
+    DatasetError,
+    DatasetManifest,
+    LeftOut,
+    Photo,
+)
 from training.data.placement import placed_before, write_dataset
-from training.data.split import assign_folds
+from training.data.split import assign_photos
 from training.data.survey import Survey, survey
+
+LEAST_OTHERS = 20  # different photos of other things, below which no unknown class is learned from them
 
 
 def prepare(
@@ -33,10 +43,10 @@ def prepare(
     _require_apart(raw, processed)
     earlier = placed_before(processed)
     labels = class_folders(raw)
-    found = surveyed or survey(raw)
+    found = _with_enough_others(surveyed or survey(raw))
     _require_photos(found)
     parts = round(1 / validation_fraction)
-    folds = assign_folds([photo.label for photo in found.photos], found.groups, parts, seed)
+    folds = assign_photos(found.photos, found.groups, parts, seed)
     photos = [
         Photo(
             path=photo.path,
@@ -50,16 +60,24 @@ def prepare(
         )
         for photo, group, fold in zip(found.photos, found.groups, folds.tolist(), strict=True)
     ]
-    manifest = DatasetManifest(SCHEMA_VERSION, labels, seed, validation_fraction, photos, found.left_out)
+    version = UNKNOWN_SCHEMA_VERSION if any(photo.label == UNKNOWN for photo in photos) else SCHEMA_VERSION
+    manifest = DatasetManifest(version, labels, seed, validation_fraction, photos, found.left_out)
     write_dataset(manifest, raw, processed, earlier)
     return manifest
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of the class folders in `folder`, sorted; raises DatasetError for fewer than two or a pair alike."""
+    """The names of the class folders in `folder`, sorted; raises DatasetError for fewer than two or a pair alike.
+
+    The folder of photos of other things, `(unknown)`, is none of them.
+    """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is not a folder; run `python -m training fetch` first")
-    labels = [child.name for child in subfolders(folder)]
+    labels = [child.name for child in class_folders_in(folder)]
+    if reserved := next(filter(is_reserved, labels), None):
+        raise DatasetError(
+            f"{folder / reserved}: is reserved for photos of none of the classes, and is spelt {UNKNOWN}; rename it"
+        )
     if len(labels) < 2:
         found = f"only the class folder {labels[0]!r}" if labels else "no class folders"
         raise DatasetError(f"{folder}: {found}; put the photos of each class in a folder of its own, at least two")
@@ -82,6 +100,20 @@ def _require_apart(raw: Path, processed: Path) -> None:
     ours, theirs = processed.resolve(), raw.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
         raise DatasetError(f"{processed}: is, holds or lies in the folder of the raw photos; choose one beside it")
+
+
+def _with_enough_others(found: Survey) -> Survey:
+    """The survey, without its photos of other things where they are too few to learn an unknown class from."""
+    groups = zip(found.photos, found.groups, strict=True)
+    different = len({group for photo, group in groups if photo.label == UNKNOWN})
+    if different >= LEAST_OTHERS or not different:
+        return found
+    reason = (
+        f"only {different} different photos of other things, which teach nothing; it takes {LEAST_OTHERS}, "
+        "and `python -m training fetch` brings some"
+    )
+    left_out = [*found.left_out, *(LeftOut(photo.path, reason) for photo in found.others)]
+    return replace(found.of_classes(), left_out=left_out)
 
 
 def _require_photos(found: Survey) -> None:

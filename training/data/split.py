@@ -1,4 +1,7 @@
-"""Stratified, grouped folds: each class in its share, near-duplicates in the same fold."""
+"""Stratified, grouped folds: each class in its share, near-duplicates in the same fold.
+
+Photos of other things are dealt to the folds of the classes' photos, which are the same with them and without.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from training.data.dataset import DatasetError
+from runtime.names import UNKNOWN
+from training.data.dataset import DatasetError, Photo
+from training.data.other.kinds import kind_of
+from training.data.survey import SurveyedPhoto
+
+
+def assign_photos(
+    photos: Sequence[Photo] | Sequence[SurveyedPhoto], groups: Sequence[int], folds: int, seed: int
+) -> NDArray[np.int64]:
+    """The fold, 0..folds-1, of each of N photos, of which `groups[i]` is the near-duplicate group.
+
+    Photos of other things are dealt kind by kind. Raises DatasetError where a class has fewer groups than there are
+    folds.
+    """
+    numbers = np.array(groups, dtype=np.int64)
+    own = np.array([photo.label != UNKNOWN for photo in photos])
+    assigned = np.zeros(len(photos), dtype=np.int64)
+    labels = [photo.label for photo in photos if photo.label != UNKNOWN]
+    assigned[own] = assign_folds(labels, numbers[own].tolist(), folds, seed)
+    of_group = dict(zip(numbers[own].tolist(), assigned[own].tolist(), strict=True))
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(~own))
+    for row in sorted(rows.tolist(), key=lambda row: kind_of(photos[row].path) or ""):
+        assigned[row] = of_group.setdefault(groups[row], len(of_group) % folds)
+    return assigned
 
 
 def assign_folds(labels: Sequence[str], groups: Sequence[int], folds: int, seed: int) -> NDArray[np.int64]:

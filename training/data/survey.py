@@ -6,12 +6,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.cli.progress import progress
 from runtime.image import ImageError, ImageSpec, decode_photo, inspect
-from training.data.class_folders import files_below, is_photo_file, subfolders
+from runtime.names import UNKNOWN
+from training.data.class_folders import class_folders_in, files_below, is_photo_file, subfolders
 from training.data.dataset import LeftOut
 from training.data.duplicates import Thumbnail, find_matches, group_numbers, thumbnail_of
 
@@ -45,6 +46,11 @@ class Pair:
         """Whether they stand under two classes."""
         return self.one.label != self.other.label
 
+    @property
+    def with_other_things(self) -> bool:
+        """Whether one of them is of other things."""
+        return UNKNOWN in (self.one.label, self.other.label)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -63,19 +69,36 @@ class Survey:
     pairs: list[Pair]
     contradictions: list[Pair]
 
+    @property
+    def others(self) -> list[SurveyedPhoto]:
+        """The photos of other things."""
+        return [photo for photo in self.photos if photo.label == UNKNOWN]
+
+    def of_classes(self) -> Survey:
+        """The same without the photos of other things; what is left of them are pairs with a photo of a class."""
+        kept = [row for row, photo in enumerate(self.photos) if photo.label != UNKNOWN]
+        return replace(
+            self,
+            photos=[self.photos[row] for row in kept],
+            groups=renumbered([self.groups[row] for row in kept]),
+            pairs=[pair for pair in self.pairs if pair.across or pair.one.label != UNKNOWN],
+            left_out=[left for left in self.left_out if left.path.split("/")[0] != UNKNOWN],
+        )
+
 
 def survey(folder: Path, *, deep: bool = False) -> Survey:
     """Look at every photo of the class folders in `folder`, and compare each with all others.
 
     Folders inside the class folders are named among what is left out, or, if `deep`, their photos are taken.
     """
-    labels = [child.name for child in subfolders(folder)]
+    labels = [child.name for child in class_folders_in(folder)]
+    folders = subfolders(folder)
     left_out: list[LeftOut] = []
     if deep:
-        files = [file for label in labels for file in files_below(folder / label)]
+        files = [file for child in folders for file in files_below(child)]
     else:
-        files = [file for label in labels for file in _files(folder / label)]
-        left_out += [left for label in labels for left in _folders_left_out(folder / label, folder)]
+        files = [file for child in folders for file in _files(child)]
+        left_out += [left for child in folders for left in _folders_left_out(child, folder)]
     seen: list[SurveyedPhoto] = []
     with ThreadPoolExecutor() as pool, progress("verify", len(files)) as advance:
         for result in pool.map(lambda file: _look_at(file, folder), files):
@@ -125,7 +148,8 @@ def _without_copies(seen: Sequence[SurveyedPhoto], left_out: list[LeftOut]) -> t
     for photo in seen:
         copies[photo.sha256].append(photo)
     kept, contradictions = [], []
-    for first, *others in copies.values():
+    for same in copies.values():
+        first, *others = _own(same, left_out)
         labels = sorted({photo.label for photo in (first, *others)})
         if len(labels) > 1:
             reason = f"the same file stands under {' and '.join(labels)}; nobody can say which is right"
@@ -137,21 +161,33 @@ def _without_copies(seen: Sequence[SurveyedPhoto], left_out: list[LeftOut]) -> t
     return kept, contradictions
 
 
+def _own(copies: Sequence[SurveyedPhoto], left_out: list[LeftOut]) -> Sequence[SurveyedPhoto]:
+    """The copies of one file; where some are of a class, without those of other things, which are left out."""
+    own = [photo for photo in copies if photo.label != UNKNOWN]
+    if own:
+        reason = f"the same file as {own[0].path}, which is of a class"
+        left_out.extend(LeftOut(photo.path, reason) for photo in copies if photo.label == UNKNOWN)
+    return own or copies
+
+
 def _without_contradictions(found: Survey) -> Survey:
     """The survey with its near-duplicates, and without the photos whose whole picture stands under another class."""
     photos = found.photos
     matches = find_matches([photo.thumbnail for photo in photos])
     pairs = [(Pair(photos[match.whole], photos[match.part], match.how), match.same) for match in matches]
-    contradictions = [pair for pair, same in pairs if same and pair.across]
+    across = [pair for pair, same in pairs if same and pair.across]
+    contradictions = [pair for pair in across if not pair.with_other_things]
+    shown = [pair for pair in across if pair.with_other_things]
     doubtful = {photo.path for pair in contradictions for photo in (pair.one, pair.other)}
+    doubtful |= {photo.path for pair in shown for photo in (pair.one, pair.other) if photo.label == UNKNOWN}
     kept = [row for row, photo in enumerate(photos) if photo.path not in doubtful]
     numbers = group_numbers(len(photos), matches)
     return Survey(
         found.folder,
         found.labels,
         [photos[row] for row in kept],
-        [*found.left_out, *_reasons(contradictions)],
-        _renumbered([numbers[row] for row in kept]),
+        [*found.left_out, *_reasons(contradictions), *_shown_reasons(shown)],
+        renumbered([numbers[row] for row in kept]),
         [pair for pair, _ in pairs if not doubtful & {pair.one.path, pair.other.path}],
         [*found.contradictions, *contradictions],
     )
@@ -170,6 +206,16 @@ def _reasons(contradictions: Iterable[Pair]) -> list[LeftOut]:
     ]
 
 
-def _renumbered(groups: Sequence[int]) -> list[int]:
+def _shown_reasons(pairs: Iterable[Pair]) -> list[LeftOut]:
+    """Photos of other things that show a picture of a class: the class is right."""
+    found = {}
+    for pair in pairs:
+        other, own = sorted((pair.one, pair.other), key=lambda photo: photo.label != UNKNOWN)
+        found[other.path] = f"the same picture as {own.path}, which is of a class ({pair.how})"
+    return [LeftOut(path, reason) for path, reason in sorted(found.items())]
+
+
+def renumbered(groups: Sequence[int]) -> list[int]:
+    """The same groups, numbered from 0 in the order in which they come."""
     number = {group: position for position, group in enumerate(dict.fromkeys(groups))}
     return [number[group] for group in groups]

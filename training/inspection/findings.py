@@ -59,11 +59,11 @@ class Findings:
 
 
 def findings_of(survey: Survey, *, weights: str, cache: Path) -> Findings:
-    """Inspect what a survey has found; `cache` is a folder for features.
+    """Inspect what a survey has found of the classes; `cache` is a folder for features.
 
     Without the ImageNet weights the findings say so; raises WeightsError for a file of weights that cannot be used.
     """
-    model, why = None, None
+    survey, model, why = survey.of_classes(), None, None
     try:
         model = _model_findings(survey, weights, cache)
     except _NoModelError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import Refusal
-from runtime.names import label_among
+from runtime.names import UNKNOWN, label_among
 from runtime.registry.catalogue import Catalogue
 from training.files import CHECKPOINT, HISTORY
 from training.pipeline.runs import Run
@@ -237,6 +237,7 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
         "product": places.product,
         "dataset": manifest.sha256,
         "photos": counts,
+        "other": sum(photo.label == UNKNOWN for photo in manifest.photos),
         "left_out": [f"{photo.path}: {photo.reason}" for photo in manifest.left_out],
         "near_duplicates": sum(len(group) for group in groups),
         "one_picture_two_classes": [group for group in groups if len({path.split("/")[0] for path in group}) > 1],
