@@ -19,6 +19,10 @@ DEFAULT_SEED = 42
 PUBLIC_OTHER, NO_OTHER = "public", "no"  # which photos of other things are fetched; else those of a folder
 DEFAULT_OTHER = NO_OTHER
 
+# How likely a photo is of none of the classes before it has been seen. No data set tells what users will send; with
+# two classes it is as likely as either, and with fifty it is no less likely than with two.
+UNKNOWN_PRIOR = 1 / 3
+
 STEP = 32  # px: the network halves its input five times
 SMALLEST, LARGEST = 32, 512  # px
 SIZES = (224, 192, 160, 128, 96)  # px: those that are compared

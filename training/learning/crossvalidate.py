@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,17 +16,21 @@ import training.learning.fit
 import training.learning.imbalance
 import training.learning.matmul_gradients
 import training.learning.pruning
+import training.learning.sampling
+import training.metrics.priors
 import training.model.network
 import training.recipe
 from runtime.cli.progress import progress
+from runtime.names import UNKNOWN
 from training.data.altered_copies import ALTERATIONS
 from training.data.dataset import Dataset
+from training.data.other.kinds import kind_of
 from training.data.pixels import load_altered_pixels, load_pixels, truth
-from training.data.split import assign_folds
+from training.data.split import assign_photos
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
 from training.metrics.calibration import scaled
-from training.metrics.scores import Predictions
+from training.metrics.scores import Predictions, predictions_from
 from training.model.checkpoint import Checkpoint, git_commit
 from training.recipe import Recipe, stored_size
 
@@ -43,7 +47,7 @@ class Fold:
 def folds(dataset: Dataset, count: int, seed: int) -> list[Fold]:
     """Divide the dataset `count` ways by class, near-duplicates together; raises DatasetError where it is too small."""
     photos = dataset.photos()
-    number = assign_folds([photo.label for photo in photos], [photo.group for photo in photos], count, seed)
+    number = assign_photos(photos, [photo.group for photo in photos], count, seed)
     return [Fold(k, np.flatnonzero(number != k), np.flatnonzero(number == k)) for k in range(count)]
 
 
@@ -58,6 +62,12 @@ def unvalidated(fold: Fold) -> Fold:
     return replace(fold, held_out=fold.held_out[:0])
 
 
+def without_kinds(dataset: Dataset, fold: Fold, kinds: Collection[str]) -> Fold:
+    """The same round for a training that is not to know these kinds of other things; held-out photos stay."""
+    known = np.array([photo.label != UNKNOWN or kind_of(photo.path) not in kinds for photo in dataset.photos()])
+    return replace(fold, train=fold.train[known[fold.train]])
+
+
 def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
     """The pixels of one round."""
     classes = truth(dataset)
@@ -67,30 +77,36 @@ def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:
         train_truth=classes[fold.train],
         validation=load_pixels(dataset, image_size)[fold.held_out],
         validation_truth=classes[fold.held_out],
+        unknown=dataset.has_unknown,
     )
 
 
 def train_fold(dataset: Dataset, fold: Fold, recipe: Recipe, *, what: str) -> Fitted:
     """Train on one round's photos, with progress."""
     photos = photos_of(dataset, fold, recipe.image_size)
-    with progress(what, steps(len(photos.train), recipe)) as advance:
+    with progress(what, steps(photos.epoch_size, recipe)) as advance:
         return fit(photos, recipe, advance)
 
 
 def cross_validate(
-    dataset: Dataset, recipe: Recipe, count: int, *, cache: Path | None = None
+    dataset: Dataset, recipe: Recipe, count: int, *, cache: Path | None = None, keep_out: Collection[str] = ()
 ) -> Iterator[tuple[Fold, Checkpoint]]:
     """Train `count` networks, each without its own fold; the folder `cache` keeps them for another time.
 
-    Of each the last epoch is kept, as everywhere; the held-out photos are not looked at.
+    None is shown the kinds of other things in `keep_out`. Of each the last epoch is kept, as everywhere; the held-out
+    photos are not looked at.
     """
-    for fold in folds(dataset, count, recipe.seed):
+    for whole in folds(dataset, count, recipe.seed):
+        fold = without_kinds(dataset, whole, keep_out)
         seeded = replace(recipe, seed=recipe.seed + fold.number)
-        kept = None if cache is None else cache / f"{_recipe_id(dataset, seeded)}-fold{fold.number + 1}of{count}.pt"
+        name = f"{_recipe_id(dataset, seeded, keep_out)}-fold{fold.number + 1}of{count}.pt"
+        kept = None if cache is None else cache / name
         if kept is not None and kept.exists():
             yield fold, Checkpoint.load(kept)
             continue
         what = f"{recipe.image_size} px, fold {fold.number + 1}/{count}"
+        if keep_out:
+            what += f", without {', '.join(keep_out)}"
         checkpoint = checkpoint_of(dataset, seeded, train_fold(dataset, unvalidated(fold), seeded, what=what))
         if kept is not None:
             checkpoint.save(kept)
@@ -109,7 +125,7 @@ def narrowed(dataset: Dataset, fold: Fold, wide: Checkpoint, share: float, cache
     return Checkpoint.load(kept)
 
 
-def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
+def _recipe_id(dataset: Dataset, recipe: Recipe, keep_out: Collection[str]) -> str:
     """Changes with anything that would change the weights: photos, settings, the training code."""
     modules = (
         training.recipe,
@@ -117,11 +133,13 @@ def _recipe_id(dataset: Dataset, recipe: Recipe) -> str:
         training.learning.augment,
         training.learning.matmul_gradients,
         training.learning.imbalance,
+        training.learning.sampling,
+        training.metrics.priors,
         training.model.network,
         training.learning.batchnorm_folding,
     )
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
-    parts = [dataset.manifest.sha256, repr(recipe), hashlib.sha256(code).hexdigest()]
+    parts = [dataset.manifest.sha256, repr(recipe), hashlib.sha256(code).hexdigest(), *sorted(keep_out)]
     return f"{recipe.image_size}px-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 
@@ -137,11 +155,12 @@ def checkpoint_of(dataset: Dataset, recipe: Recipe, fitted: Fitted) -> Checkpoin
         precision=fitted.precision,
         dataset_sha256=dataset.manifest.sha256,
         git_commit=git_commit(),
+        unknown=dataset.has_unknown,
     )
 
 
 def held_out_logits(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Logits [N, C] of some of the dataset's photos, by their rows."""
+    """Logits [N, C] of some of the dataset's photos, by their rows; of the unknown class, too, if there is one."""
     return predict_logits(checkpoint.network(), load_pixels(dataset, checkpoint.image_size)[rows])
 
 
@@ -150,7 +169,8 @@ def predictions_of(
 ) -> Predictions:
     """Calibrated predictions from the `logits` [N, C] of the photos in `rows`."""
     paths = [photo.path for photo in dataset.photos()]
-    return Predictions(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], scaled(logits, temperature))
+    outputs = scaled(logits, temperature)
+    return predictions_from(dataset.labels, [paths[row] for row in rows], truth(dataset)[rows], outputs)
 
 
 def copies_logits(

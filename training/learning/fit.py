@@ -33,7 +33,10 @@ from training.learning.feature_cache import FeatureCache
 from training.learning.history import EpochFigures
 from training.learning.imbalance import balanced_cross_entropy, class_shares
 from training.learning.matmul_gradients import use_matmul_gradients
-from training.metrics.scores import Predictions, score
+from training.learning.sampling import epoch_rows, epoch_size
+from training.metrics.priors import class_priors
+from training.metrics.scores import predictions_from, score
+from training.metrics.unknown import unknown_auroc
 from training.model.network import build, normalise
 from training.model.precision import choose_precision
 from training.recipe import Precision, Recipe, crop_size, is_validated
@@ -61,7 +64,7 @@ PREDICTED_AT_ONCE = 8  # photos; larger batches of 224 px fall out of the cache
 
 @dataclass(frozen=True)
 class TrainingPhotos:
-    """Photos as pixels and class indices.
+    """Photos as pixels and class indices; with `unknown`, those of other things have the index after the last label's.
 
     `train` [N, s, s, 3] are a little larger than the input, to be cropped from (`stored_size`); `validation`
     [M, size, size, 3] are decoded exactly as they are served. There may be none of these.
@@ -72,6 +75,33 @@ class TrainingPhotos:
     train_truth: NDArray[np.int64]
     validation: NDArray[np.uint8]
     validation_truth: NDArray[np.int64]
+    unknown: bool = False
+
+    @property
+    def classes(self) -> int:
+        """How many a network tells apart: one for each label, and the unknown class if it is learned."""
+        return len(self.labels) + self.unknown
+
+    @property
+    def epoch_size(self) -> int:
+        """How many training photos an epoch shows."""
+        return epoch_size(self.train_truth, len(self.labels))
+
+    def epoch_rows(self, generator: Generator) -> Tensor:
+        """The training photos of one epoch, shuffled: int64 [`epoch_size`]."""
+        return epoch_rows(self.train_truth, len(self.labels), generator)
+
+    @property
+    def shares(self) -> Tensor:
+        """The share of each class in an epoch, [`classes`]."""
+        return class_shares(self.train_truth, self.classes, labels=len(self.labels))
+
+    @property
+    def priors(self) -> Tensor | None:
+        """The prior of each class, [`classes`]; None where all are alike."""
+        if not self.unknown:
+            return None
+        return torch.from_numpy(class_priors(len(self.labels), unknown=True).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -91,7 +121,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     precision = recipe.precision or choose_precision()
     torch.manual_seed(recipe.seed)
     generator = Generator().manual_seed(recipe.seed)
-    network: Any = build(len(photos.labels), recipe.weights)
+    network: Any = build(photos.classes, recipe.weights)
     network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
     frozen = probed = None
@@ -105,9 +135,9 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     trunk = _Trunk(network, frozen)
     held_out = FeatureCache(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(len(photos.train), recipe)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos.epoch_size, recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
-    shares = class_shares(photos.train_truth, len(photos.labels))
+    shares, priors = photos.shares, photos.priors
     history: list[EpochFigures] = []
     reached: Any = network
     for epoch in range(1, recipe.epochs + 1):
@@ -115,12 +145,12 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
         size = crop_size(recipe, epoch)
         losses = []
         trunk.train()
-        for indices in _batches(len(photos.train), generator):
+        for indices in _batches(photos.epoch_rows(generator)):
             pixels, truth = torch.from_numpy(photos.train[indices]), torch.from_numpy(photos.train_truth[indices])
             batch = augment(normalise(pixels), size, generator)  # [B, 3, size, size]
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 logits = trunk(batch)  # [B, C]
-            loss = balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING)
+            loss = balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING, priors=priors)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -152,7 +182,7 @@ def _reached(network: nn.Module, average: AveragedModel, probed: nn.Module | Non
 
 
 def steps(count: int, recipe: Recipe) -> int:
-    """How many batches a run on `count` training photos takes."""
+    """How many batches a run takes whose epochs show `count` training photos."""
     return recipe.epochs * math.ceil(count / BATCH)
 
 
@@ -192,14 +222,23 @@ def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
     head, network.fc = network.fc, nn.Identity()
     features = predict_logits(network.eval(), _scaled(photos.train, size))  # [N, 512]
     network.fc = head
-    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000, class_weight="balanced")
+    probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000, class_weight=_probe_weights(photos))
     probe.fit(features, photos.train_truth)
     weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()  # [C, 512], [C]
-    if len(photos.labels) == 2:  # scikit-learn has one row for two classes: the difference of their logits
+    if photos.classes == 2:  # scikit-learn has one row for two classes: the difference of their logits
         weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.copy_(bias)
+
+
+def _probe_weights(photos: TrainingPhotos) -> str | dict[int, float]:
+    """Each class counts alike; the unknown class as much as its prior says."""
+    if photos.priors is None:
+        return "balanced"
+    counts = np.bincount(photos.train_truth, minlength=photos.classes)
+    weights = photos.priors.numpy() * len(photos.train_truth) / np.maximum(counts, 1)
+    return dict(enumerate(weights.tolist()))
 
 
 def interpolate_weights(probed: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
@@ -243,9 +282,9 @@ def _warm_up_then_cosine(total: int) -> Any:
     return factor
 
 
-def _batches(count: int, generator: Generator) -> Iterator[NDArray[np.int64]]:
-    order = torch.randperm(count, generator=generator).numpy()
-    for start in range(0, count, BATCH):
+def _batches(rows: Tensor) -> Iterator[NDArray[np.int64]]:
+    order = rows.numpy()
+    for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
         # Batch normalisation cannot learn from a single photo: let it see one twice.
         yield batch if len(batch) > 1 else np.repeat(batch, 2)
@@ -253,7 +292,7 @@ def _batches(count: int, generator: Generator) -> Iterator[NDArray[np.int64]]:
 
 def _ema(photos: TrainingPhotos) -> Any:
     """Exponential moving average of the weights over about one epoch, which steadies the last steps."""
-    decay = 1 - 1 / math.ceil(len(photos.train) / BATCH)
+    decay = 1 - 1 / math.ceil(photos.epoch_size / BATCH)
     return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
 
@@ -262,14 +301,17 @@ def _validate(stages: nn.Module, held_out: FeatureCache, photos: TrainingPhotos)
         return {}
     probabilities = F.softmax(torch.from_numpy(_logits(stages, held_out)), dim=1).numpy()
     paths = [""] * len(photos.validation)
-    scores = score(Predictions(photos.labels, paths, photos.validation_truth, probabilities))
-    return {
+    said = predictions_from(photos.labels, paths, photos.validation_truth, probabilities)
+    scores = score(said.own)
+    figures = {
         "validation_loss": scores.log_loss,
         "validation_accuracy": scores.accuracy,
         "validation_precision": scores.precision,
         "validation_recall": scores.recall,
         "validation_f1": scores.f1,
     }
+    told_apart = unknown_auroc(said)
+    return figures if told_apart is None else figures | {"validation_unknown_auroc": told_apart}
 
 
 def _note(epoch: int, epochs: int, loss: float, history: list[EpochFigures]) -> str:

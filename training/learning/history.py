@@ -24,7 +24,8 @@ class HistoryError(Refusal):
 class EpochFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One epoch; precision, recall and F1 are means over the classes, losses are in nats.
 
-    What an epoch was not validated for is None.
+    Validation figures are of the labels' photos; the last one says how well photos of other things are told from them,
+    as the area under the ROC curve of the unknown class. What an epoch was not validated for is None.
     """
 
     epoch: int
@@ -36,16 +37,19 @@ class EpochFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation_precision: float | None = None
     validation_recall: float | None = None
     validation_f1: float | None = None
+    validation_unknown_auroc: float | None = None
 
     def __str__(self) -> str:
         """One line for a terminal."""
         text = f"epoch {self.epoch}: loss {self.train_loss:.3f}, {self.seconds:.1f} s"
         if self.validation_accuracy is None:
             return text
-        return (
-            f"{text}; validation: loss {self.validation_loss:.3f}, accuracy {self.validation_accuracy:.4f}, "
+        text += (
+            f"; validation: loss {self.validation_loss:.3f}, accuracy {self.validation_accuracy:.4f}, "
             f"F1 {self.validation_f1:.4f}"
         )
+        told_apart = self.validation_unknown_auroc
+        return text if told_apart is None else f"{text}, other things told apart {told_apart:.4f} (AUROC)"
 
 
 class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

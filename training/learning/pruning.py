@@ -25,7 +25,7 @@ from runtime.cli.progress import Advance, progress
 from training.learning.augment import augment
 from training.learning.batchnorm_folding import fold_norms, state_with_norms
 from training.learning.fit import LABEL_SMOOTHING, TrainingPhotos, predict_logits
-from training.learning.imbalance import balanced_cross_entropy, class_shares
+from training.learning.imbalance import balanced_cross_entropy
 from training.model.checkpoint import Checkpoint, CheckpointError, git_commit
 from training.model.network import blocks, normalise
 
@@ -73,7 +73,7 @@ def narrow(
     teacher: Any = wide.network()
     fold_norms(teacher)
     teacher.to(memory_format=torch.channels_last).requires_grad_(False)
-    with progress(f"narrow, {wide.image_size} px", 1 + epochs * math.ceil(len(photos.train) / BATCH)) as advance:
+    with progress(f"narrow, {wide.image_size} px", 1 + epochs * math.ceil(photos.epoch_size / BATCH)) as advance:
         views = _views(photos, wide.image_size, generator)
         with torch.no_grad():
             student = _prune_channels(teacher, share, views)
@@ -83,11 +83,7 @@ def narrow(
         if epochs:
             learned = _distil(teacher, student, photos, wide, epochs, generator, advance)
     widths = [block.conv1.out_channels for block in blocks(learned)]
-    truth = photos.validation_truth
-    right, wide_right = (
-        float((predict_logits(network, photos.validation).argmax(axis=1) == truth).mean())
-        for network in (learned, teacher)
-    )
+    right, wide_right = (_accuracy(network, photos) for network in (learned, teacher))
     checkpoint = replace(
         wide,
         state_dict=state_with_norms(learned),
@@ -107,6 +103,14 @@ def width_of(channels: int, share: float) -> int:
     """
     part = share * STAGE_SHARES[channels]
     return min(channels, max(LANE, round(channels * part / LANE) * LANE))
+
+
+def _accuracy(network: nn.Module, photos: TrainingPhotos) -> float:
+    """How often it names the right one of the labels, on the validation photos that show one."""
+    labels = len(photos.labels)
+    own = photos.validation_truth < labels
+    said = predict_logits(network, photos.validation[own])[:, :labels].argmax(axis=1)
+    return float((said == photos.validation_truth[own]).mean())
 
 
 def _views(photos: TrainingPhotos, size: int, generator: Generator) -> Tensor:
@@ -180,16 +184,16 @@ def _distil(
     """Distil for `epochs`, in the precision of the teacher's training; returns the moving average of the student."""
     student.to(memory_format=torch.channels_last).requires_grad_(True)
     student.conv1.requires_grad_(False)
-    total = epochs * math.ceil(len(photos.train) / BATCH)
+    total = epochs * math.ceil(photos.epoch_size / BATCH)
     optimiser = torch.optim.AdamW([each for each in student.parameters() if each.requires_grad], LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=total, pct_start=WARM_UP)
     decay = 1 - 1 / AVERAGED_STEPS
     average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-    shares = class_shares(photos.train_truth, len(photos.labels))
+    shares, priors = photos.shares, photos.priors
     for epoch in range(1, epochs + 1):
-        for rows in torch.split(torch.randperm(len(photos.train), generator=generator), BATCH):
+        for rows in torch.split(photos.epoch_rows(generator), BATCH):
             batch = _view(normalise(torch.from_numpy(photos.train[rows.numpy()])), wide.image_size, generator)
-            truth = F.one_hot(torch.from_numpy(photos.train_truth[rows.numpy()]), len(photos.labels)).float()
+            truth = F.one_hot(torch.from_numpy(photos.train_truth[rows.numpy()]), photos.classes).float()
             other, share = torch.randperm(len(rows), generator=generator), torch.rand(len(rows), 1, generator=generator)
             share *= MAX_MIXUP
             truth = truth.lerp(truth[other], share)
@@ -199,7 +203,8 @@ def _distil(
                     wanted, answer = _block_outputs(teacher, batch)
                 given, logits = _block_outputs(student, batch)
             loss = _feature_loss(given, wanted) + _distillation_loss(logits.float(), answer.float())
-            loss = loss + TRUTH_WEIGHT * balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING)
+            named = balanced_cross_entropy(logits.float(), truth, shares, LABEL_SMOOTHING, priors=priors)
+            loss = loss + TRUTH_WEIGHT * named
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.cli.progress import Advance, progress
+from runtime.names import UNKNOWN
 from training import files
 from training.data.dataset import Dataset, DatasetError, Photo
-from training.data.pixels import forget_pixels
+from training.data.pixels import forget_pixels, truth
 from training.learning.crossvalidate import Fold, checkpoint_of, folds, photos_of, predict, unvalidated
 from training.learning.fit import fit, steps
+from training.learning.sampling import epoch_size
 from training.metrics.intervals import proportion_interval
 from training.recipe import AUTO, DEFAULT_IMAGE_SIZE, SIZES, Recipe
 
@@ -70,7 +73,8 @@ def choose_size(dataset: Dataset, recipe: Recipe, sizes: Sequence[int] = SIZES) 
     short = replace(recipe, epochs=min(recipe.epochs, EPOCHS))
     compared = _training_photos(dataset)
     rounds = folds(compared, _fold_count(compared), recipe.seed)
-    total = len(sizes) * sum(steps(len(fold.train), short) for fold in rounds)
+    classes = truth(compared)
+    total = len(sizes) * sum(steps(epoch_size(classes[fold.train], len(compared.labels)), short) for fold in rounds)
     figures: list[SizeFigures] = []
     try:
         with progress(f"compare {len(sizes)} input sizes", total) as advance:
@@ -124,7 +128,7 @@ def _measure(dataset: Dataset, recipe: Recipe, rounds: Sequence[Fold], advance: 
         seeded = replace(recipe, seed=recipe.seed + fold.number)
         fitted = fit(photos_of(dataset, unvalidated(fold), recipe.image_size), seeded, advance)
         asked = time.monotonic()
-        said = predict(checkpoint_of(dataset, seeded, fitted), dataset, fold.held_out)
+        said = predict(checkpoint_of(dataset, seeded, fitted), dataset, _own(dataset, fold.held_out))
         answered_s += time.monotonic() - asked
         right += int((said.predicted == said.truth).sum())
         photos += len(said.truth)
@@ -133,11 +137,20 @@ def _measure(dataset: Dataset, recipe: Recipe, rounds: Sequence[Fold], advance: 
 
 
 def _training_photos(dataset: Dataset) -> Dataset:
-    """The training photos alone; of each class evenly spaced ones where there are more than MOST_PHOTOS."""
+    """The training photos alone; of each class evenly spaced ones where there are more than MOST_PHOTOS.
+
+    Photos of other things come in the same share.
+    """
     photos = dataset.photos("train")
-    share = min(1.0, MOST_PHOTOS / max(len(photos), 1))
-    kept = [photo for label in dataset.labels for photo in _spaced([p for p in photos if p.label == label], share)]
+    share = min(1.0, MOST_PHOTOS / max(sum(photo.label != UNKNOWN for photo in photos), 1))
+    kept = [photo for label in dataset.classes for photo in _spaced([p for p in photos if p.label == label], share)]
     return replace(dataset, manifest=msgspec.structs.replace(dataset.manifest, photos=kept))
+
+
+def _own(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the rows that are of photos of the labels."""
+    own: NDArray[np.int64] = rows[truth(dataset)[rows] < len(dataset.labels)]
+    return own
 
 
 def _spaced(photos: Sequence[Photo], share: float) -> list[Photo]:

@@ -1,4 +1,4 @@
-"""Probability calibration: temperature scaling, the abstention threshold, and what is served of an answer."""
+"""Probability calibration: temperature scaling, and the thresholds of abstention and of the unknown class."""
 
 from __future__ import annotations
 
@@ -10,36 +10,63 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from training.metrics.priors import photo_weights
+
 TEMPERATURE_RANGE = (0.05, 20.0)
 # By simulation: with 1, twenty photos of ten classes leave confidence 8 points below accuracy, with 0.1 less than one;
 # with none, a handful of photos without a mistake would ask for certainty.
 PRIOR_PHOTOS = 0.1
 ANSWER_PRECISION = 0.99  # of the answers that are not called uncertain
+UNKNOWN_PRICE = 0.05  # of the labels' photos may be called unknown
+_AIMED_PRICE = 0.04  # on the photos that set the threshold: others differ from them by chance
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Below the probability `abstain` of its label an answer is uncertain; from that of `unknown` on it is unknown.
+
+    `unknown` is None for a model without that class.
+    """
+
+    abstain: float
+    unknown: float | None = None
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes probabilities of logits, and below which confidence an answer is uncertain."""
+    """What makes probabilities of logits, below which confidence an answer is uncertain, and when it is unknown."""
 
     temperature: float
     threshold: float
+    unknown_threshold: float | None = None
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds alone."""
+        return Thresholds(self.threshold, self.unknown_threshold)
 
 
-def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+def fit_temperature(
+    logits: NDArray[np.float32], truth: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+) -> float:
     """The temperature that minimises the log loss of `logits` [N, C] (Guo et al. 2017, arXiv:1706.04599, sec. 4.2).
 
     Photos that happen to be classified without a mistake would ask for infinite confidence. So a photo that may show
     each of the C classes alike is added to the N, with the weight PRIOR_PHOTOS: with N photos right it leaves a
     confidence of (N + PRIOR_PHOTOS / C) / (N + PRIOR_PHOTOS). The weight is the same for any number of classes: a
     prior for each class would outweigh the photos of fifty.
+
+    `weights` [N] say for how many photos each counts; 1 if not given.
     """
     photos, classes = logits.shape
-    all_photos = photos + PRIOR_PHOTOS
+    counted = photos if weights is None else float(weights.sum())
+    all_photos = counted + PRIOR_PHOTOS
     targets = np.full((photos, classes), PRIOR_PHOTOS / classes / all_photos)
-    targets[np.arange(photos), truth] += photos / all_photos
+    targets[np.arange(photos), truth] += counted / all_photos
 
     def loss(log_temperature: float) -> float:
-        return float(-(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
+        losses = -(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1)
+        return float(np.average(losses, weights=weights))
 
     bounds = (np.log(TEMPERATURE_RANGE[0]), np.log(TEMPERATURE_RANGE[1]))
     return round(float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)), 4)
@@ -51,13 +78,19 @@ def scaled(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float3
     return probabilities
 
 
-def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> Calibration:
-    """The temperature and the threshold that `logits` [N, C] of validation photos ask for."""
-    temperature = fit_temperature(logits, truth)
-    return Calibration(temperature, abstain_threshold(scaled(logits, temperature), truth))
+def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: int | None = None) -> Calibration:
+    """The temperature and the thresholds that `logits` [N, C] of validation photos ask for.
+
+    The class after the first `labels` ones, where there is one, is the unknown class.
+    """
+    temperature = fit_temperature(logits, truth, _weights(truth, labels))
+    found = thresholds_for(scaled(logits, temperature), truth, logits.shape[1] if labels is None else labels)
+    return Calibration(temperature, found.abstain, found.unknown)
 
 
-def cross_fitted(logits: Sequence[NDArray[np.float32]], truth: Sequence[NDArray[np.int64]]) -> list[float]:
+def cross_fitted(
+    logits: Sequence[NDArray[np.float32]], truth: Sequence[NDArray[np.int64]], labels: int | None = None
+) -> list[float]:
     """A temperature for each fold's held-out logits [N, C], fitted on those of all other folds.
 
     Fitted on the fold's own photos it would flatter the figures of these.
@@ -65,10 +98,42 @@ def cross_fitted(logits: Sequence[NDArray[np.float32]], truth: Sequence[NDArray[
     return [
         fit_temperature(
             np.concatenate([part for other, part in enumerate(logits) if other != fold]),
-            np.concatenate([part for other, part in enumerate(truth) if other != fold]),
+            elsewhere := np.concatenate([part for other, part in enumerate(truth) if other != fold]),
+            _weights(elsewhere, labels),
         )
         for fold in range(len(logits))
     ]
+
+
+def thresholds_for(
+    outputs: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: int,
+    *,
+    copies: Sequence[NDArray[np.float32]] = (),
+    precision: float = ANSWER_PRECISION,
+) -> Thresholds:
+    """The thresholds that these photos ask for, of which `outputs` [N, C] are the probabilities.
+
+    Where there is an unknown class, one more than `labels`, its threshold comes first: set by the labels' photos and
+    their `copies`, each [N, C], too. Abstention is then for what is not unknown.
+    """
+    if outputs.shape[1] == labels:
+        return Thresholds(abstain_threshold(outputs, truth, precision))
+    own = truth < labels
+    unknown = unknown_threshold(np.concatenate([part[own, -1] for part in (outputs, *copies)]))
+    answered = own & (outputs[:, -1] < unknown)
+    return Thresholds(abstain_threshold(outputs[answered, :labels], truth[answered], precision), unknown)
+
+
+def unknown_threshold(own: NDArray[np.float32]) -> float:
+    """The lowest probability of the unknown class from which at most one in 25 of the labels' photos is called unknown.
+
+    `own` [N] are its probabilities for photos of the labels.
+    """
+    allowed = int(len(own) * _AIMED_PRICE)
+    highest = float(np.sort(own)[::-1][allowed])
+    return min(1.0, float(np.floor(highest * 1e4) + 1) / 1e4)
 
 
 def abstain_threshold(
@@ -88,3 +153,7 @@ def abstain_threshold(
         return 1.0
     lowest = float(confidence[order[good[-1]]])
     return float(np.floor(lowest * 1e4) / 1e4)
+
+
+def _weights(truth: NDArray[np.int64], labels: int | None) -> NDArray[np.float64] | None:
+    return None if labels is None else photo_weights(truth, labels)

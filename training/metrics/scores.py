@@ -14,12 +14,17 @@ from runtime.bundle.manifest import Scores
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of N photos: `truth` [N] holds class indices, `probabilities` [N, C] one row a photo."""
+    """What a model says of N photos: `truth` [N] holds class indices, `probabilities` [N, C] one row a photo.
+
+    Of a model with an unknown class, `unknown` [N] is its probability, and `probabilities` those of the labels if the
+    photo shows one of them; the `truth` of a photo of other things is C.
+    """
 
     labels: Sequence[str]
     paths: Sequence[str]
     truth: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    unknown: NDArray[np.float32] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -32,6 +37,47 @@ class Predictions:
         """The probability of the predicted class, [N]."""
         highest: NDArray[np.float32] = self.probabilities.max(axis=1)
         return highest
+
+    @property
+    def joint(self) -> NDArray[np.float32]:
+        """The probabilities of the labels [N, C] as they are served: they and the unknown class's add up to 1."""
+        if self.unknown is None:
+            return self.probabilities
+        joint: NDArray[np.float32] = self.probabilities * (1 - self.unknown[:, np.newaxis])
+        return joint
+
+    @property
+    def own(self) -> Predictions:
+        """Those of photos of the labels."""
+        return self if self.unknown is None else self.only(self.truth < len(self.labels))
+
+    @property
+    def others(self) -> Predictions:
+        """Those of photos of other things."""
+        return self.only(self.truth >= len(self.labels))
+
+    def only(self, rows: NDArray[np.bool_]) -> Predictions:
+        """Those of some photos, [N]."""
+        return Predictions(
+            self.labels,
+            [path for path, kept in zip(self.paths, rows.tolist(), strict=True) if kept],
+            self.truth[rows],
+            self.probabilities[rows],
+            None if self.unknown is None else self.unknown[rows],
+        )
+
+
+def predictions_from(
+    labels: Sequence[str], paths: Sequence[str], truth: NDArray[np.int64], outputs: NDArray[np.float32]
+) -> Predictions:
+    """Predictions from a network's probabilities `outputs` [N, C], or [N, C + 1] with the unknown class last."""
+    if outputs.shape[1] == len(labels):
+        return Predictions(labels, paths, truth, outputs)
+    own = outputs[:, :-1]
+    # Where nothing is left for the labels, none of them is more probable than another.
+    least = np.finfo(np.float32).tiny
+    among = (own + least) / (own + least).sum(axis=1, keepdims=True)
+    return Predictions(labels, paths, truth, among.astype(np.float32), outputs[:, -1])
 
 
 def score(predictions: Predictions) -> Scores:
@@ -92,9 +138,11 @@ def equal_mass_error(predictions: Predictions, bins: int = 15) -> float:
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
     """All folds' held-out predictions as one: each photo is predicted once, by a network that has not seen it."""
+    unknown = [part.unknown for part in parts if part.unknown is not None]
     return Predictions(
         parts[0].labels,
         [path for part in parts for path in part.paths],
         np.concatenate([part.truth for part in parts]),
         np.concatenate([part.probabilities for part in parts]),
+        np.concatenate(unknown) if unknown else None,
     )

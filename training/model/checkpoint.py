@@ -25,10 +25,11 @@ class CheckpointError(Refusal):
 class Checkpoint:
     """`model.pt`: the weights after the last of `epochs` epochs, and how they came about.
 
-    `state_dict` is that of `training.model.network.build(len(labels))`, which takes pixels normalised by
-    `training.model.network.normalise`; `image_size` is the side in px of the square the photos were evaluated at. A
-    narrow network (`training.learning.pruning`) has the channels inside its blocks as `widths`, and the accuracy 0..1
-    of the wide one it was made of, on the validation photos.
+    `state_dict` is that of `training.model.network.build(classes)`, which takes pixels normalised by
+    `training.model.network.normalise`; with `unknown`, the last of the classes is the unknown class. `image_size` is
+    the side in px of the square the photos were evaluated at. A narrow network (`training.learning.pruning`) has the
+    channels inside its blocks as `widths`, and the accuracy 0..1 of the wide one it was made of, on the validation
+    photos.
     """
 
     state_dict: dict[str, Tensor]
@@ -42,6 +43,12 @@ class Checkpoint:
     git_commit: str | None
     widths: list[int] | None = None
     wide_accuracy: float | None = None
+    unknown: bool = False
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network tells apart: one for each label, and the unknown class if it has learned it."""
+        return len(self.labels) + self.unknown
 
     def save(self, path: Path) -> None:
         """Write atomically: a reader sees the old file or the new one."""
@@ -77,7 +84,7 @@ class Checkpoint:
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(
-                f"{path}: its weights do not fit a {ARCHITECTURE} of {len(checkpoint.labels)} classes ({reason}); "
+                f"{path}: its weights do not fit a {ARCHITECTURE} of {checkpoint.classes} classes ({reason}); "
                 "train again"
             ) from error
         return checkpoint
@@ -97,7 +104,7 @@ class Checkpoint:
 
     def network(self) -> nn.Module:
         """The trained network, ready to predict."""
-        network = build(len(self.labels), widths=self.widths)
+        network = build(self.classes, widths=self.widths)
         network.load_state_dict(self.state_dict)
         return network.eval()
 

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from runtime.names import composed
 from training.data.class_folders import JOIN
 
+THINGS = "things"  # the kind of which each photo shows another thing
 _IMAGENET = re.compile(r"n\d{8}_(.+)")  # `n01440764_tench`: WordNet's number, and what the photo shows
 _LONG_PLURAL = 4  # letters of a word whose last s may be that of a plural
 
