@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from runtime.names import UNKNOWN
 from training.data.altered_copies import ALTERATIONS, altered_copy
 from training.data.dataset import Dataset
 from training.data.pixels import truth
-from training.evaluation.report import Copies, write_report
+from training.evaluation.open_set import UnknownFigures, held_out, unknown_figures
+from training.evaluation.report import Copies, OpenSetReport, write_report
 from training.evaluation.republished import Republished, evaluate_copies
+from training.evaluation.rounds import Rounds, cross_validate_copies, kept_out, known_kinds
 from training.evaluation.thumbnails import thumbnail
 from training.files import HISTORY
-from training.learning.crossvalidate import copies_logits, cross_validate, held_out_logits, predictions_of, split_of
+from training.learning.crossvalidate import held_out_logits, predictions_of, split_of
 from training.learning.history import KEPT_BECAUSE, read_history
 from training.learning.size_choice import SizeChoice, read_choice
-from training.metrics.calibration import Calibration, abstain_threshold, calibrate, cross_fitted
+from training.metrics.calibration import (
+    Calibration,
+    abstain_threshold,
+    calibrate,
+)
 from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
@@ -28,8 +35,9 @@ from training.recipe import Recipe
 def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predictions, Path]:
     """Report on the checkpoint `file` over its dataset's validation photos; returns predictions and the report's path.
 
-    They are what `python -m export build` will serve but for INT8: the temperature is fitted on these same photos.
-    Raises CheckpointError where the checkpoint was trained on another dataset.
+    The predictions are of photos of the labels. They are what `python -m export build` will serve but for INT8: the
+    temperature is fitted on these same photos. Raises CheckpointError where the checkpoint was trained on another
+    dataset.
     """
     checkpoint = Checkpoint.load(file)
     if checkpoint.dataset_sha256 != dataset.manifest.sha256:
@@ -39,13 +47,17 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
         )
     rows = split_of(dataset).held_out
     logits = held_out_logits(checkpoint, dataset, rows)
-    calibration = calibrate(logits, truth(dataset)[rows])
-    predictions = predictions_of(logits, dataset, rows, calibration.temperature)
+    calibration = calibrate(logits, truth(dataset)[rows], len(dataset.labels))
+    said = predictions_of(logits, dataset, rows, calibration.temperature)
+    unknown = None
+    if checkpoint.unknown:
+        figures = unknown_figures([held_out(said, {}, calibration.thresholds)], [calibration.thresholds])
+        unknown = OpenSetReport(figures, said)
     history = file.with_name(HISTORY)
     report = write_report(
         out,
         title="Validation report",
-        predictions=predictions,
+        predictions=said.own,
         photo_bytes=_reader(dataset),
         facts=_facts(
             dataset,
@@ -62,36 +74,40 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
         calibration=calibration,
         folds=None,
         sizes=_choice_for(checkpoint, file.parent),
+        unknown=unknown,
     )
-    return predictions, report
+    return said.own, report
 
 
 class CrossValidation(NamedTuple):
-    """Each fold's held-out predictions, the figures on altered copies of the same photos, and the report's path."""
+    """Each fold's held-out predictions of photos of the labels, the figures on altered copies of these, those of the
+    unknown class (None without), and the report's path."""
 
     parts: list[Predictions]
     republished: Republished
+    unknown: UnknownFigures | None
     report: Path
 
 
-def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> CrossValidation:
+def evaluate_recipe(
+    dataset: Dataset, recipe: Recipe, count: int, out: Path, *, keep_out: Sequence[Collection[str]] = ()
+) -> CrossValidation:
     """Cross-validate on the photos as they are and as others publish them, and report.
 
-    The temperature of each fold is fitted on the photos of all others: its confidence is that of unseen photos.
+    The temperature of each fold is fitted on the photos of all others, and so are its thresholds: its confidence is
+    that of unseen photos. Of each group of kinds in `keep_out` other networks are trained, without these kinds.
     """
-    done, copies = [], []
-    for fold, checkpoint in cross_validate(dataset, recipe, count):
-        done.append((fold.held_out, held_out_logits(checkpoint, dataset, fold.held_out)))
-        copies.append(copies_logits(checkpoint, dataset, fold.held_out, seed=recipe.seed))
-    classes = truth(dataset)
-    temperatures = cross_fitted([logits for _, logits in done], [classes[rows] for rows, _ in done])
-    parts = [
-        predictions_of(logits, dataset, rows, temperature)
-        for (rows, logits), temperature in zip(done, temperatures, strict=True)
-    ]
-    everything = pooled(parts)
-    republished = _republished(dataset, [rows for rows, _ in done], copies, recipe.seed)
-    threshold = abstain_threshold(everything.probabilities, everything.truth)
+    groups = [known_kinds(dataset, kinds) for kinds in keep_out]
+    done = cross_validate_copies(dataset, recipe, count)
+    said = [pair.said for pair in done.folds]
+    everything = pooled([part.own for part in said])
+    republished = _republished(dataset, done, recipe.seed)
+    unknown = None
+    if dataset.has_unknown:
+        kept = [kept_out(dataset, recipe, count, kinds) for kinds in groups]
+        figures = msgspec.structs.replace(unknown_figures(done.folds, done.thresholds), kept_out=kept)
+        unknown = OpenSetReport(figures, pooled(said))
+    low, high = min(done.temperatures), max(done.temperatures)
     report = write_report(
         out,
         title=f"{count}-fold cross-validation",
@@ -104,23 +120,34 @@ def evaluate_recipe(dataset: Dataset, recipe: Recipe, count: int, out: Path) -> 
                 "Epochs": f"{recipe.epochs}; {KEPT_BECAUSE}",
                 "Weights": recipe.weights,
                 "Seed": str(recipe.seed),
-                "Temperature": f"{min(temperatures):.3f} to {max(temperatures):.3f}, each fitted on the other folds",
+                "Temperature": f"{low:.3f} to {high:.3f}, each fitted on the other folds",
             },
         ),
-        calibration=Calibration(float(np.median(temperatures)), threshold),
+        calibration=_calibration(everything, done, unknown),
         history=None,
-        folds=[score(part) for part in parts],
+        folds=[score(part.own) for part in said],
         copies=Copies(republished, _examples(dataset, recipe.seed)),
+        unknown=unknown,
     )
-    return CrossValidation(parts, republished, report)
+    return CrossValidation([part.own for part in said], republished, unknown and unknown.figures, report)
 
 
-def _republished(
-    dataset: Dataset, rows: list[NDArray[np.int64]], copies: list[dict[str, NDArray[np.float32]]], seed: int
-) -> Republished:
-    """Figures of the altered copies of the photos in `rows`, fold by fold, from their logits."""
+def _calibration(everything: Predictions, done: Rounds, unknown: OpenSetReport | None) -> Calibration:
+    temperature = float(np.median(done.temperatures))
+    if unknown:
+        return Calibration(temperature, unknown.figures.abstain, unknown.figures.threshold)
+    return Calibration(temperature, abstain_threshold(everything.probabilities, everything.truth))
+
+
+def _republished(dataset: Dataset, done: Rounds, seed: int) -> Republished:
+    """Figures of the altered copies of the labels' held-out photos."""
     said = {
-        kind: pooled([predictions_of(fold[kind], dataset, held, 1.0) for held, fold in zip(rows, copies, strict=True)])
+        kind: pooled(
+            [
+                predictions_of(fold[kind], dataset, held, 1.0).own
+                for held, fold in zip(done.rows, done.copies, strict=True)
+            ]
+        )
         for kind in ALTERATIONS
     }
     return evaluate_copies(said, seed=seed)
@@ -128,7 +155,7 @@ def _republished(
 
 def _examples(dataset: Dataset, seed: int) -> dict[str, str | None]:
     """Each kind of copy of one photo, as pictures for the report."""
-    photo = dataset.photos()[0]
+    photo = next(photo for photo in dataset.photos() if photo.label != UNKNOWN)
     data = dataset.read(photo)
     return {kind: thumbnail(altered_copy(data, kind, name=photo.path, seed=seed)) for kind in ALTERATIONS}
 
@@ -146,5 +173,7 @@ def _reader(dataset: Dataset) -> Callable[[str], bytes]:
 
 
 def _facts(dataset: Dataset, settings: dict[str, str]) -> dict[str, str]:
-    manifest = dataset.manifest
-    return {"Dataset": f"{manifest.sha256[:12]} ({len(manifest.photos)} photos)", **settings}
+    photos = dataset.photos()
+    others = sum(photo.label == UNKNOWN for photo in photos)
+    beside = f", and {others} of other things" if others else ""
+    return {"Dataset": f"{dataset.manifest.sha256[:12]} ({len(photos) - others} photos{beside})", **settings}

@@ -34,6 +34,8 @@ def share_of_copies(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> 
     Copies of one photo are no independent trials: photos are resampled with all their copies. Where all trials end
     alike, no resample can differ; then the interval is that of the photos, one trial each.
     """
+    if trials.max(initial=0) <= 1:
+        return proportion(int(successes.sum()), int(trials.sum()))
     value = float(successes.sum() / trials.sum()) if trials.sum() else 0.0
     if value in {0.0, 1.0}:
         photos = int((trials > 0).sum())

@@ -17,7 +17,7 @@ from training.data.other.kinds import THINGS, kind_of
 from training.evaluation.figured import Figured, share_of_copies
 from training.metrics.calibration import Thresholds
 from training.metrics.scores import Predictions
-from training.metrics.unknown import Answers, answers, unknown_auroc
+from training.metrics.unknown import Answers, answers, pooled_answers, unknown_auroc
 
 NO_KIND = "other"  # of photos whose path names none
 
@@ -91,8 +91,8 @@ def unknown_figures(folds: Sequence[HeldOut], thresholds: Sequence[Thresholds]) 
     truth = np.concatenate([fold.said.truth for fold in folds])
     paths = [path for fold in folds for path in fold.said.paths]
     own = truth < labels
-    plain = [_Trials.of([fold.answers for fold in folds])]
-    copies = [_Trials.of([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
+    plain = [pooled_answers([fold.answers for fold in folds])]
+    copies = [pooled_answers([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
     aurocs = [each for fold in folds if (each := unknown_auroc(fold.said)) is not None]
     return UnknownFigures(
         threshold=float(np.median([each.unknown for each in thresholds])),
@@ -100,7 +100,7 @@ def unknown_figures(folds: Sequence[HeldOut], thresholds: Sequence[Thresholds]) 
         own_photos=int(own.sum()),
         other_photos=int((~own).sum()),
         auroc=float(np.mean(aurocs)) if aurocs else None,
-        own_called_unknown=_share([*plain, *copies], lambda trial: trial.unknown, own),
+        own_called_unknown=_share([*plain, *copies], _unknown, own),
         as_they_are=_open_set(plain, own, paths),
         copies=_open_set(copies, own, paths) if copies else None,
     )
@@ -110,38 +110,22 @@ def kept_out_figures(folds: Sequence[HeldOut], kinds: Sequence[str]) -> KeptOut:
     """The figures of kinds that no fold was trained on."""
     paths = [path for fold in folds for path in fold.said.paths]
     rows = _are(paths, set(kinds)) & np.concatenate([fold.said.truth >= len(fold.said.labels) for fold in folds])
-    plain = [_Trials.of([fold.answers for fold in folds])]
-    copies = [_Trials.of([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
+    plain = [pooled_answers([fold.answers for fold in folds])]
+    copies = [pooled_answers([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
     return KeptOut(
         list(kinds),
         int(rows.sum()),
-        _share(plain, lambda trial: trial.certain, rows),
-        _share(copies, lambda trial: trial.certain, rows),
+        _share(plain, _certain, rows),
+        _share(copies, _certain, rows),
     )
 
 
-@dataclass(frozen=True)
-class _Trials:
-    """One answer to each of the photos of all folds, [N] each."""
-
-    unknown: NDArray[np.bool_]
-    certain: NDArray[np.bool_]
-    right: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, parts: Sequence[Answers]) -> _Trials:
-        """The folds' answers, one after the other."""
-        return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("unknown", "certain", "right"))
-        )
-
-
-def _open_set(trials: Sequence[_Trials], own: NDArray[np.bool_], paths: Sequence[str]) -> OpenSet:
+def _open_set(trials: Sequence[Answers], own: NDArray[np.bool_], paths: Sequence[str]) -> OpenSet:
     things = _are(paths, {THINGS})
     kinds = sorted({kind_of(path) or NO_KIND for path, mine in zip(paths, own.tolist(), strict=True) if not mine})
     shown = {kind: ~own & _are(paths, {kind}) for kind in kinds}
     return OpenSet(
-        own_called_unknown=_share(trials, lambda trial: trial.unknown, own),
+        own_called_unknown=_share(trials, _unknown, own),
         own_certain=_share(trials, _certain, own),
         right_if_certain=_share(trials, lambda trial: trial.right & trial.certain, own, among=_certain),
         things_certain=_share(trials, _certain, ~own & things),
@@ -150,16 +134,20 @@ def _open_set(trials: Sequence[_Trials], own: NDArray[np.bool_], paths: Sequence
     )
 
 
-def _certain(trial: _Trials) -> NDArray[np.bool_]:
+def _unknown(trial: Answers) -> NDArray[np.bool_]:
+    return trial.unknown
+
+
+def _certain(trial: Answers) -> NDArray[np.bool_]:
     return trial.certain
 
 
 def _share(
-    trials: Sequence[_Trials],
-    hit: Callable[[_Trials], NDArray[np.bool_]],
+    trials: Sequence[Answers],
+    hit: Callable[[Answers], NDArray[np.bool_]],
     rows: NDArray[np.bool_],
     *,
-    among: Callable[[_Trials], NDArray[np.bool_]] | None = None,
+    among: Callable[[Answers], NDArray[np.bool_]] | None = None,
 ) -> Figured:
     """How many of the trials with the photos in `rows` are hits, of all or of those `among`."""
     hits = np.sum([hit(trial)[rows] for trial in trials], axis=0, dtype=np.int64)

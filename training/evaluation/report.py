@@ -16,26 +16,22 @@ from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
 from training.evaluation import plots
 from training.evaluation.axes import as_svg
+from training.evaluation.figured import Figured, proportion
+from training.evaluation.open_set import UnknownFigures
+from training.evaluation.open_set_plot import unknown_plot
 from training.evaluation.republished import Republished
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
 from training.learning.size_choice import SizeChoice
-from training.metrics.calibration import Calibration
+from training.metrics.calibration import Calibration, Thresholds
 from training.metrics.guessing import most_common
 from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
 from training.metrics.scores import Predictions, equal_mass_error, mean_over_classes, score
+from training.metrics.unknown import answers
 
 MOST_MISTAKES = 24
 MOST_DOUBTS = 8
 EQUAL_MASS_PHOTOS = 500  # with fewer, chance alone makes an error of several points
-
-
-class Figured(msgspec.Struct, frozen=True):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class ClassFigures(msgspec.Struct, frozen=True):
@@ -62,7 +58,8 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     So recall is also the balanced accuracy. `confidence` is the mean over all answers, which an honest model has as
     high as its accuracy; `equal_mass_error` is None for fewer photos than it takes. `served` are temperature,
-    threshold and how many answers are sure, as the bundle will have them but for INT8; None where not calibrated.
+    threshold and how many answers are sure, as the bundle will have them but for INT8; None where not calibrated. All
+    of that is of photos of the labels; `unknown` has the figures of the unknown class, None for a model without it.
     """
 
     photos: int
@@ -80,6 +77,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     majority: float | None = None
     served: Served | None = None
     republished: Republished | None = None
+    unknown: UnknownFigures | None = None
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -90,7 +88,20 @@ class _Shown(msgspec.Struct, frozen=True):
     predicted: str
     confidence: float
     uncertain: bool
+    unknown: bool
     picture: str | None
+
+
+class OpenSetReport(NamedTuple):
+    """The figures of the unknown class, and what was said of photos of the labels and of other things."""
+
+    figures: UnknownFigures
+    said: Predictions
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the figures."""
+        return Thresholds(self.figures.abstain, self.figures.threshold)
 
 
 class Copies(NamedTuple):
@@ -112,20 +123,26 @@ def write_report(
     sizes: SizeChoice | None = None,
     calibration: Calibration | None = None,
     copies: Copies | None = None,
+    unknown: OpenSetReport | None = None,
 ) -> Path:
     """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
 
     `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are;
     `sizes` is how the input size was chosen, where it was not given;
-    `calibration` is what made the probabilities; `copies` are those of cross-validation.
+    `calibration` is what made the probabilities; `copies` are those of cross-validation; `unknown` is about the unknown
+    class, if the model has one. `predictions` are of photos of the labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
     evaluation = evaluate(predictions, folds, calibration)
     if copies:
         evaluation = msgspec.structs.replace(evaluation, republished=copies.figures)
-    threshold = calibration.threshold if calibration else 0.0
+    if unknown:
+        evaluation = msgspec.structs.replace(evaluation, unknown=unknown.figures)
+    thresholds = calibration.thresholds if calibration else Thresholds(0.0)
     (folder / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
     figures = _figures(predictions, history, folds)
+    if unknown:
+        figures["unknown"] = unknown_plot(unknown.said, unknown.figures.threshold)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png")
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -136,8 +153,9 @@ def write_report(
         sizes=sizes,
         copies=copies,
         pictures={name: as_svg(figure) for name, figure in figures.items()},
-        mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), threshold),
-        doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), threshold),
+        mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), thresholds),
+        doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), thresholds),
+        taken_for_known=_taken_for_known(unknown, photo_bytes),
         mistake_count=int((predictions.predicted != predictions.truth).sum()),
     )
     file = folder / "report.html"
@@ -178,13 +196,13 @@ def evaluate(
 
 
 def _served(predictions: Predictions, calibration: Calibration) -> Served:
-    sure = predictions.confidence >= calibration.threshold
-    right = (predictions.predicted == predictions.truth)[sure]
+    said = answers(predictions, calibration.thresholds)
+    right = said.right[said.certain]
     return Served(
         temperature=calibration.temperature,
         threshold=calibration.threshold,
-        answered=float(sure.mean()),
-        answered_precision=float(right.mean()) if sure.any() else 1.0,
+        answered=float(said.certain.mean()),
+        answered_precision=float(right.mean()) if said.certain.any() else 1.0,
     )
 
 
@@ -202,16 +220,10 @@ def _class_figures(predictions: Predictions, index: int) -> ClassFigures:
     return ClassFigures(
         label=predictions.labels[index],
         photos=present,
-        precision=_proportion(hits, claimed),
-        recall=_proportion(hits, present),
+        precision=proportion(hits, claimed),
+        recall=proportion(hits, present),
         f1=Figured(f1, *bootstrap_interval(predictions, f1_of)),
     )
-
-
-def _proportion(successes: int, trials: int) -> Figured:
-    if trials == 0:
-        return Figured(0.0, 0.0, 1.0)
-    return Figured(successes / trials, *proportion_interval(successes, trials))
 
 
 def _figures(
@@ -241,16 +253,30 @@ def _closest_calls(predictions: Predictions) -> list[int]:
     return [int(row) for row in right[order][:MOST_DOUBTS]]
 
 
+def _taken_for_known(unknown: OpenSetReport | None, photo_bytes: Callable[[str], bytes]) -> list[_Shown]:
+    """Photos of other things that get a label, the most confident first."""
+    if unknown is None:
+        return []
+    said = unknown.said.others
+    confidence = said.joint.max(axis=1)
+    taken = np.flatnonzero(~answers(said, unknown.thresholds).unknown)
+    worst = taken[np.argsort(-confidence[taken], kind="stable")][:MOST_MISTAKES]
+    return _gallery(said, photo_bytes, worst.tolist(), unknown.thresholds)
+
+
 def _gallery(
-    predictions: Predictions, photo_bytes: Callable[[str], bytes], rows: Sequence[int], threshold: float
+    predictions: Predictions, photo_bytes: Callable[[str], bytes], rows: Sequence[int], thresholds: Thresholds
 ) -> list[_Shown]:
+    names = [*predictions.labels, "none of these"]
+    confidence, said = predictions.joint.max(axis=1), answers(predictions, thresholds)
     return [
         _Shown(
             path=predictions.paths[row],
-            truth=predictions.labels[predictions.truth[row]],
+            truth=names[predictions.truth[row]],
             predicted=predictions.labels[predictions.predicted[row]],
-            confidence=float(predictions.confidence[row]),
-            uncertain=bool(predictions.confidence[row] < threshold),
+            confidence=float(confidence[row]),
+            uncertain=bool(not said.unknown[row] and not said.certain[row]),
+            unknown=bool(said.unknown[row]),
             picture=thumbnail(photo_bytes(predictions.paths[row])),
         )
         for row in rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +124,34 @@ def thresholds_for(
     unknown = unknown_threshold(np.concatenate([part[own, -1] for part in (outputs, *copies)]))
     answered = own & (outputs[:, -1] < unknown)
     return Thresholds(abstain_threshold(outputs[answered, :labels], truth[answered], precision), unknown)
+
+
+def nested_thresholds(
+    logits: Sequence[NDArray[np.float32]],
+    copies: Sequence[Mapping[str, NDArray[np.float32]]],
+    truth: Sequence[NDArray[np.int64]],
+    labels: int,
+    temperatures: Sequence[float],
+) -> list[Thresholds]:
+    """Thresholds for each fold's held-out photos, set on those of all other folds and on their copies.
+
+    `logits` [N, C] and `copies` are the folds', `temperatures` those of `cross_fitted`.
+    """
+    found = []
+    for fold, temperature in enumerate(temperatures):
+        others = [other for other in range(len(logits)) if other != fold]
+        found.append(
+            thresholds_for(
+                scaled(np.concatenate([logits[other] for other in others]), temperature),
+                np.concatenate([truth[other] for other in others]),
+                labels,
+                copies=[
+                    scaled(np.concatenate([copies[other][kind] for other in others]), temperature)
+                    for kind in copies[fold]
+                ],
+            )
+        )
+    return found
 
 
 def unknown_threshold(own: NDArray[np.float32]) -> float:

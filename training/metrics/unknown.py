@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,15 @@ def answers(said: Predictions, thresholds: Thresholds) -> Answers:
         unknown = said.unknown >= thresholds.unknown
     certain = ~unknown & (said.joint.max(axis=1) >= thresholds.abstain)
     return Answers(unknown, certain, said.predicted == said.truth)
+
+
+def pooled_answers(parts: Sequence[Answers]) -> Answers:
+    """The answers of all folds, one after the other."""
+    return Answers(
+        np.concatenate([part.unknown for part in parts]),
+        np.concatenate([part.certain for part in parts]),
+        np.concatenate([part.right for part in parts]),
+    )
 
 
 def unknown_auroc(said: Predictions) -> float | None:
