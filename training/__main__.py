@@ -200,6 +200,13 @@ def narrow(checkpoint: Path, data: Path, out: Path, share: float, epochs: int, s
 @options.data
 @click.option("--out", type=click.Path(path_type=Path), default=Path("var/report"), help="Folder of the report.")
 @click.option("--folds", type=click.IntRange(2, 50), help="Cross-validate the recipe instead of one checkpoint.")
+@click.option(
+    "--keep-out",
+    multiple=True,
+    metavar="KIND,KIND,...",
+    callback=options.kinds,
+    help="With --folds, train without these kinds of other things, and report how they are answered; may be repeated.",
+)
 @options.image_size
 @options.epochs
 @options.weights
@@ -209,6 +216,7 @@ def evaluate(
     data: Path,
     out: Path,
     folds: int | None,
+    keep_out: list[list[str]],
     image_size: ImageSize,
     epochs: int,
     weights: str,
@@ -217,15 +225,18 @@ def evaluate(
     """Write a report: figures with intervals, plots, and the worst mistakes.
 
     With --folds K it trains K networks, each scored on photos that it has not seen, as they are and as others publish
-    them: altered copies of each.
+    them: altered copies of each. Each --keep-out trains K more.
     """
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
+    from training.evaluation.open_set import unknown_lines
     from training.metrics.guessing import against_guessing
     from training.metrics.scores import pooled, score
     from training.recipe import Recipe
 
     dataset = Dataset.open(data)
+    if folds is None and keep_out:
+        raise click.UsageError("--keep-out trains networks of its own; give --folds, too")
     if folds is None:
         predictions, report = evaluate_checkpoint(checkpoint, dataset, out)
         scores = score(predictions)
@@ -237,7 +248,8 @@ def evaluate(
                 f"{AUTO} is for `fit`, which says what it chose; name that size here",
                 param_hint="--image-size (IMAGE_SIZE)",
             )
-        parts, copies, report = evaluate_recipe(dataset, Recipe(image_size, epochs, seed, weights), folds, out)
+        recipe = Recipe(image_size, epochs, seed, weights)
+        parts, copies, unknown, report = evaluate_recipe(dataset, recipe, folds, out, keep_out=keep_out)
         each = [score(part) for part in parts]
         for number, scores in enumerate(each, start=1):
             click.echo(f"fold {number}: accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f}")
@@ -250,6 +262,8 @@ def evaluate(
             + ", ".join(f"{kind.kind} {kind.accuracy:.4f}" for kind in copies.kinds)
         )
         click.echo(f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others")
+        for line in unknown_lines(unknown) if unknown else []:
+            click.echo(line)
     say(f"made {report}\nnext: open it in a browser; python -m export build")
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.cli.progress import progress
 from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.image import ImageError, ImageSpec, decode
+from runtime.names import UNKNOWN
 from training.data import altered_copies
-from training.data.altered_copies import altered_copy
+from training.data.altered_copies import ALTERATIONS, altered_copy
 from training.data.dataset import Dataset, DatasetError, Photo
 
 # In the name of each cache, so that pixels that an earlier release decoded otherwise are not taken for today's.
 DECODING = 2
+COPIED = 200  # photos; to set a threshold, more would be slow and change little
 
 
 def load_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
@@ -38,6 +42,14 @@ def load_altered_pixels(dataset: Dataset, size: int, kind: str, *, seed: int) ->
         return altered_copy(dataset.read(photo), kind, name=photo.path, seed=seed)
 
     return _cached(dataset, size, f"{DECODING}-{kind.replace(' ', '-')}-{seed}-{code}", altered)
+
+
+def load_validation_copies(dataset: Dataset, size: int, *, seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Altered copies of the labels' validation photos, by kind: [M, size, size, 3] each, of COPIED photos at most."""
+    photos = [photo for photo in dataset.photos("validation") if photo.label != UNKNOWN]
+    chosen = [photos[row] for row in np.linspace(0, len(photos) - 1, min(len(photos), COPIED)).astype(int)]
+    part = replace(dataset, manifest=msgspec.structs.replace(dataset.manifest, photos=chosen))
+    return {kind: load_altered_pixels(part, size, kind, seed=seed) for kind in ALTERATIONS}
 
 
 def forget_pixels(dataset: Dataset) -> None:

@@ -19,14 +19,15 @@ from training.evaluation.republished import Republished, evaluate_copies
 from training.evaluation.rounds import Rounds, cross_validate_copies, kept_out, known_kinds
 from training.evaluation.thumbnails import thumbnail
 from training.files import HISTORY
-from training.learning.crossvalidate import held_out_logits, predictions_of, split_of
+from training.learning.crossvalidate import (
+    held_out_logits,
+    predictions_of,
+    split_of,
+    validation_copies_logits,
+)
 from training.learning.history import KEPT_BECAUSE, read_history
 from training.learning.size_choice import SizeChoice, read_choice
-from training.metrics.calibration import (
-    Calibration,
-    abstain_threshold,
-    calibrate,
-)
+from training.metrics.calibration import Calibration, abstain_threshold, calibrate
 from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
@@ -47,7 +48,8 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
         )
     rows = split_of(dataset).held_out
     logits = held_out_logits(checkpoint, dataset, rows)
-    calibration = calibrate(logits, truth(dataset)[rows], len(dataset.labels))
+    copies = validation_copies_logits(checkpoint, dataset) if checkpoint.unknown else []
+    calibration = calibrate(logits, truth(dataset)[rows], len(dataset.labels), copies=copies)
     said = predictions_of(logits, dataset, rows, calibration.temperature)
     unknown = None
     if checkpoint.unknown:

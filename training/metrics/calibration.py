@@ -78,13 +78,25 @@ def scaled(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float3
     return probabilities
 
 
-def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: int | None = None) -> Calibration:
+def calibrate(
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: int | None = None,
+    *,
+    copies: Sequence[NDArray[np.float32]] = (),
+) -> Calibration:
     """The temperature and the thresholds that `logits` [N, C] of validation photos ask for.
 
-    The class after the first `labels` ones, where there is one, is the unknown class.
+    The class after the first `labels` ones, where there is one, is the unknown class; `copies` are logits of altered
+    photos of the labels, [M, C] each.
     """
     temperature = fit_temperature(logits, truth, _weights(truth, labels))
-    found = thresholds_for(scaled(logits, temperature), truth, logits.shape[1] if labels is None else labels)
+    found = thresholds_for(
+        scaled(logits, temperature),
+        truth,
+        logits.shape[1] if labels is None else labels,
+        copies=[scaled(part, temperature) for part in copies],
+    )
     return Calibration(temperature, found.abstain, found.unknown)
 
 
@@ -116,12 +128,12 @@ def thresholds_for(
     """The thresholds that these photos ask for, of which `outputs` [N, C] are the probabilities.
 
     Where there is an unknown class, one more than `labels`, its threshold comes first: set by the labels' photos and
-    their `copies`, each [N, C], too. Abstention is then for what is not unknown.
+    by `copies` of such photos, [M, C] each. Abstention is then for what is not unknown.
     """
     if outputs.shape[1] == labels:
         return Thresholds(abstain_threshold(outputs, truth, precision))
     own = truth < labels
-    unknown = unknown_threshold(np.concatenate([part[own, -1] for part in (outputs, *copies)]))
+    unknown = unknown_threshold(np.concatenate([outputs[own, -1], *(part[:, -1] for part in copies)]))
     answered = own & (outputs[:, -1] < unknown)
     return Thresholds(abstain_threshold(outputs[answered, :labels], truth[answered], precision), unknown)
 
@@ -146,7 +158,9 @@ def nested_thresholds(
                 np.concatenate([truth[other] for other in others]),
                 labels,
                 copies=[
-                    scaled(np.concatenate([copies[other][kind] for other in others]), temperature)
+                    scaled(
+                        np.concatenate([copies[other][kind][truth[other] < labels] for other in others]), temperature
+                    )
                     for kind in copies[fold]
                 ],
             )
