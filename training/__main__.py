@@ -212,6 +212,7 @@ def narrow(checkpoint: Path, data: Path, out: Path, share: float, epochs: int, s
 @options.weights
 @options.seed
 def evaluate(
+    *,
     checkpoint: Path,
     data: Path,
     out: Path,
@@ -230,18 +231,15 @@ def evaluate(
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
     from training.evaluation.open_set import unknown_lines
-    from training.metrics.guessing import against_guessing
-    from training.metrics.scores import pooled, score
+    from training.evaluation.said import fold_lines, validation_lines
     from training.recipe import Recipe
 
     dataset = Dataset.open(data)
     if folds is None and keep_out:
         raise click.UsageError("--keep-out trains networks of its own; give --folds, too")
     if folds is None:
-        predictions, report = evaluate_checkpoint(checkpoint, dataset, out)
-        scores = score(predictions)
-        click.echo(f"accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f} on {len(predictions.truth)} photos")
-        click.echo(against_guessing(predictions))
+        said, unknown, report = evaluate_checkpoint(checkpoint, dataset, out)
+        lines = validation_lines(said)
     else:
         if not isinstance(image_size, int):
             raise click.BadParameter(
@@ -250,20 +248,9 @@ def evaluate(
             )
         recipe = Recipe(image_size, epochs, seed, weights)
         parts, copies, unknown, report = evaluate_recipe(dataset, recipe, folds, out, keep_out=keep_out)
-        each = [score(part) for part in parts]
-        for number, scores in enumerate(each, start=1):
-            click.echo(f"fold {number}: accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f}")
-        mean_accuracy, mean_f1 = (sum(getattr(s, name) for s in each) / folds for name in ("accuracy", "f1"))
-        all_photos = score(pooled(parts))
-        click.echo(f"mean of {folds} folds: accuracy {mean_accuracy:.4f}, F1 {mean_f1:.4f}")
-        click.echo(f"all photos: accuracy {all_photos.accuracy:.4f}, F1 {all_photos.f1:.4f}")
-        click.echo(
-            f"as others publish them: accuracy {copies.accuracy:.4f} ({copies.low:.4f} to {copies.high:.4f}), "
-            + ", ".join(f"{kind.kind} {kind.accuracy:.4f}" for kind in copies.kinds)
-        )
-        click.echo(f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others")
-        for line in unknown_lines(unknown) if unknown else []:
-            click.echo(line)
+        lines = fold_lines(parts, copies)
+    for line in [*lines, *(unknown_lines(unknown) if unknown else [])]:
+        click.echo(line)
     say(f"made {report}\nnext: open it in a browser; python -m export build")
 
 

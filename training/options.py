@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from runtime.names import entries
 from training.recipe import (
     AUTO,
     DEFAULT_EPOCHS,
@@ -55,6 +56,13 @@ weights = click.option(
     "--weights", default=DEFAULT_WEIGHTS, help="imagenet, none, or the path of a ResNet18 state dict."
 )
 seed = click.option("--seed", type=int, default=DEFAULT_SEED, help="Same seed, same machine: same result.")
+
+
+def kinds(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[list[str]]:
+    """Click callback: groups of kinds of other things, each `KIND,KIND`."""
+    return [entries(text) for text in texts if entries(text)]
+
+
 other = click.option(
     "--other",
     default=DEFAULT_OTHER,

@@ -146,14 +146,14 @@ def test_a_class_that_is_never_predicted_has_figures_all_the_same() -> None:
 def test_a_checkpoint_is_reported_on_its_validation_photos(
     dataset: Dataset, checkpoint_file: Path, tmp_path: Path
 ) -> None:
-    found, report = evaluate_checkpoint(checkpoint_file, dataset, tmp_path)
+    found, _, report = evaluate_checkpoint(checkpoint_file, dataset, tmp_path)
     assert len(found.truth) == len(split_of(dataset).held_out)
     assert (tmp_path / "curves.png").exists()
     assert "Validation report" in report.read_text()
 
 
 def test_the_report_shows_what_is_served(dataset: Dataset, checkpoint_file: Path, tmp_path: Path) -> None:
-    found, report = evaluate_checkpoint(checkpoint_file, dataset, tmp_path)
+    found, _, report = evaluate_checkpoint(checkpoint_file, dataset, tmp_path)
     rows = split_of(dataset).held_out
     logits = held_out_logits(Checkpoint.load(checkpoint_file), dataset, rows)
     calibration = calibrate(logits, truth(dataset)[rows])
@@ -196,7 +196,7 @@ def test_a_checkpoint_of_another_dataset_is_refused(checkpoint_file: Path, datas
 
 def test_cross_validation_predicts_every_photo_once(dataset: Dataset, tmp_path: Path) -> None:
     recipe = Recipe(image_size=32, epochs=1, weights="none", precision="fp32")
-    parts, copies, report = evaluate_recipe(dataset, recipe, 2, tmp_path)
+    parts, copies, _, report = evaluate_recipe(dataset, recipe, 2, tmp_path)
     assert sorted(path for part in parts for path in part.paths) == [item.path for item in dataset.photos()]
     assert "2-fold cross-validation" in report.read_text()
     figures = json.loads((tmp_path / "metrics.json").read_text())

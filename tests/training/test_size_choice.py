@@ -94,7 +94,7 @@ def test_fit_at_an_automatic_size_keeps_its_table_and_reports_it(
     assert said == [table(choice)]
     assert Checkpoint.load(tmp_path / CHECKPOINT).image_size == 32
     assert read_choice(tmp_path) == choice
-    _, report = evaluate_checkpoint(tmp_path / CHECKPOINT, dataset, tmp_path / "report")
+    _, _, report = evaluate_checkpoint(tmp_path / CHECKPOINT, dataset, tmp_path / "report")
     html = report.read_text(encoding="utf-8")
     assert "32 px <b>chosen</b>" in html
     assert choice.rule in html

@@ -33,10 +33,18 @@ from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
 
 
-def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predictions, Path]:
-    """Report on the checkpoint `file` over its dataset's validation photos; returns predictions and the report's path.
+class Validation(NamedTuple):
+    """Predictions of photos of the labels, the figures of the unknown class (None without), and the report's path."""
 
-    The predictions are of photos of the labels. They are what `python -m export build` will serve but for INT8: the
+    said: Predictions
+    unknown: UnknownFigures | None
+    report: Path
+
+
+def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> Validation:
+    """Report on the checkpoint `file` over its dataset's validation photos.
+
+    They are what `python -m export build` will serve but for INT8: the
     temperature is fitted on these same photos. Raises CheckpointError where the checkpoint was trained on another
     dataset.
     """
@@ -78,7 +86,7 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> tuple[Predic
         sizes=_choice_for(checkpoint, file.parent),
         unknown=unknown,
     )
-    return said.own, report
+    return Validation(said.own, unknown and unknown.figures, report)
 
 
 class CrossValidation(NamedTuple):

@@ -152,17 +152,13 @@ def nested_thresholds(
     found = []
     for fold, temperature in enumerate(temperatures):
         others = [other for other in range(len(logits)) if other != fold]
+        own_copies = [part[truth[other] < labels] for other in others for part in copies[other].values()]
         found.append(
             thresholds_for(
                 scaled(np.concatenate([logits[other] for other in others]), temperature),
                 np.concatenate([truth[other] for other in others]),
                 labels,
-                copies=[
-                    scaled(
-                        np.concatenate([copies[other][kind][truth[other] < labels] for other in others]), temperature
-                    )
-                    for kind in copies[fold]
-                ],
+                copies=[scaled(part, temperature) for part in own_copies],
             )
         )
     return found

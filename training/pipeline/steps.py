@@ -147,7 +147,7 @@ def evaluate(places: Places, run: str, *, dataset: str) -> Result:
 
     this = Run(places, run)
     checkpoint = this.restore(TRAINING) / CHECKPOINT
-    predictions, _ = evaluate_checkpoint(checkpoint, dataset_of(places, run, dataset), this.folder / REPORT)
+    predictions = evaluate_checkpoint(checkpoint, dataset_of(places, run, dataset), this.folder / REPORT).said
     this.save(REPORT)
     scores = score(predictions)
     return {"accuracy": scores.accuracy, "f1": scores.f1, "photos": len(predictions.truth)}
