@@ -31,8 +31,8 @@ run: $(VENV)/.serving ## Serve page and API on http://localhost:8000 (PORT=8001,
 	@$(STORES) DANDELION_MLFLOW=$${DANDELION_MLFLOW:-http://localhost:5000} PORT=$(PORT) \
 		$(if $(BUNDLE),DANDELION_BUNDLE="$$BUNDLE") $(BIN)/python -m ui || $(SAID_WHY)
 
-train: $(VENV)/.training ## Fetch the photos, train, evaluate, track and export a bundle to var/bundles (SOURCE=folder of your own photos, PRODUCT=its name)
-	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE")
+train: $(VENV)/.training ## Fetch the photos, train, evaluate, track and export a bundle to var/bundles (SOURCE=folder of your own photos, PRODUCT=its name, OTHER=no: none of other things)
+	$(BIN)/python -m training fetch $(if $(SOURCE),--source "$$SOURCE") $(if $(OTHER),--other "$$OTHER")
 	$(STORES) $(NAMED) $(BIN)/python -m training feedback apply
 	$(BIN)/python -m training prepare
 	$(BIN)/python -m training fit

@@ -24,7 +24,7 @@ one that serves. Each step is idempotent: clear any task and let it run again.
 
 
 def _source(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: settings[name] for name in ("source", "listing", "workers")}
+    return {name: settings[name] for name in ("source", "listing", "other", "workers")}
 
 
 def _split(settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from training.recipe import SIZES
 if TYPE_CHECKING:
     from export.champion_challenger import Verdict
     from export.release import Judged
-    from runtime.bundle.manifest import Bundle, Gate
+    from runtime.bundle.manifest import Bundle, Gate, Unknown
     from training.storage.locations import Places
 
 DATA = Path("var/data/processed")
@@ -130,6 +130,8 @@ def build(
         f"INT8: accuracy {metrics.int8.accuracy:.4f}, F1 {metrics.int8.f1:.4f}; sure of {metrics.answered:.0%} of the "
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
     )
+    if bundle.manifest.unknown:
+        click.echo(_unknown_line(bundle.manifest.unknown))
     files = ", ".join(f"{name} {entry.size_bytes / 1e6:.1f} MB" for name, entry in bundle.manifest.files.items())
     click.echo(f"made {bundle.path} ({files}), product {bundle.manifest.name}")
     say(f"next: make run BUNDLE={quote(str(bundle.path))}")
@@ -282,6 +284,17 @@ def _gate_line(gate: Gate) -> str:
     if gate.bound is not None:
         line += f", for the end of its 95 % interval: {gate.bound:.4g}"
     return f"{line} ({gate.about})" if gate.about else line
+
+
+def _unknown_line(unknown: Unknown) -> str:
+    line = f"unknown from a probability of {unknown.threshold:.4f} of none of the classes"
+    if unknown.metrics is None:
+        return line
+    said = unknown.metrics
+    return (
+        f"{line}: {said.own_called_unknown:.1%} of {said.own_photos} photos of the classes are; of {said.other_photos} "
+        f"of other things {said.other_answered_with_certainty:.1%} get a sure answer"
+    )
 
 
 def _sizes(text: str) -> list[int]:

@@ -27,6 +27,7 @@ from training.data.dataset import Dataset
 from training.data.public import is_public
 from training.learning.fit import predict_logits
 from training.metrics.calibration import fit_temperature
+from training.metrics.priors import photo_weights
 from training.model.checkpoint import Checkpoint
 from training.product import product_name
 
@@ -55,7 +56,9 @@ def build(
     pass, WriteError where the disk refuses; nothing is left at `target` then.
     """
     photos = load_photos(checkpoint, dataset)
-    temperature = fit_temperature(predict_logits(checkpoint.network(), photos.validation), photos.validation_truth)
+    truth = photos.validation_truth
+    logits = predict_logits(checkpoint.network(), photos.validation)
+    temperature = fit_temperature(logits, truth, photo_weights(truth, len(checkpoint.labels)))
     with staged(target) as folder:
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         convert(checkpoint, photos.calibration, temperature, folder)
@@ -81,7 +84,7 @@ def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature:
 
 def _validate(folder: Path, checkpoint: Checkpoint, photos: Photos, temperature: float, limits: Limits) -> Evidence:
     spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
-    threads, classes = available_cpus(), len(checkpoint.labels)
+    threads, classes = available_cpus(), checkpoint.classes
     return gather(
         OnnxruntimeSession(folder / bundle.FP32_MODEL, spec, classes, threads=threads),
         OnnxruntimeSession(folder / bundle.MODEL, spec, classes, threads=threads, exact=True),
@@ -103,7 +106,7 @@ def _manifest(
 ) -> Manifest:
     train, validation = (len(dataset.photos(split)) for split in ("train", "validation"))
     return Manifest(
-        schema_version=bundle.SCHEMA_VERSION,
+        schema_version=bundle.UNKNOWN_SCHEMA_VERSION if evidence.unknown else bundle.SCHEMA_VERSION,
         name=name,
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,4 +125,5 @@ def _manifest(
         golden=evidence.golden,
         reference=evidence.reference,
         files={},
+        unknown=evidence.unknown,
     )

@@ -14,7 +14,8 @@ from runtime.cli.progress import progress
 from runtime.host.cpu import available_cpus
 from runtime.image import decode
 from runtime.inference.backends import open_validated
-from training.data.dataset import Dataset
+from runtime.names import UNKNOWN
+from training.data.dataset import Dataset, Photo
 from training.metrics.intervals import paired_interval
 from training.product import same_labels
 
@@ -50,7 +51,7 @@ def compare(
     test of McNemar (1947) says how likely so uneven a split of the photos on which only one is right would be between
     equals. A champion that has seen some of the photos in its own training is flattered: the test errs on its side.
     """
-    photos = dataset.photos("validation")
+    photos = _shown(dataset)
     truth = np.array([photo.label for photo in photos])
     ours = right(challenger, dataset) == truth
     if champion.manifest.version == challenger.manifest.version:
@@ -80,9 +81,13 @@ def paired(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], champion: str, to
 
 
 def right(bundle: Bundle, dataset: Dataset) -> NDArray[np.str_]:
-    """The label that a bundle gives to each validation photo, decoded and inferred as it is when it serves."""
+    """The label that a bundle gives to each validation photo of one, decoded and inferred as it is when it serves.
+
+    It is the best of its labels, also where it would say that the photo shows none: of two models only one may know
+    how to say that.
+    """
     session = open_validated(bundle, threads=available_cpus()).session
-    photos = dataset.photos("validation")
+    photos = _shown(dataset)
     labels: list[str] = []
     with progress(f"ask {bundle.manifest.version}", len(photos)) as advance:
         for start in range(0, len(photos), BATCH):
@@ -93,8 +98,13 @@ def right(bundle: Bundle, dataset: Dataset) -> NDArray[np.str_]:
     return np.array(labels)
 
 
+def _shown(dataset: Dataset) -> list[Photo]:
+    """The validation photos that show one of the labels."""
+    return [photo for photo in dataset.photos("validation") if photo.label != UNKNOWN]
+
+
 def _labels(probabilities: NDArray[np.float32], names: Sequence[str]) -> list[str]:
-    return [names[index] for index in probabilities.argmax(axis=1)]
+    return [names[index] for index in probabilities[:, : len(names)].argmax(axis=1)]
 
 
 def _otherness(challenger: Manifest, champion: Manifest) -> str | None:

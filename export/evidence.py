@@ -11,14 +11,16 @@ from export.class_gates import Counts
 from export.gates import Limits, measure, parity
 from export.photos import Photos
 from runtime.bundle.golden_patterns import PATTERNS, draw
-from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, ValidationMetrics
+from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, Unknown, UnknownMetrics, ValidationMetrics
 from runtime.image import ImageSpec
 from runtime.inference.interface import InferenceSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from runtime.names import UNKNOWN
 from runtime.serving.drift import brightness_of, histogram
-from training.metrics.calibration import abstain_threshold
+from training.metrics.calibration import Thresholds, thresholds_for
 from training.metrics.guessing import against_guessing
-from training.metrics.scores import Predictions, score
+from training.metrics.scores import Predictions, predictions_from, score
+from training.metrics.unknown import answers, same_answers
 from training.model.checkpoint import Checkpoint
 
 CANDIDATES = 16  # drawings of each golden pattern
@@ -34,6 +36,7 @@ class Evidence(NamedTuple):
     abstain_threshold: float
     golden: list[GoldenCase]
     reference: DriftReference
+    unknown: Unknown | None
 
 
 def gather(
@@ -48,38 +51,41 @@ def gather(
 
     `int8` must be computed exactly: what a CPU without VNNI makes of it must not be recorded.
     """
-    pixels, truth = photos.validation, photos.validation_truth
+    pixels, truth, labels = photos.validation, photos.validation_truth, checkpoint.labels
+    outputs_fp32, outputs_int8 = (session_probabilities(session, pixels) for session in (fp32, int8))
     says_fp32, says_int8 = (
-        Predictions(checkpoint.labels, photos.validation_paths, truth, session_probabilities(session, pixels))
-        for session in (fp32, int8)
+        predictions_from(labels, photos.validation_paths, truth, outputs) for outputs in (outputs_fp32, outputs_int8)
     )
+    copies = [session_probabilities(int8, copied) for copied in photos.copies]
+    thresholds = thresholds_for(outputs_int8, truth, len(labels), copies=copies, precision=limits.answered_precision)
 
     def trained(index: int) -> Counts:
-        said = session_probabilities(int8, photos.training_of(index)).argmax(axis=1)
+        said = session_probabilities(int8, photos.training_of(index))[:, : len(labels)].argmax(axis=1)
         return int((said == index).sum()), len(said)
 
     gates = measure(
         parity=parity(checkpoint, temperature, fp32, pixels),
         fp32=says_fp32,
         int8=says_int8,
+        thresholds=thresholds,
         wide_accuracy=checkpoint.wide_accuracy,
         limits=limits,
         trained=trained,
     )
-    threshold = abstain_threshold(says_int8.probabilities, truth, limits.answered_precision)
     spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
     return Evidence(
-        metrics=_metrics(says_fp32, says_int8, threshold),
+        metrics=_metrics(says_fp32, says_int8, thresholds),
         gates=gates,
-        against_guessing=against_guessing(says_int8),
-        abstain_threshold=threshold,
+        against_guessing=against_guessing(says_int8.own),
+        abstain_threshold=thresholds.abstain,
         golden=golden_cases(fp32, int8, spec),
-        reference=drift_reference(says_int8, pixels),
+        reference=drift_reference(says_int8.own, pixels[truth < len(labels)], thresholds),
+        unknown=_unknown(says_int8, thresholds),
     )
 
 
 def session_probabilities(session: InferenceSession, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities [N, C] of `pixels` [N, H, W, 3], one photo at a time, as a server sees them."""
+    """All outputs [N, C] for `pixels` [N, H, W, 3], one photo at a time, as a server sees them."""
     return np.concatenate([session.infer(np.ascontiguousarray(photo[np.newaxis])).probabilities for photo in pixels])
 
 
@@ -100,31 +106,48 @@ def golden_cases(fp32: OnnxruntimeSession, int8: OnnxruntimeSession, spec: Image
     return cases
 
 
-def drift_reference(predictions: Predictions, pixels: NDArray[np.uint8]) -> DriftReference:
-    """What the appliance compares later photos with to detect drift.
+def drift_reference(predictions: Predictions, pixels: NDArray[np.uint8], thresholds: Thresholds) -> DriftReference:
+    """What the appliance compares later photos with to detect drift: answers to photos of the labels.
 
-    The mix of predicted labels, and histograms of confidence and of the brightness of `pixels` [N, H, W, 3].
+    The mix of predicted labels, that of unknown among them if the model has it, and histograms of the labels'
+    confidence and of the brightness of `pixels` [N, H, W, 3].
     """
-    counts = np.bincount(predictions.predicted, minlength=len(predictions.labels))
-    shares = [round(float(count) / len(pixels), 6) for count in counts]
+    unknown = answers(predictions, thresholds).unknown
+    names = predictions.labels if thresholds.unknown is None else [*predictions.labels, UNKNOWN]
+    said = np.where(unknown, len(predictions.labels), predictions.predicted)
+    shares = [round(float(count) / len(pixels), 6) for count in np.bincount(said, minlength=len(names))]
     return DriftReference(
-        labels=dict(zip(predictions.labels, shares, strict=True)),
-        confidence=histogram(predictions.confidence),
+        labels=dict(zip(names, shares, strict=True)),
+        confidence=histogram(predictions.joint.max(axis=1)[~unknown]),
         brightness=histogram(brightness_of(pixels)),
     )
 
 
-def _metrics(fp32: Predictions, int8: Predictions, threshold: float) -> ValidationMetrics:
-    answered = int8.confidence >= threshold
-    right = int8.predicted == int8.truth
+def _metrics(fp32: Predictions, int8: Predictions, thresholds: Thresholds) -> ValidationMetrics:
+    """Figures of photos of the labels, but for the agreement, which is of all."""
+    own = answers(int8.own, thresholds)
+    right = own.right[own.certain]
     return ValidationMetrics(
-        photos=len(int8.truth),
-        fp32=score(fp32),
-        int8=score(int8),
-        agreement=float((fp32.predicted == int8.predicted).mean()),
-        answered=float(answered.mean()),
-        answered_precision=float(right[answered].mean()) if answered.any() else 1.0,
+        photos=len(int8.own.truth),
+        fp32=score(fp32.own),
+        int8=score(int8.own),
+        agreement=float(same_answers(fp32, int8, thresholds).mean()),
+        answered=float(own.certain.mean()),
+        answered_precision=float(right.mean()) if own.certain.any() else 1.0,
     )
+
+
+def _unknown(int8: Predictions, thresholds: Thresholds) -> Unknown | None:
+    if thresholds.unknown is None:
+        return None
+    own, others = answers(int8.own, thresholds), answers(int8.others, thresholds)
+    metrics = UnknownMetrics(
+        own_photos=len(own.unknown),
+        own_called_unknown=float(own.unknown.mean()),
+        other_photos=len(others.unknown),
+        other_answered_with_certainty=float(others.certain.mean()) if len(others.certain) else 0.0,
+    )
+    return Unknown(thresholds.unknown, metrics)
 
 
 def _rounded(probabilities: NDArray[np.float32]) -> list[float]:

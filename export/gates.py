@@ -17,9 +17,10 @@ from export.class_gates import Counts, balanced_accuracy, worst_recall
 from runtime.bundle.manifest import Gate
 from runtime.errors import Refusal
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
-from training.metrics.calibration import ANSWER_PRECISION
+from training.metrics.calibration import ANSWER_PRECISION, UNKNOWN_PRICE, Thresholds
 from training.metrics.intervals import exact_interval, paired_interval
 from training.metrics.scores import Predictions, score
+from training.metrics.unknown import answers, same_answers
 from training.model.checkpoint import Checkpoint
 from training.model.network import normalise
 
@@ -32,7 +33,14 @@ BATCH = 16
 
 _OTHER_FLOOR = "--min-accuracy or DANDELION_MIN_ACCURACY sets another floor"
 _ANY_MODEL = "look at the report, add photos; --min-accuracy 0 or DANDELION_MIN_ACCURACY=0 takes any model"
-REMEDIES = {"accuracy": _OTHER_FLOOR, "balanced_accuracy": _ANY_MODEL, "worst_recall": _ANY_MODEL}
+_NO_OTHER = "look at the report; `python -m training fetch --no-other` trains without photos of other things"
+REMEDIES = {
+    "accuracy": _OTHER_FLOOR,
+    "balanced_accuracy": _ANY_MODEL,
+    "worst_recall": _ANY_MODEL,
+    "own_called_unknown": _NO_OTHER,
+}
+ALWAYS_ANSWERED = Thresholds(abstain=0.0)
 
 
 class GateError(Refusal):
@@ -48,6 +56,7 @@ class Limits:
     min_agreement: float = AGREEMENT_LIMIT
     max_accuracy_loss: float = ACCURACY_LOSS_LIMIT
     max_narrowing_loss: float = NARROWING_LIMIT
+    max_called_unknown: float = UNKNOWN_PRICE
 
     def for_data(self, *, public: bool) -> Limits:
         """These limits, with the floor of the public photos where they are trained on and no other is set."""
@@ -80,26 +89,32 @@ def measure(
     parity: float,
     fp32: Predictions,
     int8: Predictions,
+    thresholds: Thresholds = ALWAYS_ANSWERED,
     wide_accuracy: float | None = None,
     limits: Limits,
     trained: Callable[[int], Counts],
 ) -> list[Gate]:
     """All gates with their figures; `parity` is a difference of probabilities, 0..1.
 
-    `wide_accuracy` is that of the network that a narrow one was made of, on the same photos. `trained` tells of a
-    class how many of its training photos INT8 names right, and how many there are.
+    All but the agreement are about photos of the labels; of the other photos' answers it matters only that INT8 gives
+    the same. `wide_accuracy` is that of the network that a narrow one was made of, on the same photos. `trained` tells
+    of a class how many of its training photos INT8 names right, and how many there are.
     """
+    same = same_answers(fp32, int8, thresholds)
+    fp32, int8 = fp32.own, int8.own
     accuracy = score(int8).accuracy
     guessing = limits.guessing(len(int8.labels))
     gates = [
         Gate("parity", parity, PARITY_LIMIT, "at most"),
-        _agreement(fp32, int8, limits.min_agreement),
+        _agreement(same, limits.min_agreement),
         _accuracy_loss(fp32, int8, limits.max_accuracy_loss),
         balanced_accuracy(int8, guessing),
         worst_recall(int8, guessing, trained),
     ]
     if limits.min_accuracy is not None:
         gates.append(Gate("accuracy", accuracy, limits.min_accuracy, "at least"))
+    if thresholds.unknown is not None:
+        gates.append(_called_unknown(int8, thresholds, limits.max_called_unknown))
     if wide_accuracy is not None:
         gates.append(_narrowing(wide_accuracy - accuracy, len(int8.truth), limits.max_narrowing_loss))
     return gates
@@ -112,10 +127,17 @@ def require(gates: Sequence[Gate]) -> None:
         raise GateError(f"the model did not pass: {'; '.join(failed)}; nothing was written")
 
 
-def _agreement(fp32: Predictions, int8: Predictions, limit: float) -> Gate:
-    same, photos = int((fp32.predicted == int8.predicted).sum()), len(int8.truth)
-    _, high = exact_interval(same, photos)
-    return Gate("agreement", same / photos, limit, "at least", high, f"{photos - same} of {photos} photos differ")
+def _agreement(same: NDArray[np.bool_], limit: float) -> Gate:
+    agreed, photos = int(same.sum()), len(same)
+    _, high = exact_interval(agreed, photos)
+    return Gate("agreement", agreed / photos, limit, "at least", high, f"{photos - agreed} of {photos} photos differ")
+
+
+def _called_unknown(int8: Predictions, thresholds: Thresholds, limit: float) -> Gate:
+    """The price of the unknown class: photos of the labels that are said to show none of them."""
+    called, photos = int(answers(int8, thresholds).unknown.sum()), len(int8.truth)
+    low, _ = exact_interval(called, photos)
+    return Gate("own_called_unknown", called / photos, limit, "at most", low, f"{called} of {photos} photos")
 
 
 def _accuracy_loss(fp32: Predictions, int8: Predictions, limit: float) -> Gate:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
-from training.data.pixels import load_pixels, truth
+from training.data.pixels import COPY_SEED, load_pixels, load_validation_copies, truth
 from training.model.checkpoint import Checkpoint
+from training.recipe import UNKNOWN_PRIOR
 
 CALIBRATION_PHOTOS = 128
 
@@ -19,7 +20,8 @@ CALIBRATION_PHOTOS = 128
 class Photos:
     """The photos of a build, at the checkpoint's size: pixels are [N, size, size, 3], truth is [N].
 
-    `training_of` gives the pixels of one class's training photos.
+    `training_of` gives the pixels of one class's training photos. `copies` are altered copies of the labels' validation
+    photos, each kind's; none for a network without an unknown class, whose threshold they help to set.
     """
 
     calibration: NDArray[np.uint8]
@@ -27,6 +29,7 @@ class Photos:
     validation_paths: list[str]
     validation_truth: NDArray[np.int64]
     training_of: Callable[[int], NDArray[np.uint8]]
+    copies: list[NDArray[np.uint8]]
 
 
 def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
@@ -36,14 +39,27 @@ def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
     train = np.array([photo.split == "train" for photo in dataset.photos()])
     validation = np.flatnonzero(~train)
     # Training photos: validation ones would flatter the INT8 figures.
-    calibration = spread(np.flatnonzero(train), CALIBRATION_PHOTOS)
+    calibration = calibration_rows(np.flatnonzero(train), classes, len(dataset.labels))
+    copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED) if checkpoint.unknown else {}
     return Photos(
         calibration=pixels[calibration],
         validation=pixels[validation],
         validation_paths=[dataset.photos()[index].path for index in validation],
         validation_truth=classes[validation],
         training_of=lambda index: pixels[np.flatnonzero(train & (classes == index))],
+        copies=list(copies.values()),
     )
+
+
+def calibration_rows(rows: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
+    """At most CALIBRATION_PHOTOS of the rows of training photos, evenly spaced: every class is met.
+
+    Of photos of other things, whose class index in `truth` [N] is `labels`, there are as many as their prior says.
+    """
+    others = rows[truth[rows] >= labels]
+    most = round(CALIBRATION_PHOTOS * UNKNOWN_PRIOR) if len(others) else 0
+    own = spread(rows[truth[rows] < labels], CALIBRATION_PHOTOS - most)
+    return np.concatenate([own, spread(others, most)])
 
 
 def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -61,6 +61,9 @@ def _add(tracker: Tracker, run_id: str, bundle: Bundle, tags: Mapping[str, str])
         for name in ("accuracy", "f1")
     }
     scores["agreement"] = manifest.metrics.agreement
+    if manifest.unknown and manifest.unknown.metrics:
+        scores["own_called_unknown"] = manifest.unknown.metrics.own_called_unknown
+        scores["other_answered_with_certainty"] = manifest.unknown.metrics.other_answered_with_certainty
     tracker.client.log_batch(run_id, metrics=[Metric(name, value, 0, 0) for name, value in scores.items()])
     tracker.client.log_artifact(run_id, str(bundle.path / MANIFEST), "bundle")
     model = onnx.load(bundle.path / MODEL)

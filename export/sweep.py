@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from export.build import convert
 from export.evidence import session_probabilities
-from export.photos import CALIBRATION_PHOTOS, spread
+from export.photos import calibration_rows
 from runtime.bundle.manifest import FP32_MODEL, MODEL, Scores
 from runtime.cli.progress import progress
 from runtime.image import ImageSpec
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from runtime.names import UNKNOWN
 from training.data.dataset import Dataset
 from training.data.pixels import load_pixels, truth
 from training.learning.crossvalidate import cross_validate, narrowed
 from training.learning.size_choice import TOLERANCE
-from training.metrics.scores import Predictions, pooled, score
+from training.metrics.scores import Predictions, pooled, predictions_from, score
 from training.recipe import Recipe
 
 TIMING_ROUNDS = 40
@@ -98,7 +99,7 @@ def sweep(
     ]
     return SweepResult(
         dataset_sha256=dataset.manifest.sha256,
-        photos=len(dataset.photos()),
+        photos=sum(photo.label != UNKNOWN for photo in dataset.photos()),
         folds=count,
         epochs=recipe.epochs,
         seed=recipe.seed,
@@ -126,15 +127,16 @@ def _cross_validate(
         checkpoint = wide if share == 1 else narrowed(dataset, fold, wide, share, cache)
         models = folder / f"{size}-{share}-{fold.number}"
         models.mkdir()
-        convert(checkpoint, pixels[spread(fold.train, CALIBRATION_PHOTOS)], temperature=1.0, folder=models)
+        calibration = calibration_rows(fold.train, classes, len(dataset.labels))
+        convert(checkpoint, pixels[calibration], temperature=1.0, folder=models)
         sessions = [
-            OnnxruntimeSession(models / name, ImageSpec(height=size, width=size), len(dataset.labels), threads=1)
+            OnnxruntimeSession(models / name, ImageSpec(height=size, width=size), checkpoint.classes, threads=1)
             for name in (FP32_MODEL, MODEL)
         ]
         for session, parts in zip(sessions, (result.fp32, result.int8), strict=True):
             probabilities = session_probabilities(session, pixels[fold.held_out])
             held_out = [paths[row] for row in fold.held_out]
-            parts.append(Predictions(dataset.labels, held_out, classes[fold.held_out], probabilities))
+            parts.append(predictions_from(dataset.labels, held_out, classes[fold.held_out], probabilities).own)
         result.sessions[:] = [(sessions[0], sessions[1], pixels[:1].copy())]
     return result
 

@@ -230,8 +230,7 @@ def evaluate(
     """
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
-    from training.evaluation.open_set import unknown_lines
-    from training.evaluation.said import fold_lines, validation_lines
+    from training.evaluation.terminal import fold_lines, unknown_lines, validation_lines
     from training.recipe import Recipe
 
     dataset = Dataset.open(data)

@@ -69,7 +69,7 @@ def calibration(
         return measured
 
     with tempfile.TemporaryDirectory() as folder:
-        datasets = [(str(data), Dataset.open(data))] if data else _drawn(wanted, Path(folder))
+        datasets = [(str(data), Dataset.open(data).of_classes())] if data else _drawn(wanted, Path(folder))
         result = CalibrationResult(image_size, epochs, [measure(*each) for each in datasets])
     (out / "calibration.json").write_bytes(to_json(result))
     show(_table(result, seeds))

@@ -86,7 +86,7 @@ def _against_plain_loop(data: Path | None, recipe: Recipe, repeat: int, out: Pat
         if data is None and not (DATA / MANIFEST).exists():
             dataset, source = drawn_dataset(Path(folder)), "drawn photos: their accuracy means nothing"
         else:
-            dataset, source = Dataset.open(data or DATA), "prepared photos"
+            dataset, source = Dataset.open(data or DATA).of_classes(), "prepared photos"
         result = measure_training(dataset, recipe, source=source, repeat=repeat)
     (out / "training.json").write_bytes(to_json(result))
     _say(result, out)

@@ -95,7 +95,7 @@ def _ours(dataset: Dataset, recipe: Recipe, what: str) -> _Run:
         shutil.copytree(dataset.path, copy.path, ignore=shutil.ignore_patterns(".*"))
         began = time.monotonic()
         photos = photos_of(copy, split_of(copy), recipe.image_size)
-        with progress(what, steps(len(photos.train), recipe)) as advance:
+        with progress(what, steps(photos.epoch_size, recipe)) as advance:
             fitted = fit(photos, recipe, advance)
         seconds = time.monotonic() - began
     return _Run(seconds, fitted.history[-1].validation_accuracy or 0.0, fitted.precision)

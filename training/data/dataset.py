@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -113,6 +113,13 @@ class Dataset:
         A photo's class index is the position of its label here.
         """
         return [*self.labels, UNKNOWN] if self.has_unknown else self.labels
+
+    def of_classes(self) -> Self:
+        """The same dataset without its photos of other things."""
+        photos = [photo for photo in self.manifest.photos if photo.label != UNKNOWN]
+        return replace(
+            self, manifest=msgspec.structs.replace(self.manifest, schema_version=SCHEMA_VERSION, photos=photos)
+        )
 
     def photos(self, split: Split | None = None) -> list[Photo]:
         """The photos of one split, or all, in the manifest's order."""

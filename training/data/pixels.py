@@ -22,6 +22,7 @@ from training.data.dataset import Dataset, DatasetError, Photo
 
 # In the name of each cache, so that pixels that an earlier release decoded otherwise are not taken for today's.
 DECODING = 2
+COPY_SEED = 42  # of the copies that help to set a threshold
 COPIED = 200  # photos; to set a threshold, more would be slow and change little
 
 

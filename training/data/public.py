@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from runtime.names import UNKNOWN
 from training.data.dataset import Dataset
 from training.data.listing import RECORDED, read_list
 
 
 def is_public(dataset: Dataset) -> bool:
-    """Whether most validation photos are recorded ones (`greenr.json`), whatever their folders are called.
+    """Whether most validation photos of its classes are recorded ones (`greenr.json`), whatever these are called.
 
     So corrections that users sent do not make another data set of it, and other photos of dandelions are others.
     """
     recorded = {photo.sha256 for photo in read_list(RECORDED).photos}
-    photos = dataset.photos("validation")
+    photos = [photo for photo in dataset.photos("validation") if photo.label != UNKNOWN]
     return 2 * sum(photo.sha256 in recorded for photo in photos) > len(photos)

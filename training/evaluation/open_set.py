@@ -120,30 +120,6 @@ def kept_out_figures(folds: Sequence[HeldOut], kinds: Sequence[str]) -> KeptOut:
     )
 
 
-def unknown_lines(figures: UnknownFigures) -> list[str]:
-    """The figures for a terminal."""
-    lines = [
-        f"own photos called unknown, altered copies among them: {figures.own_called_unknown}; "
-        f"threshold {figures.threshold:.3f}, uncertain below {figures.abstain:.3f}"
-    ]
-    for name, shown in (("as they are", figures.as_they_are), ("altered copies", figures.copies)):
-        if shown is None:
-            continue
-        lines += [
-            f"{name}: {shown.own_certain} of own photos answered with certainty, {shown.right_if_certain} of these "
-            f"right; {shown.own_called_unknown} called unknown",
-            f"{name}: answered with certainty of other things {shown.things_certain}, of the other kinds "
-            f"{shown.kinds_certain}: "
-            + ", ".join(f"{kind.kind} {kind.certain.value:.1%}" for kind in shown.kinds if kind.kind != THINGS),
-        ]
-    lines += [
-        f"kinds not trained on ({', '.join(group.kinds)}): answered with certainty {group.certain}, of altered copies "
-        f"{group.copies_certain}"
-        for group in figures.kept_out
-    ]
-    return lines
-
-
 def _open_set(trials: Sequence[Answers], own: NDArray[np.bool_], paths: Sequence[str]) -> OpenSet:
     things = _are(paths, {THINGS})
     kinds = sorted({kind_of(path) or NO_KIND for path, mine in zip(paths, own.tolist(), strict=True) if not mine})

@@ -11,9 +11,20 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import temporary_folder
-from runtime.names import DEFAULT_PRODUCT, NOT_JSON, Label, Sha256, composed, is_path_below, label_among, plain
+from runtime.names import (
+    DEFAULT_PRODUCT,
+    NOT_JSON,
+    UNKNOWN,
+    Label,
+    Sha256,
+    composed,
+    is_path_below,
+    label_among,
+    plain,
+)
 from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES, product_of
 from runtime.store import Store
+from training.data.class_folders import class_folders_in
 from training.storage.hashing import sha256_of
 from training.storage.sync import WORKERS
 
@@ -132,18 +143,20 @@ def accepted(store: Store, product: str = DEFAULT_PRODUCT) -> list[Corrected]:
 def bring_accepted(store: Store, raw: Path, product: str = DEFAULT_PRODUCT) -> int:
     """Lay the accepted photos of a product into their class folders below `raw`; returns how many.
 
-    Raises ReviewError for a label that the folders do not have: nobody means to add a class by correcting a photo.
+    Those corrected to UNKNOWN join the photos of other things. Raises ReviewError for a label that the folders do not
+    have: nobody means to add a class by correcting a photo.
     """
     photos = accepted(store, product)
     labels = _labels(raw)
     for photo in photos:
-        if label_among(labels, photo.label) is None:
+        if label_among([*labels, UNKNOWN], photo.label) is None:
             raise ReviewError(
                 f"{store.uri}/{photo.photo}: was accepted as {photo.label!r}, which is no class of this dataset "
                 f"({', '.join(labels)}); `python -m training feedback reject {photo.sha256[:12]}`"
             )
     for photo, target in _targets(photos, raw):
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)  # there may be no other photos of other things
             _bring(store, photo, target)
     return len(photos)
 
@@ -154,7 +167,7 @@ def applied(raw: Path) -> list[Path]:
 
 
 def _labels(raw: Path) -> list[str]:
-    return sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
+    return [folder.name for folder in class_folders_in(raw)]
 
 
 def _bring(store: Store, photo: Corrected, target: Path) -> None:
@@ -167,7 +180,7 @@ def _bring(store: Store, photo: Corrected, target: Path) -> None:
 
 
 def _targets(photos: list[Corrected], raw: Path) -> Iterator[tuple[Corrected, Path]]:
-    labels = _labels(raw)
+    labels = [*_labels(raw), UNKNOWN]
     for photo in photos:
         ending = PurePosixPath(photo.photo).suffix[:MAX_SUFFIX]
         yield photo, raw / (label_among(labels, photo.label) or photo.label) / f"{_PREFIX}{photo.sha256}{ending}"

@@ -25,7 +25,7 @@ from runtime.names import UNKNOWN
 from training.data.altered_copies import ALTERATIONS
 from training.data.dataset import Dataset
 from training.data.other.kinds import kind_of
-from training.data.pixels import load_altered_pixels, load_pixels, load_validation_copies, truth
+from training.data.pixels import COPY_SEED, load_altered_pixels, load_pixels, load_validation_copies, truth
 from training.data.split import assign_photos
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
@@ -185,7 +185,7 @@ def copies_logits(
 
 def validation_copies_logits(checkpoint: Checkpoint, dataset: Dataset) -> list[NDArray[np.float32]]:
     """Logits [M, C] of altered copies of the labels' validation photos, each kind's."""
-    copies = load_validation_copies(dataset, checkpoint.image_size, seed=dataset.manifest.seed)
+    copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED)
     network = checkpoint.network()
     return [predict_logits(network, pixels) for pixels in copies.values()]
 

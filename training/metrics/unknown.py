@@ -31,6 +31,12 @@ def answers(said: Predictions, thresholds: Thresholds) -> Answers:
     return Answers(unknown, certain, said.predicted == said.truth)
 
 
+def same_answers(one: Predictions, other: Predictions, thresholds: Thresholds) -> NDArray[np.bool_]:
+    """Whether two models give the same label, or both none, to each of the same N photos: [N]."""
+    mine, theirs = answers(one, thresholds).unknown, answers(other, thresholds).unknown
+    return (mine & theirs) | (~mine & ~theirs & (one.predicted == other.predicted))
+
+
 def pooled_answers(parts: Sequence[Answers]) -> Answers:
     """The answers of all folds, one after the other."""
     return Answers(

@@ -15,7 +15,7 @@ from training.pipeline.runs import Run
 from training.pipeline.serving import serving
 from training.pipeline.versions import run_version
 from training.product import checked_product, product_name
-from training.recipe import AUTO, ImageSize, Recipe
+from training.recipe import AUTO, NO_OTHER, ImageSize, Recipe
 from training.storage.locations import Places
 from training.storage.sync import download_tree, read_index, upload_tree
 
@@ -39,13 +39,23 @@ def prepare_places(places: Places) -> Result:
     return {"made": [uri for uri, new in made.items() if new], "there": [uri for uri, new in made.items() if not new]}
 
 
-def fetch(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
-    """Bring the photos of `source` to this machine, or go on with it."""
+def fetch(
+    places: Places, run: str, *, source: str | None, listing: str | None, workers: int, other: str = NO_OTHER
+) -> Result:
+    """Bring the photos of `source` and of other things to this machine, or go on with it."""
     from training.data.fetch import fetch as fetch_photos
 
     raw = _fetched(places, run)
-    done = fetch_photos(raw, source=source, recorded=Path(listing) if listing else None, workers=workers)
-    return {"photos": done.photos, "resumed": done.resumed}
+    done = fetch_photos(
+        raw,
+        source=source,
+        recorded=Path(listing) if listing else None,
+        other=None if other == NO_OTHER else other,
+        workers=workers,
+    )
+    if done.without_other:
+        print(f"without photos of other things: {done.without_other}")
+    return {"photos": done.photos, "other": done.other, "resumed": done.resumed}
 
 
 def product_of(places: Places, labels: Iterable[str] | None = None, *, asked: str | None) -> str:
@@ -59,15 +69,18 @@ def product_of(places: Places, labels: Iterable[str] | None = None, *, asked: st
     return product_name(now.labels if labels is None else labels, serving=now)
 
 
-def store_raw(places: Places, run: str, *, source: str | None, listing: str | None, workers: int) -> Result:
+def store_raw(
+    places: Places, run: str, *, source: str | None, listing: str | None, workers: int, other: str = NO_OTHER
+) -> Result:
     """Keep the fetched photos in the data store; what is not on this machine is fetched again."""
     from training.data.fetched_files import read_manifest
 
-    fetched = fetch(places, run, source=source, listing=listing, workers=workers)
+    fetched = fetch(places, run, source=source, listing=listing, workers=workers, other=other)
     folder = _fetched(places, run)
     paths = [photo.path for photo in read_manifest(folder).photos]
     uploaded = upload_tree(folder, places.data_store, places.tree(RAW), paths)
-    return {"prefix": places.tree(RAW), "photos": sum(fetched["photos"].values()), "uploaded": uploaded}
+    photos = sum(fetched["photos"].values())
+    return {"prefix": places.tree(RAW), "photos": photos, "other": fetched["other"], "uploaded": uploaded}
 
 
 def prepare(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
@@ -174,9 +187,11 @@ def track(places: Places, run: str, *, dataset: str, tags: dict[str, str]) -> Re
 def waiting_feedback(places: Places) -> Result:
     """How many corrections of the product are accepted, and how many of them the stored dataset does not hold yet.
 
-    What killed appliances left alone among them is removed.
+    Those to UNKNOWN are new only if an unknown class can be learned from them. What killed appliances left alone among
+    them is removed.
     """
     from runtime.serving.feedback.review_counter import remove_orphans
+    from training.data.prepare import LEAST_OTHERS
     from training.feedback.review import accepted
 
     store = places.data_store
@@ -184,7 +199,10 @@ def waiting_feedback(places: Places) -> Result:
     index = read_index(store, places.tree(PROCESSED))
     known = set(index.files.values()) if index else set()
     photos = accepted(store, places.product)
-    return {"accepted": len(photos), "new": sum(photo.sha256 not in known for photo in photos)}
+    others = sum(path.startswith(f"{UNKNOWN}/") for path in index.files) if index else 0
+    enough = others + sum(photo.label == UNKNOWN for photo in photos) >= LEAST_OTHERS
+    new = [photo for photo in photos if photo.sha256 not in known and (enough or photo.label != UNKNOWN)]
+    return {"accepted": len(photos), "new": len(new)}
 
 
 def dataset_of(places: Places, run: str, sha256: str) -> Any:

@@ -17,7 +17,8 @@ import torch
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.models import infer_signature
 
-from training.data.dataset import MANIFEST, Dataset
+from runtime.names import UNKNOWN
+from training.data.dataset import MANIFEST, Dataset, Split
 from training.evaluation.report import Evaluation
 from training.files import CHECKPOINT, HISTORY, RESOURCES, SIZES
 from training.learning.history import KEPT_BECAUSE, EpochFigures, read_history
@@ -73,11 +74,17 @@ def _params(checkpoint: Checkpoint, dataset: Dataset) -> list[Param]:
         "seed": checkpoint.seed,
         "precision": checkpoint.precision,
         "labels": ", ".join(checkpoint.labels),
-        "train_photos": len(dataset.photos("train")),
-        "validation_photos": len(dataset.photos("validation")),
+        "train_photos": _count(dataset, "train"),
+        "validation_photos": _count(dataset, "validation"),
+        "other_photos": len(dataset.photos()) - _count(dataset),
         "validation_fraction": dataset.manifest.validation_fraction,
     }
     return [Param(name, str(value)) for name, value in values.items()]
+
+
+def _count(dataset: Dataset, split: Split | None = None) -> int:
+    """How many photos show one of the labels."""
+    return sum(photo.label != UNKNOWN for photo in dataset.photos(split))
 
 
 def _tags(checkpoint: Checkpoint, tags: Mapping[str, str]) -> list[RunTag]:
@@ -114,6 +121,13 @@ def _metrics(training: Training) -> list[list[Metric]]:
         "log_loss": evaluation.log_loss,
         "calibration_error": evaluation.calibration_error,
     }
+    if unknown := evaluation.unknown:
+        shown = unknown.as_they_are
+        final["own_called_unknown"] = shown.own_called_unknown.value
+        final["things_answered_with_certainty"] = shown.things_certain.value
+        final["kinds_answered_with_certainty"] = shown.kinds_certain.value
+        if unknown.auroc is not None:
+            final["unknown_auroc"] = unknown.auroc
     report = [Metric(name, value, round(ended_s * 1000), 0) for name, value in final.items()]
     points = machine + epochs + report
     return [points[start : start + 1000] for start in range(0, len(points), 1000)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from training.data.other.kinds import THINGS
+from training.evaluation.open_set import UnknownFigures
 from training.evaluation.republished import Republished
 from training.metrics.guessing import against_guessing
 from training.metrics.scores import Predictions, pooled, score
@@ -35,3 +37,27 @@ def fold_lines(parts: Sequence[Predictions], copies: Republished) -> list[str]:
         + ", ".join(f"{kind.kind} {kind.accuracy:.4f}" for kind in copies.kinds),
         f"mean confidence {pooled(parts).confidence.mean():.4f}, calibrated for each fold on the others",
     ]
+
+
+def unknown_lines(figures: UnknownFigures) -> list[str]:
+    """The figures for a terminal."""
+    lines = [
+        f"own photos called unknown, altered copies among them: {figures.own_called_unknown}; "
+        f"threshold {figures.threshold:.3f}, uncertain below {figures.abstain:.3f}"
+    ]
+    for name, shown in (("as they are", figures.as_they_are), ("altered copies", figures.copies)):
+        if shown is None:
+            continue
+        lines += [
+            f"{name}: {shown.own_certain} of own photos answered with certainty, {shown.right_if_certain} of these "
+            f"right; {shown.own_called_unknown} called unknown",
+            f"{name}: answered with certainty of other things {shown.things_certain}, of the other kinds "
+            f"{shown.kinds_certain}: "
+            + ", ".join(f"{kind.kind} {kind.certain.value:.1%}" for kind in shown.kinds if kind.kind != THINGS),
+        ]
+    lines += [
+        f"kinds not trained on ({', '.join(group.kinds)}): answered with certainty {group.certain}, of altered copies "
+        f"{group.copies_certain}"
+        for group in figures.kept_out
+    ]
+    return lines
