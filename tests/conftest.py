@@ -19,6 +19,9 @@ pytest_plugins = ["tests.support.trained"]
 # with, wait for one another by spinning. Training took three times the CPU seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A fetch brings what a test says, and nothing from the network besides.
+os.environ["DANDELION_OTHER"] = "no"
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     left_out = is_left_out(collection_path, config.getoption("markexpr"))
@@ -31,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = group_of(item.path)
         if group:
             item.add_marker(group)
-        if "checkpoint_file" in getattr(item, "fixturenames", ()):
+        if {"checkpoint_file", "unknown_checkpoint_file"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("training")
     items.sort(key=lambda item: rank(group_of(item.path)))
 

@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "training/test_narrow.py",
             "training/test_report.py",
             "training/test_size_choice.py",
+            "training/test_unknown_class.py",
         ),
     ),
 }

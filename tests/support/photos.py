@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from runtime.names import UNKNOWN
+
 SIZE = (96, 72)
 
 
@@ -28,6 +30,24 @@ def draw_photo(label: str, seed: int, size: tuple[int, int] = SIZE) -> Image.Ima
         for x, lean, shade in generator.uniform(0, 1, (24, 3)):
             foot = (x * width, height)
             pen.line([foot, (x * width + (lean - 0.5) * 30, 0)], fill=(30, int(110 + 120 * shade), 30), width=2)
+    return image
+
+
+def draw_other(kind: str, seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
+    """A photo of neither: boxes, or rings, in red and blue on grey."""
+    generator = np.random.default_rng([seed, len(kind), 7])
+    width, height = size
+    ground = generator.integers(0, 50, (height, width, 3)) + 150
+    image = Image.fromarray(ground.astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for x, y, side, red in generator.uniform(0, 1, (5, 4)):
+        left, top = x * width * 0.8, y * height * 0.8
+        box = (left, top, left + 8 + 30 * side, top + 8 + 30 * side)
+        colour = (int(255 * red), 20, int(255 * (1 - red)))
+        if kind == "rings":
+            pen.ellipse(box, outline=colour, width=4)
+        else:
+            pen.rectangle(box, fill=colour)
     return image
 
 
@@ -67,4 +87,22 @@ def write_photos(folder: Path, per_class: int, labels: tuple[str, ...] = ("dande
         (folder / label).mkdir(parents=True, exist_ok=True)
         for seed in range(per_class):
             (folder / label / f"{seed:04}.jpg").write_bytes(photo(label, seed))
+    return folder
+
+
+def write_others(folder: Path, per_kind: int, kinds: tuple[str, ...] = ("boxes", "rings")) -> Path:
+    """Photos of other things, as `training fetch` lays them beside the class folders in `folder`."""
+    (folder / UNKNOWN).mkdir(parents=True, exist_ok=True)
+    for kind in kinds:
+        for seed in range(per_kind):
+            (folder / UNKNOWN / f"{kind}--{seed:04}.jpg").write_bytes(encode(draw_other(kind, seed)))
+    return folder
+
+
+def write_kinds(folder: Path, per_kind: int, kinds: tuple[str, ...] = ("boxes", "rings")) -> Path:
+    """Photos of other things in a folder for each kind, as `training fetch --other` takes them."""
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for seed in range(per_kind):
+            (folder / kind / f"{seed:04}.jpg").write_bytes(encode(draw_other(kind, seed)))
     return folder
