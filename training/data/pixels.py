@@ -50,7 +50,7 @@ def load_validation_copies(dataset: Dataset, size: int, *, seed: int) -> dict[st
     photos = [photo for photo in dataset.photos("validation") if photo.label != UNKNOWN]
     chosen = [photos[row] for row in np.linspace(0, len(photos) - 1, min(len(photos), COPIED)).astype(int)]
     part = replace(dataset, manifest=msgspec.structs.replace(dataset.manifest, photos=chosen))
-    return {kind: load_altered_pixels(part, size, kind, seed=seed) for kind in ALTERATIONS}
+    return {kind: np.array(load_altered_pixels(part, size, kind, seed=seed)) for kind in ALTERATIONS}
 
 
 def forget_pixels(dataset: Dataset) -> None:

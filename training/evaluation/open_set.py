@@ -150,9 +150,9 @@ def _share(
     among: Callable[[Answers], NDArray[np.bool_]] | None = None,
 ) -> Figured:
     """How many of the trials with the photos in `rows` are hits, of all or of those `among`."""
-    hits = np.sum([hit(trial)[rows] for trial in trials], axis=0, dtype=np.int64)
-    counted = [np.ones_like(trial.certain) if among is None else among(trial) for trial in trials]
-    return share_of_copies(hits, np.sum([each[rows] for each in counted], axis=0, dtype=np.int64))
+    hits = np.stack([hit(trial)[rows] for trial in trials])
+    counted = np.stack([np.ones(int(rows.sum()), bool) if among is None else among(trial)[rows] for trial in trials])
+    return share_of_copies(hits.sum(axis=0), counted.sum(axis=0))
 
 
 def _are(paths: Sequence[str], kinds: set[str]) -> NDArray[np.bool_]:

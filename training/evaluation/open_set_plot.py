@@ -22,7 +22,7 @@ def unknown_plot(said: Predictions, threshold: float) -> Figure:
             if not rows.any():
                 continue
             shares = np.full(int(rows.sum()), 1 / rows.sum())
-            axes.hist(said.unknown[rows], _BINS, (0, 1), weights=shares, color=colour, alpha=0.7, label=name)
+            axes.hist(said.unknown[rows], bins=_BINS, range=(0, 1), weights=shares, color=colour, alpha=0.7, label=name)
     axes.axvline(threshold, color=YELLOW, linewidth=2, label=f"unknown from here on ({threshold:.2f})")
     axes.set_xlim(-0.01, 1.01)
     axes.set_xlabel("probability of the unknown class")

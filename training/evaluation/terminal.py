@@ -51,8 +51,7 @@ def unknown_lines(figures: UnknownFigures) -> list[str]:
         lines += [
             f"{name}: {shown.own_certain} of own photos answered with certainty, {shown.right_if_certain} of these "
             f"right; {shown.own_called_unknown} called unknown",
-            f"{name}: answered with certainty of other things {shown.things_certain}, of the other kinds "
-            f"{shown.kinds_certain}: "
+            f"{name}: answered with certainty of other things {shown.things_certain}, of kinds {shown.kinds_certain}: "
             + ", ".join(f"{kind.kind} {kind.certain.value:.1%}" for kind in shown.kinds if kind.kind != THINGS),
         ]
     lines += [

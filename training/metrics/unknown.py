@@ -34,7 +34,8 @@ def answers(said: Predictions, thresholds: Thresholds) -> Answers:
 def same_answers(one: Predictions, other: Predictions, thresholds: Thresholds) -> NDArray[np.bool_]:
     """Whether two models give the same label, or both none, to each of the same N photos: [N]."""
     mine, theirs = answers(one, thresholds).unknown, answers(other, thresholds).unknown
-    return (mine & theirs) | (~mine & ~theirs & (one.predicted == other.predicted))
+    same: NDArray[np.bool_] = (mine & theirs) | (~mine & ~theirs & (one.predicted == other.predicted))
+    return same
 
 
 def pooled_answers(parts: Sequence[Answers]) -> Answers:

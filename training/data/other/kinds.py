@@ -42,4 +42,6 @@ def _words(text: str) -> frozenset[str]:
 def _singular(word: str) -> str:
     if len(word) < _LONG_PLURAL or not word.endswith("s") or word.endswith("ss"):
         return word
-    return f"{word[:-3]}y" if word.endswith("ies") else word[:-1]
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if word.endswith(("ches", "shes", "sses", "xes")) else word[:-1]
