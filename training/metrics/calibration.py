@@ -134,7 +134,7 @@ def thresholds_for(
         return Thresholds(abstain_threshold(outputs, truth, precision))
     own = truth < labels
     unknown = unknown_threshold(np.concatenate([outputs[own, -1], *(part[:, -1] for part in copies)]))
-    answered = own & (outputs[:, -1] < unknown)
+    answered = own & (outputs[:, -1].astype(np.float64) < unknown)  # in float32 it might equal a rounded threshold
     return Thresholds(abstain_threshold(outputs[answered, :labels], truth[answered], precision), unknown)
 
 

@@ -26,8 +26,8 @@ def answers(said: Predictions, thresholds: Thresholds) -> Answers:
     """The answers that are served with these thresholds (`runtime.inference.predictions.predict`)."""
     unknown = np.zeros(len(said.truth), bool)
     if said.unknown is not None and thresholds.unknown is not None:
-        unknown = said.unknown >= thresholds.unknown
-    certain = ~unknown & (said.joint.max(axis=1) >= thresholds.abstain)
+        unknown = said.unknown.astype(np.float64) >= thresholds.unknown
+    certain = ~unknown & (said.joint.max(axis=1).astype(np.float64) >= thresholds.abstain)
     return Answers(unknown, certain, said.predicted == said.truth)
 
 
