@@ -43,7 +43,7 @@ def summary_of(manifest: Manifest) -> Summary:
         version=manifest.version,
         labels=manifest.labels,
         unknown=manifest.unknown is not None,
-        unknown_metrics=manifest.unknown and manifest.unknown.metrics,
+        unknown_metrics=manifest.unknown.metrics if manifest.unknown else None,
         created=manifest.created,
         accuracy=metrics.int8.accuracy,
         f1=metrics.int8.f1,
