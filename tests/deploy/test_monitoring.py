@@ -23,7 +23,8 @@ from tests.deploy.prometheus import (
     rule_expressions,
 )
 from tests.deploy.statsd import exposition
-from tests.support.photos import photo
+from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.photos import photo, violet
 from tests.support.servers import appliance
 from tests.support.waiting import wait_until
 
@@ -32,7 +33,7 @@ PROMISED: frozenset[str] = frozenset()
 
 
 class Watched(NamedTuple):
-    """A runtime that has answered some photos, and a Prometheus that has scraped it since the first."""
+    """A runtime with the unknown class that has answered some photos, and a Prometheus that scrapes it all the time."""
 
     prometheus: Prometheus
     exposed: set[str]
@@ -41,7 +42,7 @@ class Watched(NamedTuple):
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
-    with appliance(folder) as served:
+    with appliance(folder, "--bundle", str(write_bundle(folder / "v1", unknown=UNKNOWN_FROM_HALF))) as served:
         address = served.url.removeprefix("http://")
         predict(served.url, 1)  # the slowest; and an increase needs a sample before it
         with prometheus(folder, {"dandelion": [address]}, ["dandelion.yml"]) as server:
@@ -56,8 +57,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def predict(url: str, photos: int) -> None:
     for seed in range(photos):
-        label = ("dandelion", "grass")[seed % 2]
-        httpx.post(url + "/predict", files={"file": photo(label, seed)}).raise_for_status()
+        shown = photo("dandelion", seed), photo("grass", seed), violet()
+        httpx.post(url + "/predict", files={"file": shown[seed % 3]}).raise_for_status()
 
 
 def metric_names(expression: str) -> set[str]:

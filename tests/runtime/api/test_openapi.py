@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
+from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.repeats import repeats
 from tests.support.servers import Appliance, appliance
 
@@ -37,7 +37,15 @@ def client(server: Appliance) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_route_keeps_what_its_description_promises(server: Appliance, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unknown", [None, UNKNOWN_FROM_HALF], ids=["labels alone", "unknown class"])
+def test_every_route_keeps_what_its_description_promises(tmp_path: Path, unknown: dict[str, float] | None) -> None:
+    bundle = write_bundle(tmp_path / "v1", **({"unknown": unknown} if unknown else {}))
+    with appliance(tmp_path, "--bundle", str(bundle), DANDELION_DATA=str(tmp_path / "data")) as server:
+        assert_described(server, tmp_path)
+    assert "Traceback" not in server.log.read_text()
+
+
+def assert_described(server: Appliance, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", server.url + "/docs/openapi.json"]
     options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"]
     hooks = {"SCHEMATHESIS_HOOKS": "tests.runtime.batch.photo_hooks", "PYTHONPATH": str(ROOT)}

@@ -6,9 +6,9 @@ import schemathesis
 from hypothesis import strategies
 
 from runtime.image import FORMATS
-from tests.support.photos import photo
+from tests.support.photos import photo, violet
 
-PHOTOS = strategies.sampled_from([photo(format=format) for format in FORMATS])
+PHOTOS = strategies.sampled_from([*(photo(format=format) for format in FORMATS), violet()])
 
 for media_type in ("image/jpeg", "image/png", "image/webp", "image/avif", "image/heic", "application/octet-stream"):
     schemathesis.openapi.media_type(media_type, PHOTOS)
