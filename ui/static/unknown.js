@@ -7,10 +7,10 @@ const LONG = 48; // characters of two labels that a heading holds
 const FEW = 3; // labels that a card names beside the answer
 
 // The sign of the empty set.
-export const unknownIcon = `<svg class="icon unknown-icon" viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="7" /><path d="M5 19L19 5" /></svg>`;
+export const unknownIcon = `<svg class="icon unknown-icon" viewBox="4 4 16 16" aria-hidden="true"><circle cx="12" cy="12" r="6" /><path d="M5.500 18.500l13-13" /></svg>`;
 
 // Templates; `item` is an expression, `ranked` and the like are those of `unknownAnswers`.
-export const unknownHeading = (item) => `${unknownIcon}<span>{{ neither(${item}) }}, <small>{{ t.hedge }}</small></span>`;
+export const unknownHeading = (item) => `${unknownIcon}{{ neither(${item}) }}, <small>{{ t.hedge }}</small>`;
 export const unknownRest = (item) => `<span class="rest"><span>{{ t.rest }}</span> <span v-for="[label, value] in ranked(${item}).slice(0, few)" :key="label"><bdi>{{ named(label) }}</bdi> {{ percent(value) }}</span></span>`;
 
 // The answer as a key: a label, UNKNOWN, or nothing as long as there is none.
@@ -34,7 +34,7 @@ export const unknownAnswers = {
     neither({ probabilities }) {
       const labels = Object.keys(probabilities ?? {}).map((label) => this.within(label));
       const fits = labels.length === 2 && labels.join("").length <= LONG;
-      return fits ? fill(this.t.neither, { first: labels[0], last: labels[1] }) : this.t.none;
+      return fits ? fill(this.t.neither, { first: labels[0], second: labels[1] }) : this.t.none;
     },
     // A label within a sentence. The page's own words are written small there; labels of one's own stay as they were typed.
     within(label) {

@@ -28,8 +28,8 @@ PAGE_ICONS: Mapping[str, str] = {
 }
 # "None of these": the sign of the empty set, as in `ui/static/unknown.js`.
 NONE = (
-    '<svg class="icon unknown-icon" viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="7"/>'
-    '<path d="M5 19L19 5"/></svg>'
+    '<svg class="icon unknown-icon" viewBox="4 4 16 16" aria-hidden="true"><circle cx="12" cy="12" r="6"/>'
+    '<path d="M5.500 18.500l13-13"/></svg>'
 )
 THEME = _icon('<circle cx="12" cy="12" r="8"/><path d="M12 4a8 8 0 0 1 0 16z" fill="currentColor"/>')
 CONNECTION = _icon('<path d="M5 12a10 10 0 0 1 14 0M8 15.500a5.500 5.500 0 0 1 8 0"/><circle cx="12" cy="19" r="1"/>')
