@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.bundle.manifest import MANIFEST, MODEL, SIGNATURE, BundleError
+from runtime.bundle.manifest import MANIFEST, MODEL, SIGNATURE, BundleError, UnknownMetrics, read_manifest
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import LATEST_CHECKPOINT, POINTER, Catalogue, key_of
 from runtime.registry.pointer import Pointer
 from runtime.registry.publish import point_at, prune, publish
 from runtime.registry.signature import BadKey, new_keys, public_key, sign, signing_key
+from runtime.registry.summary import summary_of
 from runtime.store import Conflict, Missing, Store, TooLarge, open_store
 from tests.support.bundles import change_manifest, write_bundle
 from tests.support.stores import MANY_BYTES, content
@@ -262,3 +263,13 @@ def test_a_cache_that_cannot_be_written_says_so(store: Store, bundle: Path, tmp_
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"Not a directory|File exists"):
         Cache(tmp_path / "file").pull(Catalogue(store), "v1")
+
+
+def test_a_summary_says_how_good_the_unknown_class_is(tmp_path: Path):
+    figures = {"own_photos": 40, "own_called_unknown": 0.1, "other_photos": 9, "other_answered_with_certainty": 0.2}
+    measured = write_bundle(tmp_path / "v3", unknown={"threshold": 0.5, "metrics": figures})
+    unmeasured = write_bundle(tmp_path / "v2", unknown={"threshold": 0.5})
+    folders = (measured, unmeasured, write_bundle(tmp_path / "v1"))
+    found = [summary_of(read_manifest(folder / MANIFEST)) for folder in folders]
+    assert [summary.unknown for summary in found] == [True, True, False]
+    assert [summary.unknown_metrics for summary in found] == [UnknownMetrics(40, 0.1, 9, 0.2), None, None]
