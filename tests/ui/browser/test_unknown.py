@@ -20,6 +20,7 @@ from tests.ui.browser.conftest import Visit
 from tests.ui.browser.pages import NARROW, WIDE
 from tests.ui.browser.test_classify import PAINTED, Photos, add, settled
 from tests.ui.browser.test_pages import overflow, serious
+from tests.ui.browser.test_widths import WIDTHS, clashes
 
 COLUMNS = "name,bytes,label,confidence,uncertain,correction,model,version,decode_ms,infer_ms,total_ms,at,refused"
 CERTAIN = ".card.done:not(.unsure, .unknown)"
@@ -106,6 +107,34 @@ def test_answers_of_all_kinds_have_no_serious_barrier(
     page.get_by_role("button", name="Table").click()
     assert serious(page) == []
     assert overflow(page) <= 0
+
+
+# The cards whose figure lies over a word of their heading.
+COVERED = """() => [...document.querySelectorAll(".card.unknown")].filter((card) => {
+  const figure = card.querySelector(".percent").getBoundingClientRect();
+  const meet = (box) => Math.min(box.right, figure.right) - Math.max(box.left, figure.left) > 1 &&
+    Math.min(box.bottom, figure.bottom) - Math.max(box.top, figure.top) > 4;
+  const walk = document.createTreeWalker(card.querySelector("h2"), NodeFilter.SHOW_TEXT);
+  const words = document.createRange();
+  while (walk.nextNode()) {
+    words.selectNodeContents(walk.currentNode);
+    if ([...words.getClientRects()].some(meet)) return true;
+  }
+  return false;
+}).map((card) => card.innerText)"""
+
+
+@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+def test_an_unknown_answer_fits_into_its_card_at_any_width(visit: Visit, telling: App, photos: Photos, language: str):
+    page = visit(telling.url, language=language).open()
+    of_each_kind(page, photos)
+    add(page, [plain("sea.png", (0, 0, 255))])  # above 99.9 %, the longest figure
+    settled(page, 5)
+    page.evaluate("document.fonts.ready")
+    assert clashes(page) == {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(COVERED) == [], width
 
 
 def test_with_more_labels_it_is_none_of_these(visit: Visit, tmp_path: Path) -> None:
