@@ -34,6 +34,7 @@ SETTINGS = {
     "IMAGE_SIZE": "64",
     "EPOCHS": "4",
     "DANDELION_SOURCE": PHOTOS,
+    "DANDELION_OTHER": "no",
     "DANDELION_WEIGHTS": "none",
     "DANDELION_MIN_ACCURACY": "0",
     "DANDELION_TOLERANCE": "1",  # the first model is compared with the shipped one

@@ -92,7 +92,8 @@ def test_every_task_has_an_end_and_those_on_the_network_try_again():
 )
 def test_what_is_not_given_comes_from_the_environment(environment: dict[str, str], expected: tuple[int, str | None],
                                                       monkeypatch: pytest.MonkeyPatch):  # fmt: skip
-    settings = resolved(monkeypatch, {}, **environment)
+    settings = resolved(monkeypatch, {}, **environment, DANDELION_OTHER="/kinds")
+    assert settings["other"] == "/kinds"
     assert (settings["image_size"], settings["source"]) == expected
     for given, size in ((128, 128), ("160", 160), ("auto", "auto")):
         assert resolved(monkeypatch, {"image_size": given}, **environment)["image_size"] == size
