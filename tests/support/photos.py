@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes
     return stream.getvalue()
 
 
+@lru_cache(maxsize=256)
 def photo(label: str = "dandelion", seed: int = 0, format: str = "JPEG", size: tuple[int, int] = SIZE) -> bytes:
+    """The same bytes whenever the same is asked for: most tests want the same few photos."""
     return encode(draw_photo(label, seed, size), format)
 
 
