@@ -6,9 +6,6 @@ import io
 import math
 import os
 import struct
-import subprocess
-import sys
-import textwrap
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +19,7 @@ from runtime.image import ImageSpec, ImageTooLarge, accepted_megapixels, check_l
 from runtime.image.avif import coded_pictures
 from runtime.image.limits import check_cost
 from tests.support.photos import draw_photo, encode, photo
+from tests.support.pictures.decoding import rise
 from tests.support.pictures.large_photos import drawn, flat_jpeg, flat_png, kinds
 
 SPEC = ImageSpec(height=96, width=96)
@@ -159,26 +157,10 @@ def test_decoding_takes_what_is_reckoned(kind: str) -> None:
 
 
 def peak_bytes(data: bytes) -> int:
-    """How far resident memory rises in a process that decodes a photo, and has decoded a small one before."""
-    program = """
-        import sys
-        from pathlib import Path
-        from runtime.image import ImageSpec, PhotoLimits, decode, warm_up
-
-        def memory(kind):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            return next(int(line.split()[1]) for line in lines if line.startswith(kind)) * 1024
-
-        warm_up()
-        data = sys.stdin.buffer.read()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before = memory("VmRSS")
-        decode(data, ImageSpec(height=96, width=96), limits=PhotoLimits(decoding_bytes=10**10))
-        print(memory("VmHWM") - before)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(program)]
-    done = subprocess.run(command, input=data, capture_output=True, check=True)
-    return int(done.stdout)
+    """How far resident memory rises in a process that decodes a photo, and has decoded small ones before."""
+    found = rise(data, SPEC.width, decoding_bytes=10**10)
+    assert found.decoded == 1
+    return found.peak
 
 
 def test_a_spec_that_needs_no_scaling_makes_a_jpeg_dearer() -> None:

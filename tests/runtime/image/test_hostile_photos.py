@@ -19,6 +19,7 @@ from PIL import Image
 from runtime.image import CorruptImage, ImageSpec, UnsupportedImage, decode
 from runtime.image.limits import MAX_PARTS, MAX_SCANS
 from tests.support.photos import draw_photo, encode, photo, png
+from tests.support.pictures.decoding import rise
 from tests.support.pictures.large_photos import flat_jpeg
 
 SPEC = ImageSpec(height=64, width=64)
@@ -110,35 +111,8 @@ def peak_mb(data: bytes) -> float:
 
 def rise_mb(data: bytes, threads: int, decoding_mb: float = 384) -> tuple[float, float]:
     """How far resident memory rises, at most and for good, in a process that decodes a photo in so many threads."""
-    program = f"""
-        import sys
-        from concurrent.futures import ThreadPoolExecutor
-        from pathlib import Path
-        from runtime.image import ImageError, ImageSpec, PhotoLimits, decode, warm_up
-
-        def memory(kind):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
-
-        def attempt(data):
-            try:
-                decode(data, ImageSpec(height=64, width=64), limits=limits)
-            except ImageError:
-                pass
-
-        limits = PhotoLimits(decoding_bytes={int(decoding_mb * 2**20)})
-        warm_up()
-        data = sys.stdin.buffer.read()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before = memory("VmRSS")
-        with ThreadPoolExecutor({threads}) as pool:
-            list(pool.map(attempt, [data] * {threads}))
-            print(memory("VmHWM") - before, memory("VmRSS") - before)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(program)]
-    done = subprocess.run(command, input=data, capture_output=True, check=True)
-    peak, left = map(float, done.stdout.split())
-    return peak, left
+    found = rise(data, SPEC.width, threads=threads, decoding_bytes=int(decoding_mb * 2**20))
+    return found.peak / 2**20, found.left / 2**20
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF", "PNG"])
