@@ -58,7 +58,7 @@ def kinds() -> Iterator[tuple[str, str, Callable[[int, int], bytes]]]:
     except ImportError:
         return
     register_heif_opener()
-    yield "HEIC", "HEIC", lambda *size: drawn(size, "HEIF")
+    yield "HEIC", "HEIC", lambda *size: drawn(size, "HEIF", enc_params={"preset": "ultrafast"})
 
 
 def send(photo: bytes, side: int) -> dict[str, Any]:
