@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.groups import cannot_be_imported, group_of, is_left_out, rank, scope_of
+from tests.support.kills.killing import Killer, killer
 from tests.support.s3 import S3Server, s3_server
 from tests.support.system_packages import install_line
 from tests.support.web.client_files import share_certificates, share_service_models
@@ -100,3 +101,10 @@ def mortal_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server of its own, to be killed."""
     with s3_server(tmp_path_factory.mktemp("mortal")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
+    """A process that runs operations and kills them, for all tests: it has imported what they do."""
+    with killer(tmp_path_factory.mktemp("killer")) as running:
+        yield running

@@ -39,12 +39,6 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
-    with killer(tmp_path_factory.mktemp("killer")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def kills_on_s3(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[Killer]:
     with killer(tmp_path_factory.mktemp("killer"), **s3.environment) as running:
         yield running

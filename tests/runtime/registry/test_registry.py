@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -20,32 +18,8 @@ from runtime.registry.signature import BadKey, new_keys, public_key, sign, signi
 from runtime.registry.summary import summary_of
 from runtime.store import Conflict, Missing, Store, TooLarge, open_store
 from tests.support.bundles import change_manifest, write_bundle
+from tests.support.kills.killing import Killer
 from tests.support.stores import MANY_BYTES, content
-
-# Publishes a bundle into a folder store and dies at the n-th write, as a process does that is killed.
-KILLED_PUBLISHER = """
-import os, signal, sys
-from pathlib import Path
-import runtime.store.folder as folder
-from runtime.registry.catalogue import Catalogue
-from runtime.registry.publish import publish
-from runtime.store import open_store
-bundle, root, fatal, when = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
-writes, rename = 0, Path.replace
-def replace(self, target):
-    global writes
-    writes += 1
-    if writes == fatal and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    renamed = rename(self, target)
-    if writes == fatal and when == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return renamed
-Path.replace = replace
-store = open_store(root)
-publish(bundle, store, checkpoint=bundle / "model.onnx", tag=Catalogue(store).tag())
-print(writes)
-"""
 
 
 @pytest.fixture
@@ -108,25 +82,25 @@ def test_a_damaged_bundle_is_not_published(store: Store, bundle: Path):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_publisher_killed_at_any_write_leaves_a_whole_model_and_can_be_run_again(tmp_path: Path, when: str):
+def test_a_publisher_killed_at_any_write_leaves_a_whole_model_and_can_be_run_again(
+    kills: Killer, tmp_path: Path, when: str
+):
     old, new, root = write_bundle(tmp_path / "v1"), write_bundle(tmp_path / "v2"), tmp_path / "store"
-    store = open_store(str(root))
+    store, writes = open_store(str(root)), tmp_path / "writes"
     publish_now(old, store)
     for fatal in range(1, 20):
         shutil.rmtree(root / "models" / "v2", ignore_errors=True)
         point_at(store, "v1", tag=Catalogue(store).tag())
-        command = [sys.executable, "-c", KILLED_PUBLISHER, str(new), str(root), str(fatal), when]
-        ran = subprocess.run(command, capture_output=True, text=True)
+        ran = kills.run("publish_and_die", new, root, writes, fatal, when)
         latest = Catalogue(store).latest()
         assert latest
         reader = Cache(tmp_path / f"reader-{fatal}")
         reader.pull(Catalogue(store), latest.version, manifest_sha256=latest.manifest_sha256)
-        if ran.returncode == 0:
+        if not ran.killed:
             break
-        assert ran.returncode == -9, ran.stderr
         assert publish_now(new, store, checkpoint=new / MODEL).version == "v2"
     assert 5 < fatal < 19  # file, checkpoint, manifest, pointer, checkpoint again
-    assert int(ran.stdout) == fatal - 1
+    assert int(writes.read_text()) == fatal - 1
 
 
 def test_a_pointer_that_cannot_be_read_is_refused(store: Store):

@@ -1,8 +1,9 @@
 """`python -m tests.support.kills.killed`: run operations in child processes, killed after so many s.
 
 It has everything imported and forks for each operation, so that fifty of them take seconds. Orders come as lines of
-JSON, `[operation, arguments, after_s]`, and so do the answers, `[was killed, seconds, orphans left]`. What the
-operation started and left behind becomes a child of this process, which thereby knows when it is gone.
+JSON, `[operation, arguments, after_s]`, and so do the answers, `[was killed, seconds, orphans left]`, or what is wrong,
+as text. What the operation started and left behind becomes a child of this process, which thereby knows when it is
+gone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import boto3  # noqa: F401 - imported here, not by each that is forked
 
 import runtime.serving.trial.process
 from runtime.__main__ import main as command
-from runtime.bundle.manifest import Bundle
+from runtime.bundle.manifest import MODEL, Bundle
+from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import publish
 from runtime.registry.state import StateFile
 from runtime.serving.feedback import Feedback
 from runtime.serving.metrics import Metrics
@@ -39,6 +42,26 @@ def keep(store: Path | str, spool: Path | str, photo: Path | str) -> None:
 
 def send(store: Path | str, spool: Path | str) -> None:
     feedback(store, spool).send()
+
+
+def publish_and_die(bundle: str, store: str, writes: str, fatal: str, when: str) -> None:
+    """Publish, and die before or after the write with the number `fatal`; the file `writes` has their number."""
+    count, replace = 0, Path.replace
+
+    def counted(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if (count, when) == (int(fatal), "before"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        replaced = replace(self, target)
+        if (count, when) == (int(fatal), "after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replaced
+
+    Path.replace = counted  # type: ignore[method-assign, assignment]
+    opened = open_store(store)
+    publish(Path(bundle), opened, checkpoint=Path(bundle, MODEL), tag=Catalogue(opened).tag())
+    Path(writes).write_text(str(count))
 
 
 def validate(state: str, bundle: str, *trial: str) -> None:
@@ -65,6 +88,7 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "command": lambda *arguments: command(arguments),
     "keep": keep,
     "send": send,
+    "publish_and_die": publish_and_die,
     "validate": validate,
     "load": load,
 }
@@ -73,8 +97,11 @@ OPERATIONS: dict[str, Callable[..., object]] = {
 def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     for line in sys.stdin:
-        operation, arguments, after_s = json.loads(line)
-        print(json.dumps(run(operation, arguments, after_s)), flush=True)
+        try:
+            answer: object = run(*json.loads(line))
+        except AssertionError as error:
+            answer = str(error)
+        print(json.dumps(answer), flush=True)
 
 
 def run(operation: str, arguments: list[str], after_s: float | None) -> tuple[bool, float, int]:

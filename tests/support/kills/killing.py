@@ -47,7 +47,9 @@ class Killer:
         print(json.dumps([operation, [*map(str, arguments)], after_s]), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         assert answer, self._log.read_text()
-        return Run(*json.loads(answer))
+        found = json.loads(answer)
+        assert not isinstance(found, str), f"{found}\n{self._log.read_text()}"
+        return Run(*found)
 
     def kill_often(
         self, kills: int, order: Callable[[int], tuple[object, ...]], look: Callable[[int], None], *, lasts_s: float = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from runtime.bundle.manifest import Bundle
 from runtime.registry.state import StateFile, UnfinishedLoad
 from runtime.serving.trial.runner import TrialKilled, TrialRunner
 from tests.support.bundles import write_bundle
-from tests.support.kills.killing import Killer, killer
+from tests.support.kills.killing import Killer
 from tests.support.repeats import repeats
 
 KILLS, KILLS_OF_THE_REAL_CHILD = repeats(50), repeats(5)
@@ -27,12 +26,6 @@ BEGIN = (
 SLEEPS = [sys.executable, "-c", f"{BEGIN} time.sleep(60)"]
 ANSWERS = [sys.executable, "-c", f'{BEGIN} sys.stdin.readline(); print(\'{{"kernel": "exact"}}\')']
 REAL = "import time; from runtime.serving.trial import child; child._try = lambda folder: time.sleep(60); child.main()"
-
-
-@pytest.fixture(scope="module")
-def kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
-    with killer(tmp_path_factory.mktemp("killer")) as running:
-        yield running
 
 
 @pytest.fixture
