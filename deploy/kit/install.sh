@@ -23,6 +23,7 @@ COMMAND=$ROOT/usr/local/bin/dandelion
 UNIT=$ROOT/etc/systemd/system/dandelion.service
 NAME=dandelion
 WAIT_S=${DANDELION_WAIT_S:-60}
+MOST_RESTARTS=3 # of a version that has not answered yet
 
 # Settings of this host; $ETC/host.conf overrides them.
 PORT=8000
@@ -106,10 +107,15 @@ stop() {
 
 answers() { engine exec "$NAME" python -ISB /opt/dandelion/health.py >/dev/null 2>&1; }
 
+keeps_ending() { # has the engine started it again and again? systemd's `run` leaves nothing to ask for
+  local restarts
+  restarts=$(engine inspect --format '{{.RestartCount}}' "$NAME" 2>/dev/null) && [ "$restarts" -ge "$MOST_RESTARTS" ]
+}
+
 wait_until_it_answers() {
   local deadline=$((SECONDS + WAIT_S))
   until answers; do
-    if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
+    if [ "$SECONDS" -ge "$deadline" ] || keeps_ending; then return 1; fi
     sleep 0.5
   done
 }
@@ -158,11 +164,13 @@ switch_to() { # image, version: start it; back to the one before if it does not 
     return
   fi
   engine logs --tail 5 "$NAME" >&2 || true
-  [ -n "$before" ] || refuse "version $2 does not answer (see above); is port $PORT free?"
+  local what="does not answer"
+  if keeps_ending; then what="keeps ending"; fi
+  [ -n "$before" ] || refuse "version $2 $what (see above); is port $PORT free?"
   printf '%s\n' "$before" >"$STATE/current"
   start
   wait_until_it_answers || refuse "neither version $2 nor the one before answers (see above)"
-  refuse "version $2 does not answer (see above); the one before runs again"
+  refuse "version $2 $what (see above); the one before runs again"
 }
 
 install_from() { # folder, key or nothing

@@ -197,8 +197,10 @@ def test_a_version_that_fails_its_own_check_changes_nothing(installed: Host, kit
     refused(installed, kits["wrong"], "nothing has changed")
 
 
-def test_a_version_that_does_not_start_is_taken_back(installed: Host, kits: dict[str, Path]) -> None:
-    refused(installed, kits["broken"], "the one before runs again")
+def test_a_version_that_ends_at_once_is_taken_back_before_the_time_to_answer_is_up(
+    installed: Host, kits: dict[str, Path]
+) -> None:
+    refused(installed, kits["broken"], "version broken keeps ending (see above); the one before runs again")
 
 
 def test_rollback_goes_to_the_version_before_and_back(installed: Host, kits: dict[str, Path]) -> None:
