@@ -26,7 +26,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     chosen = [part for bundle in bundles for part in ("--bundle", bundle)]
     pressed = ("--overload", 4, "--overload-s", 1)
     out = folder / "out"
-    return out, run(*chosen, "--photos", photos, "--rounds", 2, "--seconds", 2, *pressed, "--form", "--out", out)
+    return out, run(*chosen, "--photos", photos, "--rounds", 2, "--seconds", 1, *pressed, "--form", "--out", out)
 
 
 @pytest.fixture
