@@ -34,7 +34,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     folder = tmp_path_factory.mktemp("page")
     bundle, photos, out = write_bundle(folder / "v1"), write_photos(folder / "photos", 2), folder / "out"
     ran = run(RUN, "--bundle", bundle, "--photos", photos, "--out", out,
-              "--starts", 2, "--uploads", UPLOADS, "--rounds", 2, "--seconds", 5)  # fmt: skip
+              "--starts", 2, "--uploads", UPLOADS, "--rounds", 2, "--seconds", 3)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return out, ran
 
