@@ -15,7 +15,7 @@ import pytest
 from benchmarks.host.processes import wait_until_ended
 from benchmarks.host.server_process import ServerError
 from tests.support.bundles import write_bundle
-from tests.support.forks.forked import ForkedProcess, ForkServer, fork
+from tests.support.forks.forked import ForkedProcess, ForkServer, fork, run
 from tests.support.servers import appliance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has process file descriptors")
@@ -49,6 +49,12 @@ def test_a_fork_that_raises_ends_with_1_and_its_traceback(tmp_path: Path):
     assert said.splitlines()[-2:] == ["ValueError: raise", "at exit"]
 
 
+def test_what_is_run_to_its_end_has_its_output_and_its_errors_apart():
+    done = run("tests.support.forks.tells", "raise")
+    assert (done.returncode, done.stdout) == (1, "at exit\n")
+    assert done.stderr.splitlines()[-1] == "ValueError: raise"
+
+
 def test_where_the_interpreter_would_differ_a_process_is_started_from_scratch(tmp_path: Path):
     process, said = told(tmp_path, "0", PYTHONUNBUFFERED="no", OPENBLAS_NUM_THREADS="7")
     assert not isinstance(process, ForkedProcess)
@@ -70,6 +76,13 @@ def test_a_forked_appliance_answers_ends_with_0_when_asked_and_can_be_killed(tmp
             running.process.kill()  # as Popen does, it leaves alone whoever has that number by now
 
 
+def test_a_page_is_forked_from_a_process_that_has_imported_pages(tmp_path: Path):
+    bundle = str(write_bundle(tmp_path / "v1"))
+    with appliance(tmp_path, "--bundle", bundle, module=("ui",), from_scratch=False) as running:
+        assert isinstance(running.process, ForkedProcess)
+        assert "x-nicegui-content" in httpx.get(running.url + "/").headers
+
+
 def test_an_appliance_that_does_not_start_says_why(tmp_path: Path):
     with (
         pytest.raises(ServerError, match=r"ended with 2: .*no such|ended with 2: .*does not exist"),
@@ -80,14 +93,14 @@ def test_an_appliance_that_does_not_start_says_why(tmp_path: Path):
 
 def test_forks_end_with_their_server_and_the_server_with_who_runs_the_tests(tmp_path: Path):
     for end in (ForkServer.stop, lambda server: server.process.kill()):
-        server = ForkServer(warm=False)
+        server = ForkServer()
         with (tmp_path / "log").open("wb") as output:
             pid = server.fork("tests.support.forks.tells", ["sleep"], os.environ, output)
         end(server)
         server.stop()
         assert wait_until_ended([pid], 60) == []
     code = (
-        "import os, signal; from tests.support.forks.forked import ForkServer; server = ForkServer(warm=False)\n"
+        "import os, signal; from tests.support.forks.forked import ForkServer; server = ForkServer()\n"
         "print(server.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stdout)

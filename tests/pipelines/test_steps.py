@@ -20,6 +20,7 @@ from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.store import StoreError, open_store
 from tests.pipelines.steps import RECIPE, RUN, SPLIT, all_of, places_in, tasks
+from tests.support.forks.forked import run
 from tests.support.photos import photo, write_photos
 from tests.support.s3 import S3Server
 from tests.support.system_packages import needs_root
@@ -92,8 +93,7 @@ def test_killed_in_the_middle_of_any_task_it_goes_on(source: Path, tmp_path: Pat
     survived = []
     for number, name in enumerate(names):
         before = names[max(number - 1, 0)]
-        command = [sys.executable, "-m", "tests.pipelines.steps", tmp_path, source, before, name, "--die"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        done = run("tests.pipelines.steps", tmp_path, source, before, name, "--die")
         assert done.returncode in (-signal.SIGKILL, 0), done.stderr
         if done.returncode == 0:
             survived.append(name)

@@ -15,12 +15,16 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.host.server_process import start_session
+from tests.support.forks.forked import fork
+from tests.support.repeats import THOROUGH
+
 START_S = 60
 
 
 @dataclass
 class App:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     log: Path
     url: str
 
@@ -33,8 +37,9 @@ class App:
 def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **environment: str) -> Iterator[App]:
     log = folder / f"{module}-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *arguments]
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, stderr=stream, env=os.environ | environment, text=True)
+    start = start_session if THOROUGH else fork
+    with log.open("wb") as stream:
+        process = start(command, os.environ | environment, stream, None)
     try:
         yield App(process, log, _wait_until_ready(process, log))
     finally:
@@ -43,7 +48,7 @@ def app(folder: Path, *arguments: str, module: str = "ui", port: int = 0, **envi
         process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"(?:Open|at) http://localhost:(\d+)", log.read_text())

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from benchmarks.host.server_process import start_session
@@ -22,19 +23,20 @@ from benchmarks.host.server_process import start_session
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "tests.support.forks.forkserver"]
 # Variables that a program reads once it runs; others may be read by what the fork server has loaded.
-READ_LATE = ("DANDELION_", "MINIO_", "AWS_", "PYTEST_", "KMP_", "PORT")
+READ_LATE = ("DANDELION_", "MINIO_", "AWS_", "MLFLOW_", "PYTEST_", "KMP_", "PORT")
 
 
 class ForkServer:
     """One for each process that runs tests. Thread-safe."""
 
-    def __init__(self, *, warm: bool = True) -> None:
+    def __init__(self, *kind: str) -> None:
+        """One of a kind (`forkserver.IMPORTED`), or one that has imported nothing."""
         self._lock = threading.Lock()
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._environment = dict(os.environ)
         with other:
             self.process = subprocess.Popen(
-                [*COMMAND, str(other.fileno()), str(os.getpid()), *(["warm"] if warm else [])],
+                [*COMMAND, str(other.fileno()), str(os.getpid()), *kind],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[other.fileno()],
                 cwd=ROOT,
@@ -47,10 +49,13 @@ class ForkServer:
         module = [*command[:2]] == [sys.executable, "-m"]
         return module and Path.cwd() == ROOT and all(name.startswith(READ_LATE) for name in different)
 
-    def fork(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], output: BinaryIO) -> int:
-        """The pid of a process that does as `python -m module` does, with its output in a file."""
+    def fork(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], *output: BinaryIO) -> int:
+        """The pid of a process that does as `python -m module` does, with its output in a file, its errors in another.
+
+        Where one file is given, both are in it.
+        """
         order = {"module": module, "arguments": [*arguments], "environment": dict(environment)}
-        return self._order(order, [output.fileno()])
+        return self._order(order, [file.fileno() for file in output])
 
     def reap(self, pid: int) -> int:
         """The exit code of a process that it has forked and that has ended, negative for a signal."""
@@ -107,18 +112,38 @@ def _is_readable(file: int, timeout_s: float | None) -> bool:
 
 
 @cache
-def fork_server() -> ForkServer:
+def fork_server(kind: str) -> ForkServer:
     """Started when it is first asked for."""
-    server = ForkServer()
+    server = ForkServer(kind)
     atexit.register(server.stop)
     return server
+
+
+KIND_OF = {"ui": "page", "tests.pipelines.steps": "pipeline"}  # of all other modules: "appliance"
 
 
 def fork(
     command: Sequence[str], environment: Mapping[str, str], output: BinaryIO, folder: Path | None
 ) -> subprocess.Popen[bytes]:
     """Start a process as `start_session` does, in a moment: forked, if it would be the same and Linux can."""
-    if folder or not hasattr(os, "pidfd_open") or not fork_server().can_fork(command, environment):
+    if folder or not hasattr(os, "pidfd_open") or command[1] != "-m":
         return start_session(command, environment, output, folder)
     _, _, module, *arguments = command
-    return ForkedProcess(fork_server(), command, fork_server().fork(module, arguments, environment, output))
+    server = fork_server(KIND_OF.get(module, "appliance"))
+    if not server.can_fork(command, environment):
+        return start_session(command, environment, output, folder)
+    return ForkedProcess(server, command, server.fork(module, arguments, environment, output))
+
+
+def run(module: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m module` to its end, as `subprocess.run` with its output captured: forked, if Linux can."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    surroundings = os.environ | environment
+    server = fork_server(KIND_OF.get(module, "appliance")) if hasattr(os, "pidfd_open") else None
+    if not server or not server.can_fork(command, surroundings):
+        return subprocess.run(command, env=surroundings, cwd=ROOT, capture_output=True, text=True)
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process = ForkedProcess(server, command, server.fork(module, command[3:], surroundings, output, errors))
+        process.wait()
+        said = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode() for file in (output, errors)]
+    return subprocess.CompletedProcess(command, process.returncode, *said)

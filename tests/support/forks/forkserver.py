@@ -1,8 +1,8 @@
-"""A fork server, `python -m tests.support.forks.forkserver CHANNEL PARENT [warm]`.
+"""A fork server, `python -m tests.support.forks.forkserver CHANNEL PARENT [KIND]`.
 
-Each order on the socket CHANNEL forks a process that goes on as `python -m MODULE …` does. If it
-is `warm`, it has imported all that an appliance needs, which takes a second of CPU. It ends with the process PARENT,
-and what it has forked ends with it.
+Each order on the socket CHANNEL forks a process that goes on as `python -m MODULE …` does. One of a KIND has imported
+all that an appliance, one with the page, or the tasks of a pipeline need, which takes seconds of CPU. It ends with the
+process PARENT, and what it has forked ends with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from runtime.serving.trial.parent_death_signal import end_with_parent
 
 MAX_ORDER = 1 << 20  # bytes: an environment is some kilobytes
-IMPORTED = (
+APPLIANCE = (
     "anyio._backends._asyncio",
     "numpy.random",
     "runtime.api.app",
@@ -38,12 +38,25 @@ IMPORTED = (
     "uvicorn.protocols.websockets.auto",
     "zoneinfo",
 )
+IMPORTED: dict[str, tuple[str, ...]] = {
+    "appliance": APPLIANCE,
+    "page": (*APPLIANCE, "ui.server.process"),
+    "pipeline": ("tests.pipelines.imported",),
+}
 
 
-def warm_up() -> None:
-    """Import what a serving process does, and what that imports once it begins; starts no thread and no session."""
-    for name in IMPORTED:
+def warm_up(kind: str) -> None:
+    """Import what a process of its kind does, and what that imports once it begins; starts no session."""
+    for name in IMPORTED[kind]:
         import_module(name)
+    if kind != "pipeline":
+        warm_up_appliance()
+    gc.collect()
+    gc.freeze()  # else a collection in each child would copy every page
+
+
+def warm_up_appliance() -> None:
+    """Do once what Litestar and boto3 import when they are first used."""
     from litestar import Litestar, get
 
     from runtime.store import S3Settings, open_store
@@ -55,8 +68,6 @@ def warm_up() -> None:
     Litestar([nothing])
     share_service_models()
     open_store("s3://bucket", S3Settings("http://localhost", "key", "secret"))
-    gc.collect()
-    gc.freeze()  # else a collection in each child would copy every page
 
 
 def serve(channel: socket.socket, parent: int) -> dict[str, Any]:
@@ -66,7 +77,7 @@ def serve(channel: socket.socket, parent: int) -> dict[str, Any]:
         ready, _, _ = select.select([channel.fileno(), ending], [], [])
         if ending in ready:
             os._exit(1)
-        message, files, _, _ = socket.recv_fds(channel, MAX_ORDER, 1)
+        message, files, _, _ = socket.recv_fds(channel, MAX_ORDER, 2)
         if not message:
             sys.exit(0)
         order: dict[str, Any] = json.loads(message)
@@ -78,19 +89,21 @@ def serve(channel: socket.socket, parent: int) -> dict[str, Any]:
             if not answer:
                 channel.close()
                 os.close(ending)
-                become(order, files[0], own)
+                become(order, files, own)
                 return order
-            os.close(files[0])
+            for file in files:
+                os.close(file)
         channel.send(str(answer).encode())
 
 
-def become(order: dict[str, Any], output: int, parent: int) -> None:
-    """What a new process has of its own: session, output, environment, arguments."""
+def become(order: dict[str, Any], files: list[int], parent: int) -> None:
+    """What a new process has of its own: session, output and errors (in one file or two), environment, arguments."""
     end_with_parent(parent)
     os.setsid()
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    os.dup2(files[0], 1)
+    os.dup2(files[-1], 2)
+    for file in files:
+        os.close(file)
     os.environ.clear()
     os.environ.update(order["environment"])
     sys.argv = ["-m", *order["arguments"]]
@@ -98,8 +111,8 @@ def become(order: dict[str, Any], output: int, parent: int) -> None:
 
 if __name__ == "__main__":
     before = dict(os.environ)
-    if "warm" in sys.argv[3:]:
-        warm_up()
+    for kind in sys.argv[3:]:
+        warm_up(kind)
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     ordered = serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     os.environ.update(set_by_imports)
