@@ -15,6 +15,8 @@ def share_certificates() -> None:
     verbs = (httpx.delete, httpx.get, httpx.head, httpx.options, httpx.patch, httpx.post, httpx.put)
     for function in (*verbs, httpx.request, httpx.Client.__init__, httpx.AsyncClient.__init__):
         function.__kwdefaults__["verify"] = context
+    for transport in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):  # `verify` is the first of its arguments
+        transport.__init__.__defaults__ = (context, *transport.__init__.__defaults__[1:])
 
 
 def share_service_models() -> None:
