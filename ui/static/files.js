@@ -1,6 +1,6 @@
 // Export the results as CSV and JSON files, in the browser.
 
-const COLUMNS = ["name", "bytes", "label", "confidence", "uncertain", "correction", "model", "version", "decode_ms", "infer_ms", "total_ms", "at", "refused"];
+const COLUMNS = ["name", "bytes", "label", "confidence", "uncertain", "damaged", "correction", "model", "version", "decode_ms", "infer_ms", "total_ms", "at", "refused"];
 const UNKNOWN_COLUMNS = ["unknown", "unknown_probability"]; // of models that have this answer
 
 function row(item) {
@@ -10,6 +10,7 @@ function row(item) {
     label: item.label ?? null,
     confidence: item.confidence ?? null,
     uncertain: item.uncertain ?? null,
+    damaged: item.damaged ?? null,
     correction: item.correction || null,
     model: item.model ?? null,
     version: item.version ?? null,

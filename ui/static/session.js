@@ -9,8 +9,8 @@ const AT_ONCE = 3; // concurrent uploads: enough to keep two cores busy, few eno
 const FULL_S = 600; // to send a correction again only then: not the appliance is busy, but people have to make room
 const KEPT = "dandelion-results";
 const FIELDS = [
-  "id", "name", "bytes", "label", "confidence", "uncertain", "unknown", "unknownProbability", "probabilities", "version", "model",
-  "timings", "at", "correction", "problem",
+  "id", "name", "bytes", "label", "confidence", "uncertain", "unknown", "unknownProbability", "damaged", "probabilities", "version",
+  "model", "timings", "at", "correction", "problem",
 ];
 
 export const session = reactive({ items: [], taken: null, lost: 0, restored: 0, pausedUntil: 0, now: Date.now(), pause: "" });
@@ -134,6 +134,7 @@ async function classify(item) {
       uncertain: data.uncertain,
       unknown: data.unknown ?? false,
       unknownProbability: data.unknown_probability ?? undefined, // which models without this answer do not have
+      damaged: data.damaged ?? false,
       probabilities: data.probabilities,
       version: data.model.version,
       model: data.model.name,

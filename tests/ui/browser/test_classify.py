@@ -14,7 +14,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 
 from runtime.image import MEDIA_TYPES
 from tests.support.bundles import write_bundle
-from tests.support.photos import photo
+from tests.support.photos import half_with_end, photo
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit
 from tests.ui.browser.pages import NARROW, WIDE
@@ -181,6 +181,26 @@ def test_what_is_no_photo_is_refused_clearly(visit: Visit, tmp_path: Path):
     assert "Broken" in said["broken.jpg"]
     assert "Too large" in said["large.jpg"]
     assert "40 MiB" in said["large.jpg"]
+
+
+def test_a_photo_of_which_a_part_is_missing_says_so(visit: Visit):
+    page = visit().open()
+    whole, half = photo(size=(400, 300)), half_with_end(photo(seed=1, size=(400, 300)))
+    add(page, [{"name": name, "mimeType": "image/jpeg", "buffer": data} for name, data in (("a", whole), ("b", half))])
+    settled(page, 2)
+    said = page.get_by_text("Part of this file is missing")
+    expect(said).to_have_count(1)
+    damaged = page.locator(".card").filter(has_text="Part of this file is missing")
+    expect(damaged.locator(".name")).to_have_text("b")
+    damaged.locator(".picture").click()
+    expect(page.locator("dialog").get_by_text("Part of this file is missing")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("tbody tr").filter(has_text="damaged")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    lines = csv.DictReader(io.StringIO(Path(download.value.path()).read_text()))
+    assert {line["name"]: line["damaged"] for line in lines} == {"a": "false", "b": "true"}
 
 
 def test_a_hundred_photos_at_once_are_sorted_filtered_and_downloaded(visit: Visit, photos: Photos):

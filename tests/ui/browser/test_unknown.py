@@ -22,7 +22,9 @@ from tests.ui.browser.test_classify import PAINTED, Photos, add, settled
 from tests.ui.browser.test_pages import overflow, serious
 from tests.ui.browser.test_widths import WIDTHS, clashes
 
-COLUMNS = "name,bytes,label,confidence,uncertain,correction,model,version,decode_ms,infer_ms,total_ms,at,refused"
+COLUMNS = (
+    "name,bytes,label,confidence,uncertain,damaged,correction,model,version,decode_ms,infer_ms,total_ms,at,refused"
+)
 CERTAIN = ".card.done:not(.unsure, .unknown)"
 BACKGROUND = "element => getComputedStyle(element).backgroundColor"
 

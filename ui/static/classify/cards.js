@@ -15,6 +15,7 @@ export const cards = `
             <div class="answer"><h2 v-if="item.unknown" class="none" dir="auto">${unknownHeading("item")}</h2><h2 v-else dir="auto">{{ named(item.label) }}</h2><span class="percent">{{ percent(item.confidence) }}</span></div>
             <div class="bar" role="meter" :aria-label="t.confidence" aria-valuemin="0" aria-valuemax="100" :aria-valuenow="Math.round(item.confidence * 100)" :style="mark(item)"><i :style="{ width: 100 * item.confidence + '%' }"></i></div>
             <p v-if="item.uncertain" class="doubt">{{ t.uncertain }}</p>
+            <p v-if="item.damaged" class="doubt">{{ t.damaged }}</p>
             <p v-if="item.unknown" class="small">${unknownRest("item")}</p>
             <p class="meta"><span class="name">{{ item.name }}</span><span>{{ ms(item.timings.total) }}</span></p>
             <p v-if="items.length === 1 && heated && item.map" class="small">{{ item.unknown ? t.heat_of_unknown : t.heat_explain }}</p>

@@ -16,7 +16,7 @@ export const table = `
               <td class="confidence"><template v-if="answerOf(item)"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * item.confidence + '%' }"></i></span>{{ percent(item.confidence) }}</template></td>
               <td class="total">{{ item.timings ? ms(item.timings.total) : '' }}</td>
               <td v-if="item.unknown && !item.correction" class="note-cell">${unknownRest("item")}</td>
-              <td v-else class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>
+              <td v-else class="note-cell">{{ item.correction ? fill(t.corrected, { label: named(item.correction) }) : item.state === 'refused' ? why(item) : item.damaged ? t.damaged_short : item.uncertain ? t.uncertain_short : item.state === 'done' ? '' : t.waiting }}</td>
             </tr>
           </tbody>
         </table>

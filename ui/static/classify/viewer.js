@@ -40,6 +40,7 @@ export const viewer = `
             <h2 v-if="current.unknown" class="big none" dir="auto">${unknownHeading("current")}</h2>
             <h2 v-else class="big" dir="auto">{{ named(current.label) }}</h2>
             <p v-if="current.uncertain" class="doubt">{{ t.uncertain }}</p>
+            <p v-if="current.damaged" class="doubt">{{ t.damaged }}</p>
             <dl class="scores">
               <template v-for="{ label, value, kind } in scores(current)" :key="label"><dt :class="kind" dir="auto">{{ named(label) }}</dt><dd :class="kind"><span class="bar" aria-hidden="true"><i :style="{ width: 100 * value + '%' }"></i></span><b>{{ percent(value) }}</b></dd></template>
             </dl>
