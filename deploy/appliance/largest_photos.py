@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 PORT = int(os.environ.get("PORT", "8000"))
-CLIENTS = 16
+CLIENTS = int(os.environ.get("CLIENTS", "16"))
 PATIENCE_S = 300
 HEAVY_SIDE = 2500
 DONE, OVERLOADED = 200, 503

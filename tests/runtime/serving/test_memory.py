@@ -14,6 +14,7 @@ import pytest
 from tests.support.confined import CPUS, GROUP
 from tests.support.memory_cgroup import memory_cgroup
 from tests.support.pictures.large_photos import largest_photos
+from tests.support.repeats import repeats
 from tests.support.servers import appliance
 
 MIB = 2**20
@@ -38,6 +39,7 @@ def test_the_largest_photos_of_each_kind_do_not_kill_it(
 
 def send_to(port: int) -> dict[str, object]:
     command = [sys.executable, largest_photos.__file__]
-    done = subprocess.run(command, env=os.environ | {"PORT": str(port)}, capture_output=True, text=True, check=True)
+    told = os.environ | {"PORT": str(port), "CLIENTS": str(repeats(largest_photos.CLIENTS))}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
     found: dict[str, object] = json.loads(done.stdout)
     return found
