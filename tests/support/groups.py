@@ -30,6 +30,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "training/test_imbalance.py",
             "training/test_inspection.py",
             "training/test_narrow.py",
+            "training/test_precision.py",
             "training/test_report.py",
             "training/test_size_choice.py",
             "training/test_unknown_class.py",
