@@ -300,7 +300,7 @@ def test_kinds_that_cannot_be_kept_out_are_named(
 
 
 def test_without_other_photos_no_kind_can_be_kept_out(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="it has none; `python -m training fetch` brings some"):
+    with pytest.raises(DatasetError, match="it has none; `python -m training fetch --other public` brings some"):
         evaluate_recipe(dataset, QUICK, 2, tmp_path, keep_out=[["rings"]])
 
 

@@ -110,7 +110,7 @@ def _with_enough_others(found: Survey) -> Survey:
         return found
     reason = (
         f"only {different} different photos of other things, which teach nothing; it takes {LEAST_OTHERS}, "
-        "and `python -m training fetch` brings some"
+        "and `python -m training fetch --other public` brings some"
     )
     left_out = [*found.left_out, *(LeftOut(photo.path, reason) for photo in found.others)]
     return replace(found.of_classes(), left_out=left_out)

@@ -13,7 +13,13 @@ from training.data.dataset import Dataset, DatasetError
 from training.data.other.kinds import kind_of
 from training.data.pixels import truth
 from training.evaluation.open_set import HeldOut, KeptOut, held_out, kept_out_figures
-from training.learning.crossvalidate import copies_logits, cross_validate, held_out_logits, predictions_of
+from training.learning.crossvalidate import (
+    copies_logits,
+    cross_validate,
+    held_out_logits,
+    predictions_of,
+    trained_on,
+)
 from training.metrics.calibration import Thresholds, cross_fitted, nested_thresholds
 from training.recipe import Recipe
 
@@ -39,7 +45,8 @@ def cross_validate_copies(dataset: Dataset, recipe: Recipe, count: int, keep_out
         logits.append(held_out_logits(checkpoint, dataset, fold.held_out))
         copies.append(copies_logits(checkpoint, dataset, fold.held_out, seed=recipe.seed))
     classes, labels = truth(dataset), len(dataset.labels)
-    trained = [_trained_on(dataset, held, keep_out) for held in rows]
+    taught = trained_on(dataset, keep_out)
+    trained = [taught[held] for held in rows]  # the others set no threshold
     known = [part[kept] for part, kept in zip(logits, trained, strict=True)]
     truths = [classes[held[kept]] for held, kept in zip(rows, trained, strict=True)]
     known_copies = [
@@ -69,16 +76,11 @@ def known_kinds(dataset: Dataset, kinds: Collection[str]) -> Collection[str]:
     """The kinds themselves. Raises DatasetError for one of which there is no photo, and where no other kind is left."""
     there = {kind for photo in dataset.photos() if photo.label == UNKNOWN and (kind := kind_of(photo.path))}
     if missing := sorted(set(kinds) - there):
-        has = f"it has {', '.join(sorted(there))}" if there else "it has none; `python -m training fetch` brings some"
+        none = "it has none; `python -m training fetch --other public` brings some"
+        has = f"it has {', '.join(sorted(there))}" if there else none
         raise DatasetError(f"{dataset.path}: no kind of other things is called {', '.join(missing)}; {has}")
     if there <= set(kinds):
         raise DatasetError(
             f"{dataset.path}: without {', '.join(sorted(kinds))} there are no other things to learn from"
         )
     return kinds
-
-
-def _trained_on(dataset: Dataset, rows: NDArray[np.int64], keep_out: Collection[str]) -> NDArray[np.bool_]:
-    """Which of the rows are of kinds that a training knows, [N]: the others set no threshold."""
-    photos = dataset.photos()
-    return np.array([photos[row].label != UNKNOWN or kind_of(photos[row].path) not in keep_out for row in rows])

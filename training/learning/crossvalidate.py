@@ -64,8 +64,12 @@ def unvalidated(fold: Fold) -> Fold:
 
 def without_kinds(dataset: Dataset, fold: Fold, kinds: Collection[str]) -> Fold:
     """The same round for a training that is not to know these kinds of other things; held-out photos stay."""
-    known = np.array([photo.label != UNKNOWN or kind_of(photo.path) not in kinds for photo in dataset.photos()])
-    return replace(fold, train=fold.train[known[fold.train]])
+    return replace(fold, train=fold.train[trained_on(dataset, kinds)[fold.train]])
+
+
+def trained_on(dataset: Dataset, keep_out: Collection[str]) -> NDArray[np.bool_]:
+    """Which of the dataset's photos are not of the kinds of other things in `keep_out`, [N]."""
+    return np.array([photo.label != UNKNOWN or kind_of(photo.path) not in keep_out for photo in dataset.photos()])
 
 
 def photos_of(dataset: Dataset, fold: Fold, image_size: int) -> TrainingPhotos:

@@ -75,9 +75,10 @@ class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Sent(NamedTuple):
-    """A request, and what it sent: pixels [N, height, width, 3] or encoded photos."""
+    """A request, the outputs it wants (`_outputs`), and what it sent: pixels [N, height, width, 3] or photos."""
 
     asked: InferenceRequest
+    outputs: dict[str, bool | None]
     values: NDArray[np.uint8] | list[bytes]
 
 
@@ -166,7 +167,7 @@ async def _infer(
     stages.decoded()
     timed = await engine.infer(pixels, model, damaged, measured=is_measurement(request.scope))
     stages.inferred(timed)
-    reply = partial(_answer, model, sent.asked, timed, damaged)
+    reply = partial(_answer, model, sent, timed, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:
         return reply()
     return await asyncio.get_running_loop().run_in_executor(None, reply)
@@ -178,7 +179,7 @@ def _read(body: bytes, length: int, manifest: Manifest, settings: Settings) -> _
     pixels_of_one = spec.height * spec.width * 3
     asked = read_json(body[:length], (settings.max_json_photos or max_batch_size(spec)) * pixels_of_one)
     check_parameters(asked)
-    _outputs(asked, manifest)
+    outputs = _outputs(asked, manifest)
     tensor = asked.inputs[0]
     part = raw_part(tensor, memoryview(body)[length:])
     if tensor.name not in {PIXELS, PHOTOS}:
@@ -186,10 +187,10 @@ def _read(body: bytes, length: int, manifest: Manifest, settings: Settings) -> _
     if not tensor.shape or tensor.shape[0] > settings.max_photos:
         raise ProtocolError(f"send at most {settings.max_photos} photos at once, in a batch dimension")
     if tensor.name == PHOTOS:
-        return _Sent(asked, photos_of(tensor, part))
+        return _Sent(asked, outputs, photos_of(tensor, part))
     if tensor.shape[1:] != [spec.height, spec.width, 3]:
         raise ProtocolError(f"the pixels are of shape {tensor.shape[:8]}, not [N, {spec.height}, {spec.width}, 3]")
-    return _Sent(asked, pixels_of(tensor, part))
+    return _Sent(asked, outputs, pixels_of(tensor, part))
 
 
 def _named(engine: Engine, name: str, version: str | None) -> LoadedModel:
@@ -239,16 +240,16 @@ def _values(manifest: Manifest, timed: TimedInference, damaged: list[bool]) -> d
     }
 
 
-def _answer(model: LoadedModel, asked: InferenceRequest, timed: TimedInference, damaged: list[bool]) -> Response[bytes]:
+def _answer(model: LoadedModel, sent: _Sent, timed: TimedInference, damaged: list[bool]) -> Response[bytes]:
     values = _values(model.manifest, timed, damaged)
-    everything = bool(asked.parameters.binary_data_output)
+    everything = bool(sent.asked.parameters.binary_data_output)
     encoded = [
         encode(name, values[name], binary=everything if binary is None else binary)
-        for name, binary in _outputs(asked, model.manifest).items()
+        for name, binary in sent.outputs.items()
     ]
     outputs = [tensor for tensor, _ in encoded]
     answer = InferenceAnswer(
-        model.name.name, model.name.version, outputs, asked.id, {DAMAGED: True} if any(damaged) else None
+        model.name.name, model.name.version, outputs, sent.asked.id, {DAMAGED: True} if any(damaged) else None
     )
     head, raw = msgspec.json.encode(answer), b"".join(part for _, part in encoded)
     if not raw:
