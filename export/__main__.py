@@ -67,6 +67,13 @@ def main() -> None:
     default=0.99,
     help="Answers less sure than it takes for this precision on the validation photos are called uncertain.",
 )
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    default=Path("var/report", "calibration.json"),
+    help="What `python -m training evaluate --folds K` wrote of the same photos and recipe: temperature and thresholds "
+    "from all photos. If there is none, the validation photos set them.",
+)
 @click.option("--fp32/--no-fp32", default=True, help="Carry the FP32 reference (45 MB) in the bundle.")
 @click.option(
     "--title",
@@ -88,6 +95,7 @@ def main() -> None:
     help="An SVG or PNG for the page, up to 128 KiB.",
 )
 def build(
+    *,
     checkpoint: Path,
     data: Path,
     out: Path,
@@ -95,6 +103,7 @@ def build(
     version: str | None,
     min_accuracy: float | None,
     answer_precision: float,
+    calibration: Path,
     fp32: bool,
     **display: Any,
 ) -> None:
@@ -106,6 +115,7 @@ def build(
     from export.display import shown
     from export.gates import Limits
     from training.data.dataset import Dataset
+    from training.learning.cross_calibration import calibration_for
     from training.model.checkpoint import Checkpoint
     from training.pipeline.versions import version_of
     from training.tracking.local_run import run_of
@@ -120,6 +130,7 @@ def build(
         name=name,
         with_fp32=fp32,
         shown=shows,
+        calibration=calibration_for(loaded, calibration, precision=answer_precision, say=click.echo),
         mlflow_run=run_of(checkpoint),
         say=click.echo,
     )

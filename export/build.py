@@ -26,7 +26,7 @@ from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from training.data.dataset import Dataset
 from training.data.public import is_public
 from training.learning.fit import predict_logits
-from training.metrics.calibration import fit_temperature
+from training.metrics.calibration import Calibration, Thresholds, fit_temperature
 from training.metrics.priors import photo_weights
 from training.model.checkpoint import Checkpoint
 from training.product import product_name
@@ -46,24 +46,31 @@ def build(
     with_fp32: bool = True,
     mlflow_run: str | None = None,
     shown: Shown = NOTHING_SHOWN,
+    calibration: Calibration | None = None,
     say: Say,
 ) -> Bundle:
     """Write the bundle `target`, whose last part is its version, and open it again, verified.
 
-    `name` is that of the product; where it is not given, the labels decide (`training.product`).
+    `name` is that of the product; where it is not given, the labels decide (`training.product`). `calibration` is that
+    of a cross-validation; where it is not given, the validation photos set temperature and thresholds.
 
     Raises CheckpointError where checkpoint and dataset do not belong together, GateError where the model does not
     pass, WriteError where the disk refuses; nothing is left at `target` then.
     """
     photos = load_photos(checkpoint, dataset)
-    truth = photos.validation_truth
-    logits = predict_logits(checkpoint.network(), photos.validation)
-    temperature = fit_temperature(logits, truth, photo_weights(truth, len(checkpoint.labels)))
+    temperature = calibration.temperature if calibration else _temperature(checkpoint, photos)
     with staged(target) as folder:
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         convert(checkpoint, photos.calibration, temperature, folder)
         say(f"prove on {len(photos.validation)} validation photos")
-        evidence = _validate(folder, checkpoint, photos, temperature, limits.for_data(public=is_public(dataset)))
+        evidence = _validate(
+            folder,
+            checkpoint,
+            photos,
+            temperature,
+            limits.for_data(public=is_public(dataset)),
+            calibration.thresholds if calibration else None,
+        )
         say(evidence.against_guessing)
         require(evidence.gates)
         if not with_fp32:
@@ -82,7 +89,20 @@ def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature:
     onnx.save(quantise(fp32, calibration), folder / bundle.MODEL)
 
 
-def _validate(folder: Path, checkpoint: Checkpoint, photos: Photos, temperature: float, limits: Limits) -> Evidence:
+def _temperature(checkpoint: Checkpoint, photos: Photos) -> float:
+    truth = photos.validation_truth
+    logits = predict_logits(checkpoint.network(), photos.validation)
+    return fit_temperature(logits, truth, photo_weights(truth, len(checkpoint.labels)))
+
+
+def _validate(
+    folder: Path,
+    checkpoint: Checkpoint,
+    photos: Photos,
+    temperature: float,
+    limits: Limits,
+    thresholds: Thresholds | None,
+) -> Evidence:
     spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
     threads, classes = available_cpus(), checkpoint.classes
     return gather(
@@ -92,6 +112,7 @@ def _validate(folder: Path, checkpoint: Checkpoint, photos: Photos, temperature:
         temperature,
         photos,
         limits,
+        thresholds=thresholds,
     )
 
 

@@ -17,7 +17,8 @@ from runtime.inference.interface import InferenceSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.names import UNKNOWN
 from runtime.serving.drift import brightness_of, histogram
-from training.metrics.calibration import Thresholds, thresholds_for
+from training.data.pixels import ValidationCopies
+from training.metrics.calibration import AlteredOutputs, Thresholds, thresholds_for
 from training.metrics.guessing import against_guessing
 from training.metrics.scores import Predictions, predictions_from, score
 from training.metrics.unknown import answers, same_answers
@@ -46,8 +47,10 @@ def gather(
     temperature: float,
     photos: Photos,
     limits: Limits,
+    *,
+    thresholds: Thresholds | None = None,
 ) -> Evidence:
-    """Ask both models about the validation photos.
+    """Ask both models about the validation photos, which also set the thresholds if none are given.
 
     `int8` must be computed exactly: what a CPU without VNNI makes of it must not be recorded.
     """
@@ -56,8 +59,14 @@ def gather(
     says_fp32, says_int8 = (
         predictions_from(labels, photos.validation_paths, truth, outputs) for outputs in (outputs_fp32, outputs_int8)
     )
-    copies = [session_probabilities(int8, copied) for copied in photos.copies]
-    thresholds = thresholds_for(outputs_int8, truth, len(labels), copies=copies, precision=limits.answered_precision)
+    if thresholds is None:
+        thresholds = thresholds_for(
+            outputs_int8,
+            truth,
+            len(labels),
+            copies=photos.copies and _answers_to(int8, photos.copies),
+            precision=limits.answered_precision,
+        )
 
     def trained(index: int) -> Counts:
         said = session_probabilities(int8, photos.training_of(index))[:, : len(labels)].argmax(axis=1)
@@ -87,6 +96,10 @@ def gather(
 def session_probabilities(session: InferenceSession, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """All outputs [N, C] for `pixels` [N, H, W, 3], one photo at a time, as a server sees them."""
     return np.concatenate([session.infer(np.ascontiguousarray(photo[np.newaxis])).probabilities for photo in pixels])
+
+
+def _answers_to(session: InferenceSession, copies: ValidationCopies) -> AlteredOutputs:
+    return AlteredOutputs([session_probabilities(session, pixels) for pixels in copies.kinds.values()], copies.truth)
 
 
 def golden_cases(fp32: OnnxruntimeSession, int8: OnnxruntimeSession, spec: ImageSpec) -> list[GoldenCase]:

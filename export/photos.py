@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
-from training.data.pixels import COPY_SEED, load_pixels, load_validation_copies, truth
+from training.data.pixels import COPY_SEED, ValidationCopies, load_pixels, load_validation_copies, truth
 from training.model.checkpoint import Checkpoint
 from training.recipe import UNKNOWN_PRIOR
 
@@ -21,7 +21,7 @@ class Photos:
     """The photos of a build, at the checkpoint's size: pixels are [N, size, size, 3], truth is [N].
 
     `training_of` gives the pixels of one class's training photos. `copies` are altered copies of the labels' validation
-    photos, each kind's; none for a network without an unknown class, whose threshold they help to set.
+    photos; none for a network without an unknown class, whose threshold they help to set.
     """
 
     calibration: NDArray[np.uint8]
@@ -29,7 +29,7 @@ class Photos:
     validation_paths: list[str]
     validation_truth: NDArray[np.int64]
     training_of: Callable[[int], NDArray[np.uint8]]
-    copies: list[NDArray[np.uint8]]
+    copies: ValidationCopies | None
 
 
 def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
@@ -40,14 +40,14 @@ def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
     validation = np.flatnonzero(~train)
     # Training photos: validation ones would flatter the INT8 figures.
     calibration = calibration_rows(np.flatnonzero(train), classes, len(dataset.labels))
-    copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED) if checkpoint.unknown else {}
+    copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED) if checkpoint.unknown else None
     return Photos(
         calibration=pixels[calibration],
         validation=pixels[validation],
         validation_paths=[dataset.photos()[index].path for index in validation],
         validation_truth=classes[validation],
         training_of=lambda index: pixels[np.flatnonzero(train & (classes == index))],
-        copies=list(copies.values()),
+        copies=copies,
     )
 
 

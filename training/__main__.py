@@ -230,7 +230,7 @@ def evaluate(
     """
     from training.data.dataset import Dataset
     from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
-    from training.evaluation.terminal import fold_lines, unknown_lines, validation_lines
+    from training.evaluation.terminal import certain_lines, fold_lines, unknown_lines, validation_lines
     from training.recipe import Recipe
 
     dataset = Dataset.open(data)
@@ -246,8 +246,9 @@ def evaluate(
                 param_hint="--image-size (IMAGE_SIZE)",
             )
         recipe = Recipe(image_size, epochs, seed, weights)
-        parts, copies, unknown, report = evaluate_recipe(dataset, recipe, folds, out, keep_out=keep_out)
-        lines = fold_lines(parts, copies)
+        done = evaluate_recipe(dataset, recipe, folds, out, keep_out=keep_out)
+        unknown, report = done.unknown, done.report
+        lines = [*fold_lines(done.parts, done.republished), *certain_lines(done.certain, done.calibration)]
     for line in [*lines, *(unknown_lines(unknown) if unknown else [])]:
         click.echo(line)
     say(f"made {report}\nnext: open it in a browser; python -m export build")

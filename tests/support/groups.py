@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "benchmarks/test_commands.py",
             "benchmarks/test_peers.py",
             "export",
+            "training/test_cross_calibration.py",
             "training/test_fit.py",
             "training/test_imbalance.py",
             "training/test_inspection.py",

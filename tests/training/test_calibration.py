@@ -5,7 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from training.metrics.calibration import abstain_threshold, calibrate, cross_fitted, fit_temperature, scaled
+from training.metrics.calibration import (
+    AlteredOutputs,
+    abstain_threshold,
+    calibrate,
+    cross_fitted,
+    fit_temperature,
+    scaled,
+)
 from training.metrics.scores import Predictions, equal_mass_error
 
 Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -60,20 +67,60 @@ def test_temperatures_of_folds_are_fitted_on_the_other_folds() -> None:
     assert first > 1.5
 
 
-def test_the_threshold_is_the_lowest_that_keeps_the_precision() -> None:
-    sure = np.array([0.99, 0.95, 0.9, 0.8, 0.7, 0.6])
-    probabilities = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
-    truth = np.array([0, 0, 0, 0, 1, 0])
-    assert abstain_threshold(probabilities, truth, 1.0) == pytest.approx(0.8, abs=1e-3)
-    assert abstain_threshold(probabilities, truth, 0.8) == pytest.approx(0.6, abs=1e-3)
-    assert abstain_threshold(probabilities, 1 - truth[:1].repeat(6), 0.99) == 1.0
+def test_the_threshold_keeps_the_precision_and_no_more() -> None:
+    sure = np.linspace(1, 0.5, 2000, dtype=np.float32)
+    right = np.ones(2000, bool)
+    right[1000::10] = False  # below 0.75 one in ten is wrong
+    assert abstain_threshold(sure, right, 1.0) == pytest.approx(0.75, abs=0.01)
+    assert abstain_threshold(sure, right, 0.97) == pytest.approx(0.75 - 0.25 * 0.42, abs=0.03)  # 0.1 x 430 of 1430
+    assert abstain_threshold(sure, right, 0.9) == pytest.approx(0.5, abs=0.01)
+
+
+def test_answers_that_are_never_right_enough_are_all_uncertain() -> None:
+    assert abstain_threshold(np.full(6, 0.9, np.float32), np.zeros(6, bool)) == 1.0
+    assert abstain_threshold(np.zeros(0, np.float32), np.zeros(0, bool)) == 1.0
+
+
+def test_certain_answers_to_unseen_photos_are_right_as_often_as_promised() -> None:
+    """A threshold that just fits the photos it is set on promises too much about others: the mean of many draws."""
+    generator = np.random.default_rng(7)
+
+    def draw(photos: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        honest = 1 / (1 + np.exp(-np.abs(generator.normal(5.5, 3.0, photos))))
+        return honest.astype(np.float32), generator.random(photos) < honest
+
+    kept = []
+    for _ in range(60):
+        threshold = abstain_threshold(*draw(320))
+        confidence, right = draw(5000)
+        kept.append(float(right[confidence >= threshold].mean()))
+    assert np.mean(kept) >= 0.99
+
+
+def test_copies_of_a_photo_are_resampled_together() -> None:
+    """Six copies of one wrong photo are one piece of evidence, and the threshold is steady only with many photos."""
+    sure = np.tile(np.linspace(1, 0.5, 400, dtype=np.float32), 6)
+    right = np.tile(np.arange(400) % 25 != 12, 6)
+    together = abstain_threshold(sure, right, 0.96, photos=np.tile(np.arange(400), 6))
+    assert together == pytest.approx(abstain_threshold(sure[:400], right[:400], 0.96), abs=0.02)
+    assert together > abstain_threshold(sure, right, 0.96) + 0.02
 
 
 def test_a_calibration_is_temperature_and_threshold_of_the_same_photos() -> None:
     logits, truth = answers(3, 500, 2.0, 1)
     found = calibrate(logits, truth)
     assert found.temperature == fit_temperature(logits, truth)
-    assert found.threshold == abstain_threshold(scaled(logits, found.temperature), truth)
+    probabilities = scaled(logits, found.temperature)
+    assert found.threshold == abstain_threshold(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
+
+
+def test_copies_that_are_answered_worse_raise_the_threshold() -> None:
+    logits, truth = answers(3, 500, 2.0, 1)
+    worse, theirs = answers(3, 500, 2.0, 2)
+    plain = calibrate(logits, truth)
+    with_copies = calibrate(logits, truth, copies=AlteredOutputs([worse, worse[::-1].copy()], theirs))
+    assert with_copies.temperature == plain.temperature
+    assert with_copies.threshold > plain.threshold
 
 
 def test_bins_of_equal_mass_show_an_error_that_a_mean_hides() -> None:

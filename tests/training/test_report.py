@@ -196,7 +196,8 @@ def test_a_checkpoint_of_another_dataset_is_refused(checkpoint_file: Path, datas
 
 def test_cross_validation_predicts_every_photo_once(dataset: Dataset, tmp_path: Path) -> None:
     recipe = Recipe(image_size=32, epochs=1, weights="none", precision="fp32")
-    parts, copies, _, report = evaluate_recipe(dataset, recipe, 2, tmp_path)
+    done = evaluate_recipe(dataset, recipe, 2, tmp_path)
+    parts, copies, report = done.parts, done.republished, done.report
     assert sorted(path for part in parts for path in part.paths) == [item.path for item in dataset.photos()]
     assert "2-fold cross-validation" in report.read_text()
     figures = json.loads((tmp_path / "metrics.json").read_text())
@@ -204,3 +205,7 @@ def test_cross_validation_predicts_every_photo_once(dataset: Dataset, tmp_path: 
     assert [kind["kind"] for kind in figures["republished"]["kinds"]] == list(ALTERATIONS)
     assert figures["republished"]["accuracy"] == copies.accuracy
     assert "As others publish them" in report.read_text()
+    assert done.certain.copies is not None
+    assert 0 <= done.certain.copies.answered.value <= 1
+    assert "Answered with certainty" in report.read_text()
+    assert (tmp_path / "coverage.png").exists()

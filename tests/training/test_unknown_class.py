@@ -26,6 +26,7 @@ from training.learning.pruning import narrow
 from training.learning.sampling import epoch_counts, epoch_rows, epoch_size
 from training.learning.size_choice import choose_size
 from training.metrics.calibration import (
+    AlteredOutputs,
     Thresholds,
     calibrate,
     fit_temperature,
@@ -161,7 +162,9 @@ def test_copies_of_own_photos_raise_the_threshold_and_other_things_do_not() -> N
     truth = np.array([0] * 20 + [2] * 20)
     alone = thresholds_for(plain, truth, 2)
     assert alone.unknown == pytest.approx(0.0101, abs=1e-3)
-    with_copies = thresholds_for(plain, truth, 2, copies=[outputs(*[(0.7, 0.0, 0.3)] * 20)])
+    with_copies = thresholds_for(
+        plain, truth, 2, copies=AlteredOutputs([outputs(*[(0.7, 0.0, 0.3)] * 20)], np.zeros(20, np.int64))
+    )
     assert with_copies.unknown is not None
     assert with_copies.unknown > 0.3
 
@@ -273,7 +276,8 @@ def test_a_checkpoint_is_evaluated_on_both_sides(
 def test_cross_validation_reports_the_unknown_class_and_kinds_kept_out(
     dataset_with_others: Dataset, tmp_path: Path
 ) -> None:
-    parts, copies, unknown, report = evaluate_recipe(dataset_with_others, QUICK, 2, tmp_path, keep_out=[["rings"]])
+    done = evaluate_recipe(dataset_with_others, QUICK, 2, tmp_path, keep_out=[["rings"]])
+    parts, copies, unknown, report = done.parts, done.republished, done.unknown, done.report
     own = [one.path for one in dataset_with_others.photos() if one.label != UNKNOWN]
     assert sorted(path for part in parts for path in part.paths) == own
     assert len(copies.kinds) == len(ALTERATIONS)
@@ -283,6 +287,7 @@ def test_cross_validation_reports_the_unknown_class_and_kinds_kept_out(
     (kept,) = unknown.kept_out
     assert (kept.kinds, kept.photos) == (["rings"], 20)
     assert "not trained on: rings (20)" in report.read_text()
+    assert done.calibration.unknown is not None
 
 
 @pytest.mark.parametrize(

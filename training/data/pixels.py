@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,12 +46,20 @@ def load_altered_pixels(dataset: Dataset, size: int, kind: str, *, seed: int) ->
     return _cached(dataset, size, f"{DECODING}-{kind.replace(' ', '-')}-{seed}-{code}", altered)
 
 
-def load_validation_copies(dataset: Dataset, size: int, *, seed: int) -> dict[str, NDArray[np.uint8]]:
-    """Altered copies of the labels' validation photos, by kind: [M, size, size, 3] each, of COPIED photos at most."""
+class ValidationCopies(NamedTuple):
+    """Altered copies of P validation photos of the labels: [P, size, size, 3] by kind, and the photos' classes [P]."""
+
+    kinds: dict[str, NDArray[np.uint8]]
+    truth: NDArray[np.int64]
+
+
+def load_validation_copies(dataset: Dataset, size: int, *, seed: int) -> ValidationCopies:
+    """Altered copies of the labels' validation photos, of COPIED photos at most."""
     photos = [photo for photo in dataset.photos("validation") if photo.label != UNKNOWN]
     chosen = [photos[row] for row in np.linspace(0, len(photos) - 1, min(len(photos), COPIED)).astype(int)]
     part = replace(dataset, manifest=msgspec.structs.replace(dataset.manifest, photos=chosen))
-    return {kind: np.array(load_altered_pixels(part, size, kind, seed=seed)) for kind in ALTERATIONS}
+    kinds = {kind: np.array(load_altered_pixels(part, size, kind, seed=seed)) for kind in ALTERATIONS}
+    return ValidationCopies(kinds, truth(part))
 
 
 def forget_pixels(dataset: Dataset) -> None:

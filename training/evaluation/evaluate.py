@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from runtime.names import UNKNOWN
 from training.data.altered_copies import ALTERATIONS, altered_copy
 from training.data.dataset import Dataset
 from training.data.pixels import truth
-from training.evaluation.open_set import UnknownFigures, held_out, unknown_figures
+from training.evaluation.certain import Certain, HeldOut, certain
+from training.evaluation.open_set import UnknownFigures, unknown_figures
 from training.evaluation.report import Copies, OpenSetReport, write_report
 from training.evaluation.republished import Republished, evaluate_copies
 from training.evaluation.rounds import Rounds, cross_validate_copies, kept_out, known_kinds
 from training.evaluation.thumbnails import thumbnail
 from training.files import HISTORY
+from training.learning.cross_calibration import CrossCalibration, write_calibration
 from training.learning.crossvalidate import (
     held_out_logits,
     predictions_of,
@@ -27,7 +28,7 @@ from training.learning.crossvalidate import (
 )
 from training.learning.history import KEPT_BECAUSE, read_history
 from training.learning.size_choice import SizeChoice, read_choice
-from training.metrics.calibration import Calibration, abstain_threshold, calibrate
+from training.metrics.calibration import calibrate
 from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
@@ -56,13 +57,11 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> Validation:
         )
     rows = split_of(dataset).held_out
     logits = held_out_logits(checkpoint, dataset, rows)
-    copies = validation_copies_logits(checkpoint, dataset) if checkpoint.unknown else []
+    copies = validation_copies_logits(checkpoint, dataset) if checkpoint.unknown else None
     calibration = calibrate(logits, truth(dataset)[rows], len(dataset.labels), copies=copies)
     said = predictions_of(logits, dataset, rows, calibration.temperature)
-    unknown = None
-    if checkpoint.unknown:
-        figures = unknown_figures([held_out(said, {}, calibration.thresholds)], [calibration.thresholds])
-        unknown = OpenSetReport(figures, said)
+    held_out = [HeldOut(said, {}, calibration.thresholds)]
+    unknown = OpenSetReport(unknown_figures(held_out), said) if checkpoint.unknown else None
     history = file.with_name(HISTORY)
     report = write_report(
         out,
@@ -82,6 +81,7 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> Validation:
         ),
         history=read_history(history).epochs if history.exists() else None,
         calibration=calibration,
+        held_out=held_out,
         folds=None,
         sizes=_choice_for(checkpoint, file.parent),
         unknown=unknown,
@@ -90,12 +90,14 @@ def evaluate_checkpoint(file: Path, dataset: Dataset, out: Path) -> Validation:
 
 
 class CrossValidation(NamedTuple):
-    """Each fold's held-out predictions of photos of the labels, the figures on altered copies of these, those of the
-    unknown class (None without), and the report's path."""
+    """Each fold's held-out predictions of photos of the labels, the figures on altered copies of these, those of
+    answers with certainty, those of the unknown class (None without), the calibration, and the report's path."""
 
     parts: list[Predictions]
     republished: Republished
+    certain: Certain
     unknown: UnknownFigures | None
+    calibration: CrossCalibration
     report: Path
 
 
@@ -105,7 +107,8 @@ def evaluate_recipe(
     """Cross-validate on the photos as they are and as others publish them, and report.
 
     The temperature of each fold is fitted on the photos of all others, and so are its thresholds: its confidence is
-    that of unseen photos. Of each group of kinds in `keep_out` other networks are trained, without these kinds.
+    that of unseen photos. What all folds together ask for is kept beside the report, for `python -m export build`. Of
+    each group of kinds in `keep_out` other networks are trained, without these kinds.
     """
     groups = [known_kinds(dataset, kinds) for kinds in keep_out]
     done = cross_validate_copies(dataset, recipe, count)
@@ -115,7 +118,7 @@ def evaluate_recipe(
     unknown = None
     if dataset.has_unknown:
         kept = [kept_out(dataset, recipe, count, kinds) for kinds in groups]
-        figures = msgspec.structs.replace(unknown_figures(done.folds, done.thresholds), kept_out=kept)
+        figures = msgspec.structs.replace(unknown_figures(done.folds), kept_out=kept)
         unknown = OpenSetReport(figures, pooled(said))
     low, high = min(done.temperatures), max(done.temperatures)
     report = write_report(
@@ -133,20 +136,32 @@ def evaluate_recipe(
                 "Temperature": f"{low:.3f} to {high:.3f}, each fitted on the other folds",
             },
         ),
-        calibration=_calibration(everything, done, unknown),
+        calibration=done.calibration,
         history=None,
+        held_out=done.folds,
         folds=[score(part.own) for part in said],
         copies=Copies(republished, _examples(dataset, recipe.seed)),
         unknown=unknown,
     )
-    return CrossValidation([part.own for part in said], republished, unknown and unknown.figures, report)
+    calibration = _cross_calibration(dataset, recipe, done)
+    write_calibration(out, calibration)
+    parts = [part.own for part in said]
+    return CrossValidation(parts, republished, certain(done.folds), unknown and unknown.figures, calibration, report)
 
 
-def _calibration(everything: Predictions, done: Rounds, unknown: OpenSetReport | None) -> Calibration:
-    temperature = float(np.median(done.temperatures))
-    if unknown:
-        return Calibration(temperature, unknown.figures.abstain, unknown.figures.threshold)
-    return Calibration(temperature, abstain_threshold(everything.probabilities, everything.truth))
+def _cross_calibration(dataset: Dataset, recipe: Recipe, done: Rounds) -> CrossCalibration:
+    found = done.calibration
+    return CrossCalibration(
+        dataset_sha256=dataset.manifest.sha256,
+        image_size=recipe.image_size,
+        epochs=recipe.epochs,
+        weights=recipe.weights,
+        folds=len(done.folds),
+        photos=sum(int(fold.own.sum()) for fold in done.folds),
+        temperature=found.temperature,
+        abstain=found.threshold,
+        unknown=found.unknown_threshold,
+    )
 
 
 def _republished(dataset: Dataset, done: Rounds, seed: int) -> Republished:

@@ -6,18 +6,16 @@ that they judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.other.kinds import THINGS, kind_of
+from training.evaluation.certain import HeldOut, certain_figures, copied_answers, plain_answers
 from training.evaluation.figured import Figured, share_of_copies
-from training.metrics.calibration import Thresholds
-from training.metrics.scores import Predictions
-from training.metrics.unknown import Answers, answers, pooled_answers, unknown_auroc
+from training.metrics.unknown import Answers, unknown_auroc
 
 NO_KIND = "other"  # of photos whose path names none
 
@@ -71,28 +69,12 @@ class UnknownFigures(msgspec.Struct, frozen=True):
     kept_out: list[KeptOut] = []
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """What is said of N held-out photos: as they are, and of a copy of each, by kind of copy; and what is answered."""
-
-    said: Predictions
-    answers: Answers
-    copies: Mapping[str, Answers]
-
-
-def held_out(said: Predictions, copies: Mapping[str, Predictions], thresholds: Thresholds) -> HeldOut:
-    """The answers to the photos of one fold, and to their copies."""
-    return HeldOut(said, answers(said, thresholds), {kind: answers(one, thresholds) for kind, one in copies.items()})
-
-
-def unknown_figures(folds: Sequence[HeldOut], thresholds: Sequence[Thresholds]) -> UnknownFigures:
+def unknown_figures(folds: Sequence[HeldOut]) -> UnknownFigures:
     """The figures of all folds' held-out photos."""
-    labels = len(folds[0].said.labels)
-    truth = np.concatenate([fold.said.truth for fold in folds])
     paths = [path for fold in folds for path in fold.said.paths]
-    own = truth < labels
-    plain = [pooled_answers([fold.answers for fold in folds])]
-    copies = [pooled_answers([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
+    own = np.concatenate([fold.own for fold in folds])
+    thresholds = [fold.thresholds for fold in folds]
+    plain, copies = plain_answers(folds), copied_answers(folds)
     aurocs = [each for fold in folds if (each := unknown_auroc(fold.said)) is not None]
     return UnknownFigures(
         threshold=float(np.median([each.unknown for each in thresholds])),
@@ -109,9 +91,8 @@ def unknown_figures(folds: Sequence[HeldOut], thresholds: Sequence[Thresholds]) 
 def kept_out_figures(folds: Sequence[HeldOut], kinds: Sequence[str]) -> KeptOut:
     """The figures of kinds that no fold was trained on."""
     paths = [path for fold in folds for path in fold.said.paths]
-    rows = _are(paths, set(kinds)) & np.concatenate([fold.said.truth >= len(fold.said.labels) for fold in folds])
-    plain = [pooled_answers([fold.answers for fold in folds])]
-    copies = [pooled_answers([fold.copies[kind] for fold in folds]) for kind in folds[0].copies]
+    rows = _are(paths, set(kinds)) & ~np.concatenate([fold.own for fold in folds])
+    plain, copies = plain_answers(folds), copied_answers(folds)
     return KeptOut(
         list(kinds),
         int(rows.sum()),
@@ -124,10 +105,11 @@ def _open_set(trials: Sequence[Answers], own: NDArray[np.bool_], paths: Sequence
     things = _are(paths, {THINGS})
     kinds = sorted({kind_of(path) or NO_KIND for path, mine in zip(paths, own.tolist(), strict=True) if not mine})
     shown = {kind: ~own & _are(paths, {kind}) for kind in kinds}
+    certain = certain_figures(trials, own)
     return OpenSet(
         own_called_unknown=_share(trials, _unknown, own),
-        own_certain=_share(trials, _certain, own),
-        right_if_certain=_share(trials, lambda trial: trial.right & trial.certain, own, among=_certain),
+        own_certain=certain.answered,
+        right_if_certain=certain.right,
         things_certain=_share(trials, _certain, ~own & things),
         kinds_certain=_share(trials, _certain, ~own & ~things),
         kinds=[KindFigures(kind, int(rows.sum()), _share(trials, _certain, rows)) for kind, rows in shown.items()],
@@ -142,17 +124,10 @@ def _certain(trial: Answers) -> NDArray[np.bool_]:
     return trial.certain
 
 
-def _share(
-    trials: Sequence[Answers],
-    hit: Callable[[Answers], NDArray[np.bool_]],
-    rows: NDArray[np.bool_],
-    *,
-    among: Callable[[Answers], NDArray[np.bool_]] | None = None,
-) -> Figured:
-    """How many of the trials with the photos in `rows` are hits, of all or of those `among`."""
+def _share(trials: Sequence[Answers], hit: Callable[[Answers], NDArray[np.bool_]], rows: NDArray[np.bool_]) -> Figured:
+    """How many of the trials with the photos in `rows` are hits."""
     hits = np.stack([hit(trial)[rows] for trial in trials])
-    counted = np.stack([np.ones(int(rows.sum()), bool) if among is None else among(trial)[rows] for trial in trials])
-    return share_of_copies(hits.sum(axis=0), counted.sum(axis=0))
+    return share_of_copies(hits.sum(axis=0), np.full(hits.shape[1], len(trials), np.int64))
 
 
 def _are(paths: Sequence[str], kinds: set[str]) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
 from training.evaluation import plots
 from training.evaluation.axes import as_svg
+from training.evaluation.certain import HeldOut, certain, coverage_plot
 from training.evaluation.figured import Figured, proportion
 from training.evaluation.open_set import UnknownFigures
 from training.evaluation.open_set_plot import unknown_plot
@@ -122,14 +123,15 @@ def write_report(
     folds: Sequence[Scores] | None,
     sizes: SizeChoice | None = None,
     calibration: Calibration | None = None,
+    held_out: Sequence[HeldOut] = (),
     copies: Copies | None = None,
     unknown: OpenSetReport | None = None,
 ) -> Path:
     """Write `report.html`, `metrics.json` and the plots as PNG into `folder`; returns the HTML file's path.
 
     `photo_bytes` gives the encoded photo of one of the predictions' paths; `facts` are shown as they are;
-    `sizes` is how the input size was chosen, where it was not given;
-    `calibration` is what made the probabilities; `copies` are those of cross-validation; `unknown` is about the unknown
+    `sizes` is how the input size was chosen, where it was not given; `calibration` is what made the probabilities;
+    `held_out` is what was answered with it; `copies` are those of cross-validation; `unknown` is about the unknown
     class, if the model has one. `predictions` are of photos of the labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +143,8 @@ def write_report(
     thresholds = calibration.thresholds if calibration else Thresholds(0.0)
     (folder / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
     figures = _figures(predictions, history, folds)
+    if held_out:
+        figures["coverage"] = coverage_plot(held_out, thresholds)
     if unknown:
         figures["unknown"] = unknown_plot(unknown.said, unknown.figures.threshold)
     for name, figure in figures.items():
@@ -152,6 +156,7 @@ def write_report(
         facts=facts,
         sizes=sizes,
         copies=copies,
+        certain=certain(held_out) if held_out else None,
         pictures={name: as_svg(figure) for name, figure in figures.items()},
         mistakes=_gallery(predictions, photo_bytes, _worst_mistakes(predictions), thresholds),
         doubts=_gallery(predictions, photo_bytes, _closest_calls(predictions), thresholds),

@@ -12,7 +12,8 @@ from runtime.names import UNKNOWN
 from training.data.dataset import Dataset, DatasetError
 from training.data.other.kinds import kind_of
 from training.data.pixels import truth
-from training.evaluation.open_set import HeldOut, KeptOut, held_out, kept_out_figures
+from training.evaluation.certain import HeldOut
+from training.evaluation.open_set import KeptOut, kept_out_figures
 from training.learning.crossvalidate import (
     copies_logits,
     cross_validate,
@@ -20,18 +21,21 @@ from training.learning.crossvalidate import (
     predictions_of,
     trained_on,
 )
-from training.metrics.calibration import Thresholds, cross_fitted, nested_thresholds
+from training.metrics.calibration import Calibration, calibrate, cross_fitted, nested_thresholds, pooled_copies
 from training.recipe import Recipe
 
 
 class Rounds(NamedTuple):
-    """All rounds of a cross-validation: the rows of held-out photos, logits of their copies, and what follows."""
+    """All rounds of a cross-validation: the rows of held-out photos, logits of their copies, and what follows.
+
+    `calibration` is set on all of them, for a network that is trained on photos of its own.
+    """
 
     rows: list[NDArray[np.int64]]
     copies: list[dict[str, NDArray[np.float32]]]
     temperatures: list[float]
-    thresholds: list[Thresholds]
     folds: list[HeldOut]
+    calibration: Calibration
 
 
 def cross_validate_copies(dataset: Dataset, recipe: Recipe, count: int, keep_out: Collection[str] = ()) -> Rounds:
@@ -55,7 +59,7 @@ def cross_validate_copies(dataset: Dataset, recipe: Recipe, count: int, keep_out
     temperatures = cross_fitted(known, truths, labels)
     thresholds = nested_thresholds(known, known_copies, truths, labels, temperatures)
     folds = [
-        held_out(
+        HeldOut(
             predictions_of(part, dataset, held, temperature),
             {kind: predictions_of(copy, dataset, held, temperature) for kind, copy in copied.items()},
             threshold,
@@ -64,7 +68,10 @@ def cross_validate_copies(dataset: Dataset, recipe: Recipe, count: int, keep_out
             rows, logits, copies, temperatures, thresholds, strict=True
         )
     ]
-    return Rounds(rows, copies, temperatures, thresholds, folds)
+    calibration = calibrate(
+        np.concatenate(known), np.concatenate(truths), labels, copies=pooled_copies(known_copies, truths, labels)
+    )
+    return Rounds(rows, copies, temperatures, folds, calibration)
 
 
 def kept_out(dataset: Dataset, recipe: Recipe, count: int, kinds: Collection[str]) -> KeptOut:

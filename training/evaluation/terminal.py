@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from training.data.other.kinds import THINGS
+from training.evaluation.certain import Certain
 from training.evaluation.open_set import UnknownFigures
 from training.evaluation.republished import Republished
+from training.learning.cross_calibration import CrossCalibration
 from training.metrics.guessing import against_guessing
 from training.metrics.scores import Predictions, pooled, score
 
@@ -39,6 +41,21 @@ def fold_lines(parts: Sequence[Predictions], copies: Republished) -> list[str]:
     ]
 
 
+def certain_lines(figures: Certain, calibration: CrossCalibration) -> list[str]:
+    """How often an answer is certain, and right then, of held-out photos; and what a bundle is calibrated with."""
+    lines = [
+        f"{name}: {shown.answered} of own photos answered with certainty, {shown.right} of these right"
+        for name, shown in (("as they are", figures.as_they_are), ("altered copies", figures.copies))
+        if shown
+    ]
+    unknown = "" if calibration.unknown is None else f", unknown from {calibration.unknown:.3f}"
+    return [
+        *lines,
+        f"for a bundle, from all folds: temperature {calibration.temperature:.3f}, uncertain below "
+        f"{calibration.abstain:.3f}{unknown}",
+    ]
+
+
 def unknown_lines(figures: UnknownFigures) -> list[str]:
     """The figures for a terminal."""
     lines = [
@@ -49,8 +66,7 @@ def unknown_lines(figures: UnknownFigures) -> list[str]:
         if shown is None:
             continue
         lines += [
-            f"{name}: {shown.own_certain} of own photos answered with certainty, {shown.right_if_certain} of these "
-            f"right; {shown.own_called_unknown} called unknown",
+            f"{name}: {shown.own_called_unknown} of own photos called unknown",
             f"{name}: answered with certainty of other things {shown.things_certain}, of kinds {shown.kinds_certain}: "
             + ", ".join(f"{kind.kind} {kind.certain.value:.1%}" for kind in shown.kinds if kind.kind != THINGS),
         ]

@@ -29,7 +29,7 @@ from training.data.pixels import COPY_SEED, load_altered_pixels, load_pixels, lo
 from training.data.split import assign_photos
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
 from training.learning.pruning import narrow
-from training.metrics.calibration import scaled
+from training.metrics.calibration import AlteredOutputs, scaled
 from training.metrics.scores import Predictions, predictions_from
 from training.model.checkpoint import Checkpoint, git_commit
 from training.recipe import Recipe, stored_size
@@ -187,11 +187,11 @@ def copies_logits(
     }
 
 
-def validation_copies_logits(checkpoint: Checkpoint, dataset: Dataset) -> list[NDArray[np.float32]]:
-    """Logits [M, C] of altered copies of the labels' validation photos, each kind's."""
+def validation_copies_logits(checkpoint: Checkpoint, dataset: Dataset) -> AlteredOutputs:
+    """Logits of altered copies of the labels' validation photos."""
     copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED)
     network = checkpoint.network()
-    return [predict_logits(network, pixels) for pixels in copies.values()]
+    return AlteredOutputs([predict_logits(network, pixels) for pixels in copies.kinds.values()], copies.truth)
 
 
 def predict(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> Predictions:
