@@ -20,6 +20,7 @@ from training.recipe import (
     PUBLIC_OTHER,
     SMALLEST,
     STEP,
+    UNKNOWN_EPOCHS,
 )
 
 
@@ -58,8 +59,8 @@ SOURCE = (
 RECIPE = (
     Setting("image_size", "IMAGE_SIZE", DEFAULT_IMAGE_SIZE, _SIZE,
             f"Side of the model's square input in px, a multiple of {STEP}; {AUTO}: measure which one is enough"),
-    Setting("epochs", "EPOCHS", DEFAULT_EPOCHS, {"type": "integer", "minimum": 1, "maximum": 1000},
-            "Passes over the photos"),
+    Setting("epochs", "EPOCHS", None, {"type": "integer", "minimum": 1, "maximum": 1000},
+            f"Passes over the photos; {DEFAULT_EPOCHS} if empty, {UNKNOWN_EPOCHS} with photos of other things"),
     Setting("weights", "DANDELION_WEIGHTS", DEFAULT_WEIGHTS, {"type": "string"},
             "imagenet, none, or the path of a ResNet18 state dict"),
     Setting("seed", None, DEFAULT_SEED, {"type": "integer"}, "Same seed, same machine: same result"),

@@ -170,7 +170,7 @@ def sweep(
     data: Path,
     sizes: str,
     folds: int,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     weights: str,
     share: float | None,
@@ -187,11 +187,11 @@ def sweep(
     from runtime.bundle.manifest import to_json
     from training.data.dataset import Dataset
     from training.data.public import is_public
-    from training.recipe import Recipe
+    from training.recipe import Recipe, epochs_for
 
     sides = _sizes(sizes)
-    recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
     dataset = Dataset.open(data)
+    recipe = Recipe(epochs=epochs_for(epochs, unknown=dataset.has_unknown), seed=seed, weights=weights)
     result = run_sweep(dataset, recipe, sides, folds, out / "checkpoints", share=share)
     (out / "sweep.json").write_bytes(to_json(result))
     draw_front(result, out / "front.png")

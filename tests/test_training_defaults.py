@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.recipe import DEFAULT_EPOCHS, DEFAULT_IMAGE_SIZE, Recipe
+from training.recipe import DEFAULT_EPOCHS, DEFAULT_IMAGE_SIZE, UNKNOWN_EPOCHS, Recipe, epochs_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,8 +16,13 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("command", ["fit", "evaluate"])
 def test_the_command_line_has_the_recipes_defaults(command: str) -> None:
     options = {option.name: option.default for option in main.commands[command].params}
-    assert (int(options["image_size"]), options["epochs"]) == (DEFAULT_IMAGE_SIZE, DEFAULT_EPOCHS)
+    assert (int(options["image_size"]), options["epochs"]) == (DEFAULT_IMAGE_SIZE, None)
     assert (Recipe().image_size, Recipe().epochs) == (DEFAULT_IMAGE_SIZE, DEFAULT_EPOCHS)
+
+
+def test_an_unknown_class_takes_more_epochs_unless_their_number_is_given() -> None:
+    assert [epochs_for(None, unknown=unknown) for unknown in (False, True)] == [DEFAULT_EPOCHS, UNKNOWN_EPOCHS]
+    assert epochs_for(3, unknown=True) == 3
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ def test_the_command_line_has_the_recipes_defaults(command: str) -> None:
         (".env.example", r"IMAGE_SIZE="),
         (".env.example", r"EPOCHS="),
         ("docs/own-photos.md", rf"\| `IMAGE_SIZE` \| {DEFAULT_IMAGE_SIZE} \|.*"),
-        ("docs/own-photos.md", rf"\| `EPOCHS` \| {DEFAULT_EPOCHS} \|.*"),
+        ("docs/own-photos.md", rf"\| `EPOCHS` \| {DEFAULT_EPOCHS}, {UNKNOWN_EPOCHS} with photos of other things \|.*"),
     ],
 )
 def test_files_leave_the_default_to_the_code_or_say_the_same(file: str, line: str) -> None:

@@ -14,7 +14,7 @@ from runtime.names import UNKNOWN
 from training import options
 from training.commands import INSPECTION, RAW, feedback, inspect, report_on, track
 from training.files import CHECKPOINT, HISTORY
-from training.recipe import AUTO, NO_OTHER, ImageSize
+from training.recipe import AUTO, NO_OTHER, ImageSize, epochs_for
 
 OUT = Path("var/training")
 
@@ -133,7 +133,9 @@ def prepare(raw: Path, out: Path, validation: float, seed: int, inspected: bool,
     default="auto",
     help="Arithmetic of the training; auto takes bf16 where this CPU is clearly faster with it.",
 )
-def fit(data: Path, out: Path, image_size: ImageSize, epochs: int, weights: str, seed: int, precision: str) -> None:
+def fit(
+    data: Path, out: Path, image_size: ImageSize, epochs: int | None, weights: str, seed: int, precision: str
+) -> None:
     """Fine-tune torchvision's ResNet18, and keep the last epoch.
 
     With `--image-size auto` it first cross-validates several sizes on the training photos, in two epochs each, and
@@ -144,9 +146,14 @@ def fit(data: Path, out: Path, image_size: ImageSize, epochs: int, weights: str,
     from training.pipeline.fitting import fit_dataset
     from training.recipe import Recipe
 
-    chosen = None if precision == "auto" else precision
-    recipe = Recipe(epochs=epochs, seed=seed, weights=weights, precision=chosen)  # type: ignore[arg-type]  # click has checked it
-    fitted = fit_dataset(Dataset.open(data), recipe, out, image_size=image_size, say=click.echo)
+    dataset = Dataset.open(data)
+    recipe = Recipe(
+        epochs=epochs_for(epochs, unknown=dataset.has_unknown),
+        seed=seed,
+        weights=weights,
+        precision=None if precision == "auto" else precision,  # type: ignore[arg-type]  # click has checked it
+    )
+    fitted = fit_dataset(dataset, recipe, out, image_size=image_size, say=click.echo)
     for figures in fitted.history:
         click.echo(str(figures))
     click.echo(f"{KEPT_BECAUSE}\nmade {out / CHECKPOINT} and {HISTORY} ({fitted.precision})")
@@ -219,7 +226,7 @@ def evaluate(
     folds: int | None,
     keep_out: list[list[str]],
     image_size: ImageSize,
-    epochs: int,
+    epochs: int | None,
     weights: str,
     seed: int,
 ) -> None:
@@ -245,7 +252,7 @@ def evaluate(
                 f"{AUTO} is for `fit`, which says what it chose; name that size here",
                 param_hint="--image-size (IMAGE_SIZE)",
             )
-        recipe = Recipe(image_size, epochs, seed, weights)
+        recipe = Recipe(image_size, epochs_for(epochs, unknown=dataset.has_unknown), seed, weights)
         done = evaluate_recipe(dataset, recipe, folds, out, keep_out=keep_out)
         unknown, report = done.unknown, done.report
         lines = [*fold_lines(done.parts, done.republished), *certain_lines(done.certain, done.calibration)]

@@ -19,6 +19,7 @@ from training.recipe import (
     PUBLIC_OTHER,
     SMALLEST,
     STEP,
+    UNKNOWN_EPOCHS,
     ImageSize,
 )
 
@@ -50,7 +51,12 @@ image_size = click.option(
     help=f"Side of the model's square input, a multiple of {STEP} px; {AUTO}: measure which one is enough.",
 )
 epochs = click.option(
-    "--epochs", type=click.IntRange(1, 1000), default=DEFAULT_EPOCHS, envvar="EPOCHS", show_envvar=True
+    "--epochs",
+    type=click.IntRange(1, 1000),
+    default=None,
+    envvar="EPOCHS",
+    show_envvar=True,
+    help=f"Passes over the photos; {DEFAULT_EPOCHS} if not given, {UNKNOWN_EPOCHS} with photos of other things.",
 )
 weights = click.option(
     "--weights", default=DEFAULT_WEIGHTS, help="imagenet, none, or the path of a ResNet18 state dict."

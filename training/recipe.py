@@ -13,6 +13,7 @@ ImageSize = int | Literal["auto"]
 
 DEFAULT_IMAGE_SIZE = 224  # px: no photos have to be trusted to show that a smaller one is enough
 DEFAULT_EPOCHS = 5
+UNKNOWN_EPOCHS = 8  # with an unknown class, which has to be told from the others as well: 5 leave it a point worse
 DEFAULT_WEIGHTS = "imagenet"
 DEFAULT_SEED = 42
 
@@ -40,6 +41,13 @@ class Recipe:
     seed: int = DEFAULT_SEED
     weights: str = DEFAULT_WEIGHTS
     precision: Precision | None = None
+
+
+def epochs_for(epochs: int | None, *, unknown: bool) -> int:
+    """How many epochs to train for: those that were asked for, or as many as the classes take."""
+    if epochs is not None:
+        return epochs
+    return UNKNOWN_EPOCHS if unknown else DEFAULT_EPOCHS
 
 
 def stored_size(image_size: int) -> int:

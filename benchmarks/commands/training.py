@@ -12,7 +12,7 @@ import click
 from benchmarks.commands.options import keep, make, out_option, photos_option, show
 from runtime.errors import Refusal
 from training import options
-from training.recipe import DEFAULT_IMAGE_SIZE, Recipe
+from training.recipe import DEFAULT_EPOCHS, DEFAULT_IMAGE_SIZE, Recipe
 
 if TYPE_CHECKING:
     from benchmarks.measurements.training import TrainingResult
@@ -41,8 +41,8 @@ DATA = options.PROCESSED
 @photos_option
 @out_option
 def training(
-    *, data: Path | None, image_size: int, epochs: int, weights: str, seed: int, repeat: int, against: Path | None,
-    fit_only: bool, photos: Path | None, out: Path,
+    *, data: Path | None, image_size: int, epochs: int | None, weights: str, seed: int, repeat: int,
+    against: Path | None, fit_only: bool, photos: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Time whole training runs against a plain FP32 loop, photos on disk to network.
 
@@ -54,7 +54,7 @@ def training(
     with nothing: on the clock, and CPU time, which other programs disturb less.
     """
     make(out)
-    recipe = Recipe(image_size, epochs, seed, weights)
+    recipe = Recipe(image_size, epochs or DEFAULT_EPOCHS, seed, weights)
     if against is None:
         _against_plain_loop(data, recipe, repeat, out)
         return

@@ -15,7 +15,7 @@ from training.pipeline.runs import Run
 from training.pipeline.serving import serving
 from training.pipeline.versions import run_version
 from training.product import checked_product, product_name
-from training.recipe import AUTO, NO_OTHER, ImageSize, Recipe
+from training.recipe import AUTO, NO_OTHER, ImageSize, Recipe, epochs_for
 from training.storage.locations import Places
 from training.storage.sync import download_tree, read_index, upload_tree
 
@@ -117,21 +117,23 @@ def sync_processed(places: Places, run: str, *, validation: float, seed: int) ->
 
 
 def trained_already(
-    places: Places, *, dataset: str, image_size: ImageSize, epochs: int, seed: int, weights: str
+    places: Places, *, dataset: str, image_size: ImageSize, epochs: int | None, seed: int, weights: str
 ) -> str | None:
     """The product's newest published version that came of the same dataset and recipe; with the size `auto`, of any."""
     catalogue = Catalogue(places.models_store)
-    recipe = (places.product, dataset, epochs, seed, weights)
+    recipe = (places.product, dataset, seed, weights)
     for version in reversed(catalogue.versions()):
         manifest = catalogue.manifest(version)[1]
-        made_of = (manifest.name, manifest.dataset.sha256, manifest.epochs, manifest.seed, manifest.weights)
+        made_of = (manifest.name, manifest.dataset.sha256, manifest.seed, manifest.weights)
+        if manifest.epochs != epochs_for(epochs, unknown=manifest.unknown is not None):
+            continue
         if made_of == recipe and image_size in (AUTO, manifest.input.height):
             return version
     return None
 
 
 def train(
-    places: Places, run: str, *, dataset: str, image_size: ImageSize, epochs: int, weights: str, seed: int
+    places: Places, run: str, *, dataset: str, image_size: ImageSize, epochs: int | None, weights: str, seed: int
 ) -> Result:
     """Fine-tune, and hand the checkpoint on; a run does not train twice on the same photos."""
     from training.learning.history import read_history
@@ -139,8 +141,9 @@ def train(
 
     this = Run(places, run)
     if not _is_trained(this, dataset):
-        recipe = Recipe(epochs=epochs, seed=seed, weights=weights)
-        fit_dataset(dataset_of(places, run, dataset), recipe, this.folder / TRAINING, image_size=image_size, say=print)
+        photos = dataset_of(places, run, dataset)
+        recipe = Recipe(epochs=epochs_for(epochs, unknown=photos.has_unknown), seed=seed, weights=weights)
+        fit_dataset(photos, recipe, this.folder / TRAINING, image_size=image_size, say=print)
         this.save(TRAINING)
     history = read_history(this.restore(TRAINING) / HISTORY)
     kept = history.epochs[-1]
