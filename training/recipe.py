@@ -18,7 +18,7 @@ DEFAULT_WEIGHTS = "imagenet"
 DEFAULT_SEED = 42
 
 PUBLIC_OTHER, NO_OTHER = "public", "no"  # which photos of other things are fetched; else those of a folder
-DEFAULT_OTHER = NO_OTHER
+DEFAULT_OTHER = PUBLIC_OTHER
 
 # How likely a photo is of none of the classes before it has been seen. No data set tells what users will send; with
 # two classes it is as likely as either, and with fifty it is no less likely than with two.
@@ -29,7 +29,7 @@ SMALLEST, LARGEST = 32, 512  # px
 SIZES = (224, 192, 160, 128, 96)  # px: those that are compared
 AUTO: Literal["auto"] = "auto"  # in place of a size: the one that `training.learning.size_choice` measures
 
-SMALLEST_CROP = 112  # px a side of the training crops; the rest is in `crop_size` and `stored_size`
+SMALLEST_CROP = 80  # px a side of the training crops; the rest is in `crop_size` and `stored_size`
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def crop_size(recipe: Recipe, epoch: int) -> int:
     Crops enlarge what they show, so the best test-time resolution is larger than that of the training crops
     (Touvron et al. 2019, https://arxiv.org/abs/1906.06423): at 6/7 an average crop shows things as large as the whole
     photo does at full size. Smaller crops are faster, so the first two fifths of the epochs have the smallest and the
-    last one the largest (progressive resizing); none is smaller than 112 px, or than an input below that.
+    last one the largest (progressive resizing); none is smaller than 80 px, or than an input below that.
     """
     share = 5 / 7
     if recipe.epochs > 1 and epoch <= max(1, recipe.epochs * 2 // 5):

@@ -152,7 +152,8 @@ def test_crops_of_the_shipped_size_are_whole_and_large_inputs_begin_small() -> N
     def sides(size: int) -> list[int]:
         return [crop_size(Recipe(image_size=size, epochs=5), epoch) for epoch in range(1, 6)]
 
-    assert sides(96) == [96] * 5
+    assert sides(96) == [80] * 5
+    assert sides(128) == [80, 80, 96, 96, 112]
     assert sides(224) == [128, 128, 160, 160, 192]
 
 
