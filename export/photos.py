@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset
 from training.data.pixels import COPY_SEED, ValidationCopies, load_pixels, load_validation_copies, truth
 from training.model.checkpoint import Checkpoint
-from training.recipe import UNKNOWN_PRIOR
+from training.recipe import UNKNOWN_SHARE
 
 CALIBRATION_PHOTOS = 128
 
@@ -54,10 +54,10 @@ def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
 def calibration_rows(rows: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
     """At most CALIBRATION_PHOTOS of the rows of training photos, evenly spaced: every class is met.
 
-    Of photos of other things, whose class index in `truth` [N] is `labels`, there are as many as their prior says.
+    Of photos of other things, whose class index in `truth` [N] is `labels`, a third.
     """
     others = rows[truth[rows] >= labels]
-    most = round(CALIBRATION_PHOTOS * UNKNOWN_PRIOR) if len(others) else 0
+    most = round(CALIBRATION_PHOTOS * UNKNOWN_SHARE) if len(others) else 0
     own = spread(rows[truth[rows] < labels], CALIBRATION_PHOTOS - most)
     return np.concatenate([own, spread(others, most)])
 

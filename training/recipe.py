@@ -20,9 +20,12 @@ DEFAULT_SEED = 42
 PUBLIC_OTHER, NO_OTHER = "public", "no"  # which photos of other things are fetched; else those of a folder
 DEFAULT_OTHER = PUBLIC_OTHER
 
-# How likely a photo is of none of the classes before it has been seen. No data set tells what users will send; with
-# two classes it is as likely as either, and with fifty it is no less likely than with two.
-UNKNOWN_PRIOR = 1 / 3
+# Of an epoch, and of the photos that INT8 is calibrated with: photos of other things, with two classes as with fifty.
+UNKNOWN_SHARE = 1 / 3
+# How likely a photo is of none of the classes before it has been seen. No data set tells what users will send. With
+# this one an answer is unknown from a probability of about a half on (five folds of the public photos): more likely
+# none of the classes than all of them together.
+UNKNOWN_PRIOR = 1 / 5
 
 STEP = 32  # px: the network halves its input five times
 SMALLEST, LARGEST = 32, 512  # px

@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import training.learning.fit
 from runtime.names import UNKNOWN
 from training.__main__ import main
 from training.data.altered_copies import ALTERATIONS
@@ -19,7 +20,7 @@ from training.data.other.kinds import kind_of
 from training.evaluation.evaluate import evaluate_checkpoint, evaluate_recipe
 from training.evaluation.figured import share_of_copies
 from training.learning.crossvalidate import Fold, cross_validate, photos_of, split_of, without_kinds
-from training.learning.fit import TrainingPhotos
+from training.learning.fit import TrainingPhotos, fit
 from training.learning.history import read_history
 from training.learning.imbalance import balanced_cross_entropy, class_shares
 from training.learning.pruning import narrow
@@ -39,7 +40,7 @@ from training.metrics.priors import class_priors, photo_weights
 from training.metrics.scores import Predictions, predictions_from, score
 from training.metrics.unknown import answers, same_answers, unknown_auroc
 from training.model.checkpoint import Checkpoint
-from training.recipe import UNKNOWN_PRIOR, Recipe
+from training.recipe import UNKNOWN_PRIOR, UNKNOWN_SHARE, Recipe
 
 QUICK = Recipe(image_size=32, epochs=1, weights="none", precision="fp32")
 
@@ -110,6 +111,20 @@ def test_the_loss_asks_for_logits_that_hold_for_the_priors() -> None:
 
     optimiser.step(loss)
     assert torch.allclose(torch.softmax(logits, dim=1), priors, atol=1e-3)
+
+
+def test_what_is_learned_for_one_prior_is_handed_on_for_the_expected_one(
+    dataset_with_others: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = photos_of(dataset_with_others, split_of(dataset_with_others), 32)
+    expected = fit(photos, QUICK, lambda *_, **__: None).state
+    monkeypatch.setattr(training.learning.fit, "UNKNOWN_PRIOR", UNKNOWN_SHARE)
+    learned = fit(photos, QUICK, lambda *_, **__: None).state
+    moved = expected["fc.bias"] - learned["fc.bias"]
+    odds, learned_odds = UNKNOWN_PRIOR / (1 - UNKNOWN_PRIOR), UNKNOWN_SHARE / (1 - UNKNOWN_SHARE)
+    assert float(moved[2] - moved[0]) == pytest.approx(np.log(odds / learned_odds), abs=1e-5)
+    assert float(moved[0]) == pytest.approx(float(moved[1]), abs=1e-6)
+    assert torch.equal(expected["fc.weight"], learned["fc.weight"])
 
 
 def test_probabilities_are_told_apart_in_what_is_said_of_the_labels_and_of_unknown() -> None:

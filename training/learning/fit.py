@@ -39,7 +39,7 @@ from training.metrics.scores import predictions_from, score
 from training.metrics.unknown import unknown_auroc
 from training.model.network import build, normalise
 from training.model.precision import choose_precision
-from training.recipe import Precision, Recipe, crop_size, is_validated
+from training.recipe import UNKNOWN_PRIOR, UNKNOWN_SHARE, Precision, Recipe, crop_size, is_validated
 
 FROZEN = ("conv1", "layer1")
 TRAINED = ("layer2", "layer3", "layer4", "fc")
@@ -97,11 +97,19 @@ class TrainingPhotos:
         return class_shares(self.train_truth, self.classes, labels=len(self.labels))
 
     @property
+    def learned_priors(self) -> Tensor | None:
+        """The priors that a training learns for, [`classes`]: the labels alike; None where all classes are."""
+        return self._priors(UNKNOWN_SHARE)
+
+    @property
     def priors(self) -> Tensor | None:
-        """The prior of each class, [`classes`]; None where all are alike."""
+        """The priors that a network is handed on with, [`classes`]; None where all classes are alike."""
+        return self._priors(UNKNOWN_PRIOR)
+
+    def _priors(self, unknown: float) -> Tensor | None:
         if not self.unknown:
             return None
-        return torch.from_numpy(class_priors(len(self.labels), unknown=True).astype(np.float32))
+        return torch.from_numpy(class_priors(len(self.labels), unknown=True, prior=unknown).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_then_cosine(steps(photos.epoch_size, recipe)))
     average = AveragedModel(network, multi_avg_fn=_ema(photos), use_buffers=True)
-    shares, priors = photos.shares, photos.priors
+    shares, priors = photos.shares, photos.learned_priors
     history: list[EpochFigures] = []
     reached: Any = network
     for epoch in range(1, recipe.epochs + 1):
@@ -172,7 +180,17 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
                 **figures,
             )
         )
-    return Fitted(state_with_norms(reached), history, precision)
+    return Fitted(_with_priors(state_with_norms(reached), photos), history, precision)
+
+
+def _with_priors(state: dict[str, Tensor], photos: TrainingPhotos) -> dict[str, Tensor]:
+    """The weights for the priors that are expected: a label shift moves each logit by the log of the priors' ratio.
+
+    Saerens et al. 2002, https://doi.org/10.1162/089976602753284446, eq. 2.4.
+    """
+    if photos.priors is None or photos.learned_priors is None:
+        return state
+    return state | {"fc.bias": state["fc.bias"] + (photos.priors / photos.learned_priors).log()}
 
 
 def _reached(network: nn.Module, average: AveragedModel, probed: nn.Module | None) -> nn.Module:
@@ -233,11 +251,11 @@ def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
 
 
 def _probe_weights(photos: TrainingPhotos) -> str | dict[int, float]:
-    """Each class counts alike; the unknown class as much as its prior says."""
-    if photos.priors is None:
+    """Each class counts alike; the unknown class as much as in an epoch."""
+    if photos.learned_priors is None:
         return "balanced"
     counts = np.bincount(photos.train_truth, minlength=photos.classes)
-    weights = photos.priors.numpy() * len(photos.train_truth) / np.maximum(counts, 1)
+    weights = photos.learned_priors.numpy() * len(photos.train_truth) / np.maximum(counts, 1)
     return dict(enumerate(weights.tolist()))
 
 

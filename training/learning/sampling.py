@@ -1,4 +1,4 @@
-"""Which photos an epoch shows: all of the classes, and as many of other things as the unknown class's prior asks for.
+"""Which photos an epoch shows: all of the classes, and as many of other things as make a third of them.
 
 There may be many more photos of other things than of the classes. Shown all, they would take most of the time and of
 each batch; each epoch draws others, so that few are left out in the end.
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from training.recipe import UNKNOWN_PRIOR
+from training.recipe import UNKNOWN_SHARE
 
 
 def epoch_size(truth: NDArray[np.int64], labels: int) -> int:
@@ -38,4 +38,4 @@ def epoch_counts(truth: NDArray[np.int64], labels: int, classes: int) -> NDArray
 
 def _other_count(truth: NDArray[np.int64], labels: int) -> int:
     own = int((truth < labels).sum())
-    return min(len(truth) - own, round(own * UNKNOWN_PRIOR / (1 - UNKNOWN_PRIOR)))
+    return min(len(truth) - own, round(own * UNKNOWN_SHARE / (1 - UNKNOWN_SHARE)))

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from training.recipe import UNKNOWN_PRIOR
 
 
-def class_priors(labels: int, *, unknown: bool) -> NDArray[np.float64]:
-    """The probability of each of `labels` classes, all alike, and of the unknown class as the last if there is one."""
+def class_priors(labels: int, *, unknown: bool, prior: float = UNKNOWN_PRIOR) -> NDArray[np.float64]:
+    """The probability of each of `labels` classes, all alike, and of the unknown class as the last if there is one.
+
+    That of the unknown class is `prior`.
+    """
     if not unknown:
         return np.full(labels, 1 / labels)
-    return np.append(np.full(labels, (1 - UNKNOWN_PRIOR) / labels), UNKNOWN_PRIOR)
+    return np.append(np.full(labels, (1 - prior) / labels), prior)
 
 
 def photo_weights(truth: NDArray[np.int64], labels: int) -> NDArray[np.float64] | None:
