@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -20,6 +18,7 @@ from runtime.image import decoding_memory
 from runtime.inference.predictions import Prediction
 from runtime.names import UNKNOWN
 from runtime.serving.drift import Drift
+from runtime.serving.histogram import Histogram, Series
 from runtime.serving.loaded_model import LoadedModel
 
 # Seconds, from a thumbnail on a fast core to a request that should have been refused.
@@ -51,6 +50,22 @@ FEEDBACK = ("stored", "spooled", "refused", "full", "client_limit")
 Labelled = TypeVar("Labelled", Counter, Histogram)
 
 
+class InFlight:
+    """Counts the `with` blocks that are entered and not left; one object for all of them."""
+
+    def __init__(self) -> None:
+        """None is entered."""
+        self.count = 0
+
+    def __enter__(self) -> None:
+        """One more."""
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        """One less."""
+        self.count -= 1
+
+
 class Metrics:
     """The metrics of one serving process, in a registry of its own."""
 
@@ -67,13 +82,13 @@ class Metrics:
             LATENCY_BUCKETS,
             "route",
         )
-        self._in_flight = 0
-        self._gauge("in_flight", "HTTP requests in flight").set_function(lambda: self._in_flight)
+        self._in_flight = InFlight()
+        self._gauge("in_flight", "HTTP requests in flight").set_function(lambda: self._in_flight.count)
         self.stage_seconds = self._histogram(
             "stage_seconds", "Latency of one stage of a prediction", LATENCY_BUCKETS, "stage", stage=STAGES
         )
         self._stages = {stage: self.stage_seconds.labels(stage) for stage in STAGES}  # to look one up takes a while
-        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._routes: dict[tuple[str, str, int], tuple[Counter, Series]] = {}
         self.queue_depth = self._gauge("queue_depth", "Queue depth: admitted photos that wait for a worker")
         self.rejections = self._counter(
             "rejections",
@@ -106,10 +121,11 @@ class Metrics:
             "uncertain",
             "traffic",
         )
+        self._predicted: dict[tuple[str, bool, bool], Counter] = {}  # to look one up takes a while
         self.damaged = self._counter("damaged_photos", "Photos classified of which pieces are missing")
         self.confidence = self._histogram(
             "confidence", "Probability of the predicted label, without measurements and unknown", CONFIDENCE_BUCKETS
-        )
+        ).labels()
         self._register_drift()
         self._register_feedback()
 
@@ -142,14 +158,9 @@ class Metrics:
                     self.predictions.labels(label, uncertain, traffic)
         self._drift = Drift(model.manifest.reference)
 
-    @contextmanager
-    def in_flight(self) -> Iterator[None]:
-        """Count a request as in flight; for the event loop only."""
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+    def in_flight(self) -> InFlight:
+        """For a `with` statement: count a request as in flight; for the event loop only."""
+        return self._in_flight
 
     def refresh(self, *, waiting: int) -> None:
         """Update the gauges before a scrape; `waiting` is the queue depth."""
@@ -165,14 +176,18 @@ class Metrics:
 
         A `measured` one says nothing of what is photographed here: it is left out of drift and confidence.
         """
-        traffic = TRAFFIC[measured]
-        self.predictions.labels(prediction.label or UNKNOWN, str(prediction.uncertain).lower(), traffic).inc()
+        key = (prediction.label or UNKNOWN, prediction.uncertain, measured)
+        counter = self._predicted.get(key)
+        if counter is None:
+            label, uncertain, _ = key
+            counter = self._predicted[key] = self.predictions.labels(label, str(uncertain).lower(), TRAFFIC[measured])
+        counter.inc()
         if prediction.damaged:
             self.damaged.inc()
         if not measured:
             self._see(prediction, brightness)
         for stage, seconds in stages.items():
-            self.observe(stage, seconds)
+            self._stages[stage].observe(seconds)
 
     def _see(self, prediction: Prediction, brightness: float) -> None:
         if not prediction.unknown:
@@ -190,9 +205,10 @@ class Metrics:
         The last `request_id` (64 characters at most) of each bucket is its exemplar.
         """
         key = (route, method, status)
-        if key not in self._routes:
-            self._routes[key] = (self.requests.labels(*key), self.request_seconds.labels(route))
-        counter, histogram = self._routes[key]
+        known = self._routes.get(key)
+        if known is None:
+            known = self._routes[key] = (self.requests.labels(*key), self.request_seconds.labels(route))
+        counter, histogram = known
         counter.inc()
         histogram.observe(seconds, {"request_id": request_id})
 
@@ -210,7 +226,7 @@ class Metrics:
 
 def _zero(metric: Labelled, known: Mapping[str, tuple[str, ...]]) -> Labelled:
     """Show the label values that are known beforehand from the start: a rate needs its first zero."""
-    for label, values in known.items():
+    for values in known.values():
         for value in values:
-            metric.labels(**{label: value})
+            metric.labels(value)
     return metric
