@@ -24,10 +24,11 @@ from runtime.image.jpeg import has_short_header, scale_while_decoding
 from runtime.image.jpeg_decoding import load_jpeg
 from runtime.image.limits import check_cost, check_limits
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
+from runtime.image.plain_jpeg import MAX_BYTES, MAX_PIXELS, decode_plain
 from runtime.image.samples import sample
 
 # A photo that takes no more than this to decode never waits for memory: it is in what is spare.
-BRIEF_BYTES, BRIEF_PIXELS = 1 << 16, 1 << 18  # about 3 ms on one core
+BRIEF_BYTES, BRIEF_PIXELS = MAX_BYTES, MAX_PIXELS
 
 
 class DecodedPhoto(NamedTuple):
@@ -53,6 +54,9 @@ def decode_photo(data: bytes, spec: ImageSpec, *, limits: PhotoLimits = DEFAULT_
     decoding if the header promises more pixels, frames or decoding memory than `limits` allow, CorruptImage for
     anything that does not decode to the end. Waits until the photos that are being decoded leave enough memory.
     """
+    pixels = decode_plain(data, spec, limits)
+    if pixels is not None:
+        return DecodedPhoto(pixels, damaged=False)
     return _decode(check_limits(inspect(data), limits), spec, limits)
 
 
@@ -62,6 +66,9 @@ def decode_brief(data: bytes, spec: ImageSpec, *, limits: PhotoLimits = DEFAULT_
     It is a JPEG with a short header, one scan, few bytes and few pixels, and not CMYK: a text in a PNG, fifty scans or
     an ICC profile for print can take a hundred times as long as the photo itself.
     """
+    pixels = decode_plain(data, spec, limits)
+    if pixels is not None:
+        return DecodedPhoto(pixels, damaged=False)
     if len(data) > BRIEF_BYTES or not has_short_header(data):
         return None
     header = check_limits(inspect(data), limits)

@@ -16,7 +16,7 @@ from runtime.image.jpeg import coefficients, draft_scale
 
 # Bytes that Pillow keeps for a pixel: 4 in all modes but these.
 _STORED: Mapping[str, int] = {"1": 1, "L": 1, "P": 1, "I;16": 2}
-_ROW_BYTES = 16  # that Pillow takes for each row, beside its pixels
+ROW_BYTES = 16  # that Pillow takes for each row, beside its pixels
 METADATA_COPIES = 4  # of profiles and texts, in Pillow and its parsers, at the most
 _STRIP = 16  # bytes for each pixel of a strip that is flattened: four pictures
 _COEFFICIENT = 2
@@ -52,13 +52,13 @@ def decoding_cost(header: PhotoHeader, spec: ImageSpec | None = None) -> int:
     Without a `spec`, a JPEG is decoded in full size, and nothing is resized.
     """
     decoded = _DECODERS[header.format](header, spec)
-    resized = _resizing(decoded, spec) if spec else 0
-    return int(decoded + resized + METADATA_COPIES * header.metadata_bytes + _ROW_BYTES * header.height)
+    resized = resizing_bytes(decoded, spec) if spec else 0
+    return int(decoded + resized + METADATA_COPIES * header.metadata_bytes + ROW_BYTES * header.height)
 
 
 def accepted_megapixels(limits: PhotoLimits, spec: ImageSpec) -> dict[str, float]:
     """The largest photo of each kind that `limits` let in, in megapixels, if it is an ordinary one of its kind."""
-    left = max(0, limits.decoding_bytes - _TYPICAL_FIXED - _resizing(limits.decoding_bytes, spec))
+    left = max(0, limits.decoding_bytes - _TYPICAL_FIXED - resizing_bytes(limits.decoding_bytes, spec))
     formats = {*NAMES.values(), "progressive JPEG"}
     return {
         kind: int(min(limits.max_scaled_pixels if kind == "JPEG" else limits.max_pixels, left / pixel) / 1e5) / 10
@@ -67,8 +67,8 @@ def accepted_megapixels(limits: PhotoLimits, spec: ImageSpec) -> dict[str, float
     }
 
 
-def _resizing(decoded: float, spec: ImageSpec) -> float:
-    """Of a copy reduced to sides of less than three times what is wanted, or of all of it if that is less; results."""
+def resizing_bytes(decoded: float, spec: ImageSpec) -> float:
+    """Bytes of results, and of a copy reduced to sides of less than three times what is wanted, or of all if less."""
     wanted = max(spec.width, spec.height) ** 2
     return min(decoded, 48 * wanted) + 20 * wanted
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from PIL import _imaging as core
 
 from runtime.image.colour.conversion import GREY_MODES, to_srgb
 from runtime.image.colour.spaces import ColourSpace
-from runtime.native.library import library
-from runtime.native.resize import resize
+from runtime.native.library import Library, address_of, library
+from runtime.native.resize import resize, resize_pixels
 
 # Box-reduce by whole factors first, while twice the wanted size is left: the bilinear filter has little to do then.
 REDUCING_GAP = 2.0
@@ -41,10 +43,29 @@ def shrink(
     return to_srgb(small, colour or image.info.get("icc_profile"), grey=image.mode in GREY_MODES)
 
 
+def native_resize(size: tuple[int, int], filled: tuple[float, float]) -> Library | None:
+    """What resizes an RGB image of which `filled` counts; None where something is reduced first, or Pillow does it.
+
+    A copy of such an image is small.
+    """
+    most = 2 * REDUCING_GAP
+    return library() if filled[0] < most * size[0] and filled[1] < most * size[1] else None
+
+
+def shrink_pixels(
+    pixels: NDArray[np.uint8], size: tuple[int, int], native: Library, filled: tuple[float, float]
+) -> bytes:
+    """`shrink` for opaque sRGB `pixels` [height, width, 4], whose fourth byte means nothing; returns bytes of RGB."""
+    out = resize_pixels(address_of(pixels), (pixels.shape[1], pixels.shape[0]), size, native, filled)
+    encoder = core.raw_encoder("RGBX", "RGB", 0, 1)
+    encoder.setimage(core.map_buffer(out, size, "raw", 0, ("RGBX", 0, 1)), (0, 0, *size))
+    packed: bytes = encoder.encode(3 * size[0] * size[1])[2]
+    return packed
+
+
 def _resize(image: Image.Image, size: tuple[int, int], filled: tuple[float, float]) -> Image.Image:
-    native = library()
-    near = all(side < 2 * REDUCING_GAP * wanted for side, wanted in zip(filled, size, strict=True))
-    if native and near and image.mode == "RGB":  # nothing is reduced first, and a copy is small
+    native = native_resize(size, filled) if image.mode == "RGB" else None
+    if native:
         return resize(image, size, native, filled)
     return image.resize(size, Image.Resampling.BILINEAR, box=(0, 0, *filled), reducing_gap=REDUCING_GAP)
 

@@ -30,7 +30,7 @@ _NOT_DECODED = {
 }
 RARE_FRAMES = frozenset({LOSSLESS, ARITHMETIC, ARITHMETIC_PROGRESSIVE})
 FRAMES = frozenset({0xC0, 0xC1, 0xC2, *RARE_FRAMES})
-_RARE_FRAME = tuple(bytes([0xFF, frame]) for frame in RARE_FRAMES)
+_RARE_FRAME = re.compile(b"\xff[" + bytes(RARE_FRAMES) + b"]")
 
 
 class Segment(NamedTuple):
@@ -92,7 +92,7 @@ def frame_type(data: bytes, end: int) -> int:
     BASELINE also stands for progressive and other photos that are coded by Huffman's codes of a cosine transform.
     """
     # A thumbnail or a text may hold the same bytes, and a header is gone through in Python.
-    if all(data.find(frame, 0, end) < 0 for frame in _RARE_FRAME):
+    if not _RARE_FRAME.search(data, 0, end):
         return BASELINE
     return next((each.marker for each in header_segments(data) if each.marker in RARE_FRAMES), BASELINE)
 

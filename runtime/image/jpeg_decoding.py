@@ -11,7 +11,7 @@ import io
 import re
 import zlib
 from collections.abc import Collection, Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -84,16 +84,16 @@ class _Coded(NamedTuple):
     height: int
 
 
-class _Decoder:
+class Decoder:
     """Pillow's JPEG decoder, fed piece by piece."""
 
-    def __init__(self, image: JpegImageFile, padding: bytes = _PADDING) -> None:
-        """Decode into `image`, whose tile and scale are set; `padding` is what is fed behind a scan."""
+    def __init__(
+        self, decoder: Any, image: Any, extents: tuple[int, int, int, int] | None, padding: bytes = _PADDING
+    ) -> None:
+        """Decode into `image`, Pillow's inner one, by its `decoder`; `padding` is what is fed behind a scan."""
         self.padding = padding
-        image.load_prepare()
-        name, extents, _, arguments = image.tile[0]
-        self._decoder = Image._getdecoder(image.mode, name, arguments, image.decoderconfig)
-        self._decoder.setimage(image.im, extents)
+        self._decoder = decoder
+        self._decoder.setimage(image, extents)
         self._rest = b""
         self.done = False
 
@@ -125,6 +125,14 @@ class _Decoder:
     def close(self) -> None:
         """Free what the decoder holds."""
         self._decoder.cleanup()
+
+
+def _decoder_of(image: JpegImageFile, padding: bytes = _PADDING) -> Decoder:
+    """The decoder of an opened JPEG, whose tile and scale are set."""
+    image.load_prepare()
+    name, extents, _, arguments = image.tile[0]
+    decoder = Image._getdecoder(image.mode, name, arguments, image.decoderconfig)
+    return Decoder(decoder, image.im, extents, padding)
 
 
 def load_jpeg(header: PhotoHeader) -> bool:
@@ -161,7 +169,7 @@ def _load(coded: _Coded, header: PhotoHeader) -> bool:
 
 def _decode_at_once(image: JpegImageFile, data: bytes) -> None:
     """Decode arithmetic coding, whose decoder cannot wait for more data; raises OSError."""
-    decoder = _Decoder(image)
+    decoder = _decoder_of(image)
     try:
         decoder.feed(data)
     finally:
@@ -198,7 +206,7 @@ def _decode_scans(coded: _Coded, *, single: bool) -> bool:
 
 def _decode_with(coded: _Coded, padding: bytes, *, single: bool) -> tuple[bool, bool]:
     """Decode with `padding` behind each scan; returns whether the picture is whole, and has an end marker."""
-    decoder = _Decoder(coded.image, padding)
+    decoder = _decoder_of(coded.image, padding)
     try:
         whole, end = _decode_single(decoder, coded) if single else _decode_several(decoder, coded)
         decoder.feed(_END_MARKER)
@@ -220,29 +228,36 @@ def _checksum(image: JpegImageFile) -> int:
 
 
 def _decode_usual(coded: _Coded) -> bool:
+    """Decode one scan that goes on up to the end of the file; False if it is no such."""
+    if "mp" in coded.image.info:
+        return False
+    decoded = decode_usual(_decoder_of(coded.image), coded.data, coded.begin)
+    return decoded and _has_restarts(coded, coded.begin, len(coded.data), _interval_of_first(coded), None)
+
+
+def decode_usual(decoder: Decoder, data: bytes, begin: int) -> bool:
     """Decode one scan that goes on up to the end of the file, without looking through it; False if it is no such.
 
     If the picture is complete in the last bytes, and not before, then there is no other marker in the scan: behind one
-    the decoder would wait for nothing.
+    the decoder would wait for nothing. `begin` is where the data of the scan begin; the decoder is closed.
     """
-    needed = len(coded.data) - len(_END_MARKER) - _SURPLUS_BYTES
-    tail = coded.data[needed : -len(_END_MARKER)]
-    if needed <= coded.begin or not coded.data.endswith(_END_MARKER) or "mp" in coded.image.info or MARKER.search(tail):
-        return False
-    decoder = _Decoder(coded.image)
+    needed = len(data) - len(_END_MARKER) - _SURPLUS_BYTES
+    tail = data[needed : -len(_END_MARKER)]
     try:
-        decoder.feed(memoryview(coded.data)[:needed])
+        if needed <= begin or not data.endswith(_END_MARKER) or MARKER.search(tail):
+            return False
+        decoder.feed(memoryview(data)[:needed])
         if decoder.done:
             return False
         decoder.feed(tail + _PADDING)
-        return decoder.done and _has_restarts(coded, coded.begin, len(coded.data), _interval_of_first(coded), None)
     except OSError:
         return False
     finally:
         decoder.close()
+    return decoder.done
 
 
-def _decode_single(decoder: _Decoder, coded: _Coded) -> tuple[bool, int]:
+def _decode_single(decoder: Decoder, coded: _Coded) -> tuple[bool, int]:
     """Decode a photo in one scan as far as it goes; returns whether it is whole, and where its data end."""
     scan = next(_scans(coded))
     view, end = memoryview(coded.data), scan.end
@@ -261,7 +276,7 @@ def _decode_single(decoder: _Decoder, coded: _Coded) -> tuple[bool, int]:
     return _has_restarts(coded, scan.begin, scan.end, scan.interval, scan.components), end
 
 
-def _decode_several(decoder: _Decoder, coded: _Coded) -> tuple[bool, int]:
+def _decode_several(decoder: Decoder, coded: _Coded) -> tuple[bool, int]:
     """The same for a photo in several scans, progressive or not."""
     view, fed, whole = memoryview(coded.data), 0, True
     left = {number: [_UNSEEN] * _COEFFICIENTS for number, *_ in coded.image.layer}  # bits of each coefficient

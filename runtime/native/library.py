@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.errors import Refusal
 
 PREBUILT = Path(__file__).parent / "prebuilt"
@@ -109,6 +112,12 @@ class Library(NamedTuple):
         return "amx" if self.instructions == "amx" else "vnni"
 
 
+def address_of(array: NDArray[np.generic]) -> int:
+    """Where the data of an array begin; `array.ctypes.data` imports a module and makes two objects first."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
 @cache
 def library() -> Library | None:
     """The kernel with this processor's fastest instructions; None if it has neither VNNI nor AMX, or does not load.
@@ -149,7 +158,7 @@ def load(file: Path) -> Library:
     create.argtypes, create.restype = [_Argument], _pointer
     destroy.argtypes, destroy.restype = [_pointer], None
     resize = compiled.dandelion_resize
-    resize.argtypes = [_int, ctypes.c_char_p, *(_Argument,) * 2, *(ctypes.POINTER(Taps),) * 2, _int, *(_pointer,) * 2]
+    resize.argtypes = [_int, _pointer, *(_Argument,) * 2, *(ctypes.POINTER(Taps),) * 2, _int, *(_pointer,) * 2]
     resize.restype = None
     best = compiled.dandelion_best_isa()
     (instructions,) = (name for name, number in ISA.items() if number == best)

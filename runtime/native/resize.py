@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.native.library import ISA, Library, Taps
+from runtime.native.library import ISA, Library, Taps, address_of
 
 PRECISION_BITS = 22  # of the weights, as in kernel/internal.h
 LONGEST = 2**29 - 1  # pixels of a side: their bytes are counted in the kernel's integers
@@ -55,10 +55,23 @@ def resize(
 
     With `filled` (width, height in px) it shows this upper left part alone: Pillow's `box=(0, 0, *filled)`.
     """
-    width, height = image.size
-    wide, high = filled or image.size
-    across, down = _side(width, size[0], wide), _side(height, size[1], high)
-    pixels = image.tobytes("raw", "RGBX")
+    out = resize_pixels(image.tobytes("raw", "RGBX"), image.size, size, library, filled or image.size)
+    return Image.frombytes("RGB", size, out.data, "raw", "RGBX")
+
+
+def resize_pixels(
+    pixels: bytes | int,
+    sides: tuple[int, int],
+    size: tuple[int, int],
+    library: Library,
+    filled: tuple[float, float],
+) -> NDArray[np.uint8]:
+    """The same for `pixels` [height, width, 4], or their address, of an image of `sides` (width, height).
+
+    Returns [height, width, 4] of `size`; the fourth byte of a pixel means nothing.
+    """
+    width, height = sides
+    across, down = _side(width, size[0], filled[0]), _side(height, size[1], filled[1])
     # Pillow's order since its release 13, where the height shrinks much more than the width.
     vertical_first = size[1] < height and height - size[1] > 2 * (width - size[0])
     between: NDArray[np.uint8] = np.empty((size[1], width, 4) if vertical_first else (height, size[0], 4), np.uint8)
@@ -71,7 +84,7 @@ def resize(
         ctypes.byref(across.taps),
         ctypes.byref(down.taps),
         vertical_first,
-        between.ctypes.data,
-        out.ctypes.data,
+        address_of(between),
+        address_of(out),
     )
-    return Image.frombytes("RGB", size, out.data, "raw", "RGBX")
+    return out
