@@ -13,12 +13,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from runtime.api.body_limits import BodyLimits
+from runtime.api.body_limits import BodyLimits, BoundedBody
 from runtime.api.client import client_of
 from runtime.api.json import json_headers
 from runtime.api.middleware import NEWLINE, OF_DATA, Headers, identity_header
@@ -33,6 +34,7 @@ from runtime.api.upload import is_form, is_photo, photo_in_form
 from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance
+from runtime.serving.http.whole_answer import send_whole
 from runtime.serving.scheduling.batcher import ClientGone
 
 MAX_FORM_BYTES = 1 << 20  # longer ones are parsed as they come, since here a form is copied
@@ -69,7 +71,8 @@ class FastPath:
         lone = self._is_lone(scope.get("client"), began)
         given = list(scope["headers"])
         headers = dict(given)
-        if len(headers) != len(given) or not self._is_plain(scope, headers):
+        content_type = _text(headers, b"content-type")
+        if len(headers) != len(given) or not self._is_plain(scope, headers, content_type):
             await self._app(scope, receive, send)
             return
         identity = identity_header(headers)
@@ -77,15 +80,16 @@ class FastPath:
         status = 200
         more: Headers = []
         try:
-            answer = await self._answer(scope, receive, _text(headers, b"content-type"), lone=lone)
+            answer = await self._answer(scope, receive, content_type, lone=lone)
         except Exception as error:
             answer, more = self._problem(error, identity)
             status = answer.status_code
         body = msgspec.json.encode(answer) + NEWLINE
         head = [*more, *json_headers(body), *OF_DATA, identity]
         seconds = time.perf_counter() - began
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        if status != 200 or not send_whole(send, status, head, body):
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
         asyncio.get_running_loop().call_soon(self._count, status, seconds, identity[1])
 
     def _count(self, status: int, seconds: float, identity: bytes) -> None:
@@ -97,14 +101,14 @@ class FastPath:
             self._client, self._client_since = client, now
         return now - self._client_since > LONE_AFTER_S
 
-    def _is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    def _is_plain(self, scope: Scope, headers: Mapping[bytes, bytes], content_type: str) -> bool:
         """Whether the body is a photo of a known and accepted length, from a client that may predict."""
         if ORIGIN in headers or FETCH_SITE in headers:  # a browser, which the middleware judges
             return False
         length = b"" if b"transfer-encoding" in headers else headers.get(b"content-length", b"")
         if b"content-encoding" in headers:  # is refused by name
             return False
-        fits = length.isdigit() and int(length) <= self._limit(_text(headers, b"content-type"))
+        fits = length.isdigit() and int(length) <= self._limit(content_type)
         return fits and (not self._keys or self._has_proven_key(scope, headers))
 
     def _limit(self, content_type: str) -> int:
@@ -120,7 +124,7 @@ class FastPath:
         return self._key_check.is_proven(self._keys, scope, *given)
 
     async def _answer(self, scope: Scope, receive: Receive, content_type: str, *, lone: bool) -> Answer:
-        with self._metrics.in_flight(), self._bodies.reading(scope, receive) as bounded:
+        with self._metrics.in_flight(), self._bodies.bounded(scope, receive) as bounded:
             self._engine.admission.check_wait()
             photo = await self._read(bounded)
             if is_form(content_type):
@@ -139,18 +143,25 @@ class FastPath:
             request_id.reset(token)
         return problem, [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, body: BoundedBody) -> bytes:
         began = time.perf_counter()
-        parts = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            parts.append(message["body"])
-            more = message["more_body"]
-        asyncio.get_running_loop().call_soon(self._metrics.observe, "read", time.perf_counter() - began)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        whole = body.take()
+        if whole is None:
+            whole = await _receive_all(body)
+        self._metrics.observe("read", time.perf_counter() - began)
+        return whole
+
+
+async def _receive_all(body: BoundedBody) -> bytes:
+    parts = []
+    more = True
+    while more:
+        message: Any = await body()
+        if message["type"] != "http.request":
+            raise ClientGone
+        parts.append(message["body"])
+        more = message["more_body"]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:

@@ -7,10 +7,11 @@ servers nothing is known here.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from litestar.types import Receive, Scope
 from litestar.utils.scope.state import CONNECTION_STATE_KEY
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from runtime.serving.http.transport import CoalescingTransport
 
@@ -19,7 +20,7 @@ _CONNECTION = "dandelion.connection"
 
 def attach_connection(scope: Scope, receive: Receive) -> None:
     """Keep uvicorn's side of a request, of which `receive` is a method, before any middleware wraps it."""
-    _state(scope)[_CONNECTION] = getattr(receive, "__self__", None)
+    scope[_CONNECTION] = getattr(receive, "__self__", None)  # type: ignore[literal-required]
 
 
 def detach_connection(scope: Scope) -> None:
@@ -27,7 +28,7 @@ def detach_connection(scope: Scope) -> None:
 
     Once it is closed, it would keep the body, which Litestar leaves in the scope, until the garbage collector runs.
     """
-    state = _state(scope)
+    state: Any = scope
     state.pop(_CONNECTION, None)
     state.get("state", {}).pop(CONNECTION_STATE_KEY, None)
 
@@ -51,5 +52,18 @@ def has_no_body(scope: Scope) -> bool:
     return is_here(scope) and not getattr(scope.get(_CONNECTION), "body", True)
 
 
-def _state(scope: Scope) -> dict[str, Any]:
-    return cast("dict[str, Any]", scope)
+def take_body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body of a request at once; None if it has not arrived, or only `receive` can tell.
+
+    What `receive` would do, without an event and the coroutines that wait for it.
+    """
+    connection = getattr(receive, "__self__", None)
+    if not isinstance(connection, RequestResponseCycle) or scope.get(_CONNECTION) is not connection:
+        return None
+    waits = connection.more_body or connection.waiting_for_100_continue
+    if waits or connection.disconnected or connection.response_complete:
+        return None
+    connection.flow.resume_reading()
+    connection.message_event.clear()
+    body, connection.body = bytes(connection.body), bytearray()
+    return body

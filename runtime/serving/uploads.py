@@ -55,7 +55,7 @@ class Upload:
 
     def received(self, size_bytes: int, now: float) -> None:
         """More has arrived, at `now` in seconds."""
-        self._rate = self.rate(now) + size_bytes / RATE_WINDOW_S
+        self._rate = (self.rate(now) if self._rate else 0.0) + size_bytes / RATE_WINDOW_S
         self._updated = now
         self.size_bytes += size_bytes
 
@@ -121,7 +121,8 @@ class Uploads:
 
         Raises Overloaded if its client has its share, or if memory is short and no other upload is slower.
         """
-        self.check(upload)
+        if upload.given_up:
+            raise self._overloaded("slow_upload")
         now = self._clock()
         upload.received(size_bytes, now)
         self._held_bytes += size_bytes

@@ -86,8 +86,12 @@ class Protocol(HttpToolsProtocol):
         """httptools: one header, or one trailer."""
         if len(self.headers) >= MAX_HEADERS:
             raise _TooManyHeaders
-        if not self._in_body:  # trailers are dropped: the request has begun, and whoever checked its headers is done
-            super().on_header(name, value)
+        if self._in_body:  # trailers are dropped: the request has begun, and whoever checked its headers is done
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """httptools: start the request, unless its head offers an upgrade: that is parsed again without it."""

@@ -38,6 +38,11 @@ class CoalescingTransport:
         if self._size > MOST_BYTES:
             self.flush()
 
+    def send(self, data: bytes) -> None:
+        """Write the bytes now, behind what has been written before."""
+        self._parts.append(data)
+        self.flush()
+
     def writelines(self, parts: Any) -> None:
         """asyncio: send all of them, soon."""
         self.write(b"".join(parts))
@@ -50,7 +55,7 @@ class CoalescingTransport:
         parts, self._parts, self._size = self._parts, [], 0
         if not parts or self._transport.is_closing():
             return
-        data = b"".join(parts)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         for at in range(0, len(data), MOST_BYTES):
             self._transport.write(data[at : at + MOST_BYTES])
 
