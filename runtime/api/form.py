@@ -6,6 +6,7 @@ Python's take the square of the length (`punycode`: hours for 20 MB). The parser
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
@@ -24,6 +25,13 @@ MAX_PARTS = 1000
 MAX_TEXT_BYTES = 4096  # of a field that is no file: labels and versions have a hundred letters
 MAX_BOUNDARY_BYTES = 200  # RFC 2046 allows 70
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252"})
+
+# The usual spelling, which every parser takes for the same: one name, one file name, nothing quoted or folded.
+_PLAIN_TYPE = re.compile(rf"multipart/form-data; ?boundary=([A-Za-z0-9_-]{{1,{MAX_BOUNDARY_BYTES}}})")
+_PLAIN_PART = re.compile(
+    rb'\r\nContent-Disposition: form-data; name="(\w{1,64})"; filename="[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}"'
+    rb"\r\n(?:Content-Type: [a-z]{1,20}/[a-z0-9.+-]{1,60}\r\n)?\r\n"
+)
 
 _Value = UploadFile | bytearray
 _Values = defaultdict[str, Any]
@@ -47,6 +55,9 @@ def file_of(content_type: str, body: bytes, field: str, files: Collection[str]) 
     Raises as `read_parts` does. Quicker than that, since there is nothing to wait for, and no temporary file; `body` is
     copied, so it should be short.
     """
+    only = _only_file(content_type, body, field)
+    if only is not None:
+        return only
     first: dict[str, bytes | None] = {}
     try:
         for segment, data in _segments(_boundary(parse_options_header(content_type)[1]), body, files):
@@ -56,6 +67,19 @@ def file_of(content_type: str, body: bytes, field: str, files: Collection[str]) 
     except MultipartError as error:
         raise ClientException(str(error)) from error
     return first.get(field)
+
+
+def _only_file(content_type: str, body: bytes, field: str) -> bytes | None:
+    """The file of a form that is one file in `field`, written as clients usually do; None for any other form."""
+    named = _PLAIN_TYPE.fullmatch(content_type)
+    if named is None:
+        return None
+    boundary = named[1].encode()
+    part = _PLAIN_PART.match(body, 2 + len(boundary))
+    if part is None or not body.startswith(b"--" + boundary) or part[1] != field.encode():
+        return None
+    end = body.find(b"\r\n--" + boundary, part.end())
+    return body[part.end() : end] if end > 0 and body[end:] == b"\r\n--" + boundary + b"--\r\n" else None
 
 
 def _segments(boundary: bytes, body: bytes, files: Collection[str]) -> Iterator[tuple[MultipartSegment, bytearray]]:
