@@ -374,7 +374,9 @@ class Engine:
         asyncio.get_running_loop().call_soon(
             self._count, prediction, inferred.photo.pixels, stages, measured
         )  # after the answer has left
-        timings = Timings(*(milliseconds(stages[stage]) for stage in ("decode", "infer", "total")))
+        timings = Timings(
+            milliseconds(inferred.decode_s), milliseconds(inferred.infer_s), milliseconds(stages["total"])
+        )
         return answer_from(prediction, model.name, timings)
 
 

@@ -26,6 +26,23 @@ class Overloaded(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Admitted:
+    """Photos of one request, in the queue or in service while the `with` block runs."""
+
+    def __init__(self, admission: AdmissionController, photos: int) -> None:
+        """Nothing is admitted before the block begins."""
+        self._admission = admission
+        self._photos = photos
+
+    def __enter__(self) -> None:
+        """Admit them; raises Overloaded."""
+        self._admission.admit(self._photos)
+
+    def __exit__(self, *_: object) -> None:
+        """They are done."""
+        self._admission.leave(self._photos)
+
+
 class AdmissionController:
     """Bounds the queue of photos by expected delay.
 
@@ -73,19 +90,22 @@ class AdmissionController:
         if self.expected_wait_s > self._budget_s:
             raise Overloaded("queue", self.retry_after_s())
 
-    @contextmanager
-    def enqueue(self, photos: int = 1) -> Iterator[None]:
-        """Admit `photos` to the queue; raises Overloaded if the expected delay exceeds the budget."""
+    def enqueue(self, photos: int = 1) -> Admitted:
+        """For a `with` statement: admit `photos` to the queue; raises Overloaded if the expected delay is too long."""
+        return Admitted(self, photos)
+
+    def admit(self, photos: int) -> None:
+        """Count a request of `photos`, until `leave`; raises Overloaded if the expected delay exceeds the budget."""
         with self._lock:
             self.check_wait()
             self._requests += 1
             self._admitted += photos
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._requests -= 1
-                self._admitted -= photos
+
+    def leave(self, photos: int) -> None:
+        """A request of `photos` that was admitted is done, or given up."""
+        with self._lock:
+            self._requests -= 1
+            self._admitted -= photos
 
     @contextmanager
     def in_service(self, photos: int = 0) -> Iterator[Callable[[], None]]:
