@@ -19,12 +19,12 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from runtime.api.body_limits import BodyLimits, BoundedBody
+from runtime.api.body_limits import BodyLimits
 from runtime.api.client import client_of
 from runtime.api.json import json_headers
 from runtime.api.middleware import NEWLINE, OF_DATA, Headers, identity_header
 from runtime.api.problems import Problem, error_response
-from runtime.api.request_state import has_left
+from runtime.api.request_state import has_left, take_body
 from runtime.api.routes.predict import PATH
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
@@ -36,6 +36,7 @@ from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance
 from runtime.serving.http.whole_answer import send_whole
 from runtime.serving.scheduling.batcher import ClientGone
+from runtime.serving.uploads import Upload
 
 MAX_FORM_BYTES = 1 << 20  # longer ones are parsed as they come, since here a form is copied
 LONE_AFTER_S = 0.05  # many times what several busy clients leave between two of their requests
@@ -124,9 +125,9 @@ class FastPath:
         return self._key_check.is_proven(self._keys, scope, *given)
 
     async def _answer(self, scope: Scope, receive: Receive, content_type: str, *, lone: bool) -> Answer:
-        with self._metrics.in_flight(), self._bodies.bounded(scope, receive) as bounded:
+        with self._metrics.in_flight(), self._bodies.upload(scope) as upload:
             self._engine.admission.check_wait()
-            photo = await self._read(bounded)
+            photo = await self._read(scope, receive, upload)
             if is_form(content_type):
                 photo = photo_in_form(content_type, photo)
             measured = is_measurement(scope)
@@ -143,20 +144,22 @@ class FastPath:
             request_id.reset(token)
         return problem, [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    async def _read(self, body: BoundedBody) -> bytes:
+    async def _read(self, scope: Scope, receive: Receive, upload: Upload) -> bytes:
         began = time.perf_counter()
-        whole = body.take()
-        if whole is None:
-            whole = await _receive_all(body)
+        body = take_body(scope, receive)
+        if body is None:
+            body = await _receive_all(self._bodies.bounded(scope, receive, upload))
+        else:
+            upload.add(len(body))
         self._metrics.observe("read", time.perf_counter() - began)
-        return whole
+        return body
 
 
-async def _receive_all(body: BoundedBody) -> bytes:
+async def _receive_all(receive: Receive) -> bytes:
     parts = []
     more = True
     while more:
-        message: Any = await body()
+        message: Any = await receive()
         if message["type"] != "http.request":
             raise ClientGone
         parts.append(message["body"])

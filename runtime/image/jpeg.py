@@ -83,7 +83,7 @@ def count_scans(image: JpegImageFile, data: bytes, begin: int, most: int) -> int
 def draft_scale(width: int, height: int, longest: int) -> int:
     """By how much Pillow's `draft` lets the decoder scale a photo down that is wanted with sides of `longest` px."""
     least = min(width, height) // longest
-    return next((scale for scale in (8, 4, 2) if least >= scale), 1)
+    return 8 if least >= 8 else 4 if least >= 4 else 2 if least >= 2 else 1
 
 
 def frame_type(data: bytes, end: int) -> int:

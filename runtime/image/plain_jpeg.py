@@ -24,10 +24,12 @@ from runtime.image.jpeg_decoding import Decoder, decode_usual
 # About 3 ms on one core, which are lost if it turns out not to be whole.
 MAX_BYTES, MAX_PIXELS = 1 << 16, 1 << 18
 _MAX_HEADER_BYTES, _MAX_SEGMENTS = 8192, 32
-_SEGMENT, _FRAME, _SCAN = struct.Struct(">HH"), struct.Struct(">BHHB"), struct.Struct(">HB")
-_JFIF_HEADER, _TABLES, _CODES, _COMMENT = 0xFFE0, 0xFFDB, 0xFFC4, 0xFFFE
-_BASELINE, _FIRST_SCAN = 0xFFC0, 0xFFDA
-_JFIF_BYTES, _TABLE_BYTES, _FRAME_BYTES, _SCAN_BYTES = 16, 65, 17, 12
+_SEGMENT, _FRAME = struct.Struct(">HH"), struct.Struct(">BHHB")
+_TABLES, _BASELINE, _FIRST_SCAN = 0xFFDB, 0xFFC0, 0xFFDA
+_TABLE_BYTES, _FRAME_BYTES, _SCAN_BYTES = 65, 17, 12
+# JFIF's header, Huffman's codes, a comment: from this length on the usual way refuses none, and looks at none.
+_MUTE, _NEVER = {0xFFE0: 16, 0xFFC4: 2, 0xFFFE: 2}, 1 << 16
+_MAX_TABLE = 15
 _BITS, _COLOURS = 8, 3
 _PIXEL_BYTES = 4
 
@@ -72,27 +74,21 @@ def _plain(data: bytes) -> _Plain | None:
         marker, length = _SEGMENT.unpack_from(data, at)
         body = at + 4
         at += 2 + length
-        if marker == _FIRST_SCAN:
-            is_whole = _SCAN.unpack_from(data, body - 2) == (_SCAN_BYTES, _COLOURS) and at <= _MAX_HEADER_BYTES
-            return _Plain(width, height, at) if is_whole and width and height else None
-        if marker == _BASELINE:
+        if marker == _TABLES:
+            # Each behind a byte that is larger for one of 16 bits; most encoders write one a segment, some all of them.
+            if (length - 2) % _TABLE_BYTES or max(data[body:at:_TABLE_BYTES], default=0) > _MAX_TABLE:
+                return None
+        elif marker == _BASELINE:
             bits, above, across, colours = _FRAME.unpack_from(data, body)
             if width or (length, bits, colours) != (_FRAME_BYTES, _BITS, _COLOURS):
                 return None
             width, height = across, above
-        elif not _says_nothing(data, marker, body, length):
+        elif marker == _FIRST_SCAN:
+            is_whole = length == _SCAN_BYTES and data[body] == _COLOURS and at <= _MAX_HEADER_BYTES
+            return _Plain(width, height, at) if is_whole and width and height else None
+        elif length < _MUTE.get(marker, _NEVER):
             return None
     return None
-
-
-def _says_nothing(data: bytes, marker: int, body: int, length: int) -> bool:
-    """Whether a segment says nothing that the usual way would look at, and nothing that it would refuse."""
-    if marker == _TABLES:  # of eight bits, each behind a byte that is less than 16
-        tables, rest = divmod(length - 2, _TABLE_BYTES)
-        return rest == 0 and all(data[body + _TABLE_BYTES * table] < 16 for table in range(tables))
-    if marker == _JFIF_HEADER:
-        return length >= _JFIF_BYTES
-    return marker in {_CODES, _COMMENT} and length >= 2
 
 
 def _is_within(plain: _Plain, spec: ImageSpec, limits: PhotoLimits) -> bool:

@@ -85,6 +85,7 @@ class _Inferred(NamedTuple):
     decode_s: float
     infer_s: float
     done: float
+    brightness: float | None = None  # as `brightness_of` has it, if it was measured for the whole batch
 
 
 class Engine:
@@ -293,8 +294,9 @@ class Engine:
         began = time.perf_counter()
         inference = model.infer(pixels, alone=self.admission.is_single)
         done = time.perf_counter()
+        brightnesses = brightness_of(pixels)
         return [
-            _Inferred(model, inference.of(i), each.photo, each.seconds, done - began, done)
+            _Inferred(model, inference.of(i), each.photo, each.seconds, done - began, done, brightnesses[i])
             for i, each in enumerate(photos)
         ]
 
@@ -354,10 +356,11 @@ class Engine:
         except ImageError as error:
             return _without_frames(error)
 
-    def _count(
-        self, prediction: Prediction, pixels: NDArray[np.uint8], stages: Mapping[str, float], measured: bool
-    ) -> None:
-        self._metrics.count(prediction, brightness_of(pixels[np.newaxis])[0], stages, measured=measured)
+    def _count(self, prediction: Prediction, inferred: _Inferred, stages: Mapping[str, float], measured: bool) -> None:
+        brightness = inferred.brightness
+        if brightness is None:
+            brightness = brightness_of(inferred.photo.pixels[np.newaxis])[0]
+        self._metrics.count(prediction, brightness, stages, measured=measured)
 
     def _answer(self, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
         model = inferred.model
@@ -372,7 +375,7 @@ class Engine:
             "total": now - arrived,
         }
         asyncio.get_running_loop().call_soon(
-            self._count, prediction, inferred.photo.pixels, stages, measured
+            self._count, prediction, inferred, stages, measured
         )  # after the answer has left
         timings = Timings(
             milliseconds(inferred.decode_s), milliseconds(inferred.infer_s), milliseconds(stages["total"])
