@@ -49,27 +49,7 @@ class TooManyParts(ClientException):
         super().__init__(f"the form has more than {MAX_PARTS} parts")
 
 
-def file_of(content_type: str, body: bytes, field: str, files: Collection[str]) -> bytes | None:
-    """The file in the first `field` of a form that has arrived; None where that has none.
-
-    Raises as `read_parts` does. Quicker than that, since there is nothing to wait for, and no temporary file; `body` is
-    copied, so it should be short.
-    """
-    only = _only_file(content_type, body, field)
-    if only is not None:
-        return only
-    first: dict[str, bytes | None] = {}
-    try:
-        for segment, data in _segments(_boundary(parse_options_header(content_type)[1]), body, files):
-            if not segment.filename:
-                _decode_text(segment, data)
-            first.setdefault(segment.name, bytes(data) if segment.filename else None)
-    except MultipartError as error:
-        raise ClientException(str(error)) from error
-    return first.get(field)
-
-
-def _only_file(content_type: str, body: bytes, field: str) -> bytes | None:
+def only_file(content_type: str, body: bytes, field: str) -> bytes | None:
     """The file of a form that is one file in `field`, written as clients usually do; None for any other form."""
     named = _PLAIN_TYPE.fullmatch(content_type)
     if named is None:
@@ -80,6 +60,23 @@ def _only_file(content_type: str, body: bytes, field: str) -> bytes | None:
         return None
     end = body.find(b"\r\n--" + boundary, part.end())
     return body[part.end() : end] if end > 0 and body[end:] == b"\r\n--" + boundary + b"--\r\n" else None
+
+
+def file_of(content_type: str, body: bytes, field: str, files: Collection[str]) -> bytes | None:
+    """The file in the first `field` of a form that has arrived; None where that has none.
+
+    Raises as `read_parts` does. Quicker than that, since there is nothing to wait for, and no temporary file; `body` is
+    copied, so it should be short.
+    """
+    first: dict[str, bytes | None] = {}
+    try:
+        for segment, data in _segments(_boundary(parse_options_header(content_type)[1]), body, files):
+            if not segment.filename:
+                _decode_text(segment, data)
+            first.setdefault(segment.name, bytes(data) if segment.filename else None)
+    except MultipartError as error:
+        raise ClientException(str(error)) from error
+    return first.get(field)
 
 
 def _segments(boundary: bytes, body: bytes, files: Collection[str]) -> Iterator[tuple[MultipartSegment, bytearray]]:

@@ -12,7 +12,7 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.api.form import NoFileName, TooManyParts, file_of, read_parts
+from runtime.api.form import NoFileName, TooManyParts, file_of, only_file, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
 from runtime.serving.metrics import Metrics
@@ -87,6 +87,9 @@ def is_form(content_type: str) -> bool:
 
 def photo_in_form(content_type: str, body: bytes) -> bytes:
     """The encoded photo of a form that has arrived; raises ClientException with what to send instead."""
+    photo = only_file(content_type, body, FIELD)
+    if photo is not None:
+        return photo
     with _readable(_HOW):
         photo = file_of(content_type, body, FIELD, FIELDS)
     if photo is None:

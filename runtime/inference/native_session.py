@@ -106,7 +106,7 @@ class _Workspace:
 
     def run(self, library: Library, pixels: NDArray[np.uint8], scores: NDArray[np.float32], pool: int | None) -> None:
         self._job.photos = len(pixels)
-        self._job.pixels = address_of(pixels)
+        self._job.pixels = pixels.ctypes.data  # which may be read-only
         self._job.scores = address_of(scores)
         if library.run(self._job, pool):
             raise RuntimeError(f"the kernel does not run {self._job.count} steps with {library.instructions}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from litestar.exceptions import ClientException
+from litestar.exceptions import HTTPException
 
-from runtime.api import form
-from runtime.api.form import file_of
+from runtime.api import upload
+from runtime.api.form import only_file
+from runtime.api.upload import photo_in_form
 
 TYPE = "multipart/form-data; boundary=meadow-7"
 HEAD = b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n'
@@ -21,14 +22,14 @@ def one(head: bytes = HEAD, data: bytes = PHOTO, end: bytes = b"\r\n--meadow-7--
 
 def outcome(kind: str, body: bytes) -> object:
     try:
-        return file_of(kind, body, "file", ("files", "file"))
-    except (ClientException, UnicodeDecodeError) as error:
-        return type(error), str(error)
+        return photo_in_form(kind, body)
+    except HTTPException as error:
+        return error.status_code, error.detail
 
 
 def parsed(kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
     with monkeypatch.context() as usual:
-        usual.setattr(form, "_only_file", lambda *_: None)
+        usual.setattr(upload, "only_file", lambda *_: None)
         return outcome(kind, body)
 
 
@@ -42,10 +43,9 @@ USUAL = {
 
 @pytest.mark.parametrize("body", USUAL.values(), ids=USUAL)
 def test_a_usual_form_is_read_without_the_parser(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = parsed(TYPE, body, monkeypatch)
-    monkeypatch.setattr(form, "PushMultipartParser", None)
-    assert outcome(TYPE, body) == expected
-    assert isinstance(expected, bytes)
+    read = only_file(TYPE, body, "file")
+    assert read == parsed(TYPE, body, monkeypatch)
+    assert isinstance(read, bytes)
 
 
 OTHERS = {
@@ -75,7 +75,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("kind", "body"), OTHERS.values(), ids=OTHERS)
 def test_any_other_form_is_read_and_refused_by_the_parser(kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch):
-    assert form._only_file(kind, body, "file") is None
+    assert only_file(kind, body, "file") is None
     assert outcome(kind, body) == parsed(kind, body, monkeypatch)
 
 
