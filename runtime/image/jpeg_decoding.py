@@ -231,11 +231,11 @@ def _decode_usual(coded: _Coded) -> bool:
     """Decode one scan that goes on up to the end of the file; False if it is no such."""
     if "mp" in coded.image.info:
         return False
-    decoded = decode_usual(_decoder_of(coded.image), coded.data, coded.begin)
+    decoded = decode_whole(_decoder_of(coded.image), coded.data, coded.begin)
     return decoded and _has_restarts(coded, coded.begin, len(coded.data), _interval_of_first(coded), None)
 
 
-def decode_usual(decoder: Decoder, data: bytes, begin: int) -> bool:
+def decode_whole(decoder: Decoder, data: bytes, begin: int) -> bool:
     """Decode one scan that goes on up to the end of the file, without looking through it; False if it is no such.
 
     If the picture is complete in the last bytes, and not before, then there is no other marker in the scan: behind one

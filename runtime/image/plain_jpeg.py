@@ -1,7 +1,7 @@
 """Small plain JPEGs, decoded straight into memory that the resize reads: half the Python of the usual way.
 
-Most photos that a camera of an edge host sends are such: one frame of three colours, one scan, no profile, no EXIF.
-Whatever is less plain, large, or not whole is left to the usual way (`runtime/image/decode.py`), which also says what
+They are what programs write by themselves: eight bits, three colours, one scan, no profile, no EXIF. Whatever is less
+plain, large, or not whole is left to the usual way (`runtime/image/decode.py`), which also says what
 is wrong with it. Pixels are the same, bit for bit.
 """
 
@@ -19,7 +19,7 @@ from runtime.host.photo_limits import PhotoLimits
 from runtime.image.decoding_cost import METADATA_COPIES, ROW_BYTES, resizing_bytes
 from runtime.image.flatten import native_resize, shrink_pixels
 from runtime.image.jpeg import SIGNATURE, draft_scale
-from runtime.image.jpeg_decoding import Decoder, decode_usual
+from runtime.image.jpeg_decoding import Decoder, decode_whole
 
 # About 3 ms on one core, which are lost if it turns out not to be whole.
 MAX_BYTES, MAX_PIXELS = 1 << 16, 1 << 18
@@ -61,7 +61,7 @@ def decode_plain(data: bytes, spec: ImageSpec, limits: PhotoLimits) -> NDArray[n
     pixels = np.empty((sides[1], sides[0], _PIXEL_BYTES), np.uint8)
     target = core.map_buffer(pixels, sides, "raw", 0, ("RGBX", 0, 1))
     decoder = Decoder(core.jpeg_decoder("RGB", "RGB", "", scale, 0), target, (0, 0, *sides))
-    if not decode_usual(decoder, data, plain.begin):
+    if not decode_whole(decoder, data, plain.begin):
         return None
     shrunk = shrink_pixels(pixels, size, native, filled)
     return np.frombuffer(shrunk, np.uint8).reshape(spec.height, spec.width, 3)

@@ -13,11 +13,11 @@ MAX_READ_ON_BYTES = 64 * 1024  # so much of a refused body is read and dropped, 
 def close_if_early(scope: Mapping[str, Any], receive: Any, send: Send) -> Send:
     """`send` for an ASGI app under uvicorn: if the answer comes before a long body, the connection ends with it."""
     cycle: Any = getattr(receive, "__self__", None)
-    if not getattr(cycle, "more_body", False):
-        return send  # nothing more will come
+    if not getattr(cycle, "more_body", False) or not _is_long(scope):
+        return send  # nothing more will come, or little
 
     async def send_early(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start" and cycle.more_body and _is_long(scope):
+        if message["type"] == "http.response.start" and cycle.more_body:
             cycle.keep_alive = False
         await send(message)
 

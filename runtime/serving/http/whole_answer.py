@@ -25,7 +25,9 @@ def send_whole(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], 
     transport = cycle.transport
     if not isinstance(transport, CoalescingTransport) or cycle.flow.write_paused or not cycle.keep_alive:
         return False
-    if cycle.disconnected or cycle.response_started or cycle.access_log or cycle.scope["method"] == "HEAD":
+    if cycle.more_body or cycle.disconnected or cycle.response_started or cycle.access_log:
+        return False
+    if cycle.scope["method"] == "HEAD":
         return False
     cycle.response_started, cycle.waiting_for_100_continue = True, False
     lines = [b"%s: %s\r\n" % header for header in (*cycle.default_headers, *headers)]
