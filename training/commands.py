@@ -15,7 +15,6 @@ from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
 from runtime.store import Store, open_store
 from training import options
-from training.data.survey import Survey
 from training.feedback.review import Corrected, Verdict, applied, bring_accepted, corrections, review
 from training.files import CHECKPOINT
 from training.pipeline.versions import version_of
@@ -24,6 +23,7 @@ from training.storage.locations import Places
 
 if TYPE_CHECKING:
     from training.data.dataset import Dataset
+    from training.data.survey import Survey
 
 METRICS = "metrics.json"  # of the report
 RESUME = "run `python -m training track` when it is back"
