@@ -106,7 +106,7 @@ class Variant(NamedTuple):
         return NativeSession(_plan(content, size, self.layout), self.library, threads=threads)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _plan(content: bytes, size: int, layout: Layout) -> Plan:
     """The weights of a model, laid out: no session changes them."""
     return plan_of(content, ImageSpec(height=size, width=size), CLASSES, layout)
