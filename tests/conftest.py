@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(group)
         if {"checkpoint_file", "unknown_checkpoint_file"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("training")
-    items.sort(key=lambda item: rank(group_of(item.path)))
+    items.sort(key=lambda item: rank(item.path))
 
 
 @pytest.hookimpl(optionalhook=True)

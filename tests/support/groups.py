@@ -43,18 +43,22 @@ MARKS = (*GROUPS, "emulated")
 ONE_WORKER = ("containers", "scheduler", "browser")  # these share an engine, a scheduler, a browser
 SPREAD = (  # many independent cases, for all workers: those that take a while each would keep one busy at the end
     "test_hostile_archives.py",
-    "test_hostile_store.py",
     "test_limits.py",
     "test_misbehaving_store.py",
     "test_overload.py",
     "test_reloader.py",
     "test_reloader_trials.py",
 )
+BY_FUNCTION = ("test_hostile_store.py",)  # hundreds of cases of few functions, on a world that takes a while to make
+PAGES = TESTS / "ui"  # what forks pages: to import what they do takes two seconds, of one worker alone
 
 
-def rank(group: str | None) -> int:
-    """Groups of which one worker does all come first, since they take longest."""
-    return ONE_WORKER.index(group) if group in ONE_WORKER else len(ONE_WORKER)
+def rank(file: Path) -> int:
+    """What one worker does all of comes first, since it takes longest."""
+    group = group_of(file)
+    if group in ONE_WORKER:
+        return ONE_WORKER.index(group)
+    return len(ONE_WORKER) + (not file.is_relative_to(PAGES))
 
 
 @cache
@@ -84,7 +88,7 @@ def is_left_out(file: Path, markers: str) -> bool:
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker runs as a whole: a group of ONE_WORKER, else a file, or one test of a file in SPREAD.
+    """What one worker runs as a whole: a group of ONE_WORKER, PAGES, else a file, or less in SPREAD or BY_FUNCTION.
 
     Chromium gives up its requests when a network interface comes or goes, as those of containers do
     (ERR_NETWORK_CHANGED): what uses a browser waits until the containers have ended.
@@ -95,4 +99,8 @@ def scope_of(nodeid: str) -> str:
         return "containers, then browser"
     if group in ONE_WORKER:
         return str(group)
+    if file.is_relative_to(PAGES):
+        return "pages"
+    if file.name in BY_FUNCTION:
+        return nodeid.partition("[")[0]
     return nodeid if file.name in SPREAD else str(file)

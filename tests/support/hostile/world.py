@@ -13,7 +13,6 @@ from typing import Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from click.testing import CliRunner, Result
 
-from export.release import judge
 from runtime.__main__ import main
 from runtime.bundle.manifest import MANIFEST, MODEL, Bundle
 from runtime.inference.backends import open_validated
@@ -239,6 +238,8 @@ class World:
         Cache(self.folder / "pulled").pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
 
     def compare(self, dataset: Dataset) -> None:
+        from export.release import judge  # here, for scikit-learn comes with it, and each worker imports this module
+
         judge(Bundle.open(self.folder / GOOD), self.store, dataset, self.folder / "champions")
 
     def run(self, *arguments: str) -> Result:
