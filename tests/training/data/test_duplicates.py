@@ -106,7 +106,7 @@ def test_the_table_of_the_documentation_is_what_is_measured() -> None:
     found = {kind: number for kind, number, _ in measured.kinds}
     for kind in FOUND:
         assert found[kind] >= 38, kind
-    document = (Path(__file__).parents[2] / "docs/own-photos.md").read_text()
+    document = (Path(__file__).parents[3] / "docs/own-photos.md").read_text()
     for row in table(measured).splitlines()[2:]:
         if row.startswith("|"):
             assert row.split("|")[1].strip() in document
