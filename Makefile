@@ -98,7 +98,7 @@ kernel: $(VENV)/.dev ## Compile runtime/native/kernel for x86-64 Linux with glib
 	$(BIN)/python deploy/describe_kernel.py $(KERNEL)
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
-	$(BIN)/python -m tests.ui.browser.screenshots $(if $(PHOTOS),"$$PHOTOS")
+	$(BIN)/python -m tests.ui.pictures.screenshots $(if $(PHOTOS),"$$PHOTOS")
 
 include deploy/targets.mk
 

@@ -21,7 +21,7 @@ from tests.deploy.engine import PACKAGES, ROOT, Engine
 from tests.support.photos import photo
 from tests.support.system_packages import needs, needs_root
 from tests.support.waiting import wait_until
-from tests.ui.browser.pages import PATHS, launch, visitor
+from tests.ui.browser.visitor import PATHS, launch, visitor
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test

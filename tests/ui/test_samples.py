@@ -12,7 +12,7 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.image import decode
 from runtime.inference.backends import open_validated
-from tests.ui.browser.samples import DRAWN, FOLDER, draw
+from tests.ui.pictures.samples import DRAWN, FOLDER, draw
 from ui.pages.classify import SAMPLES, samples_of
 from ui.view.product import Product
 

@@ -11,7 +11,7 @@ from ui.view.page_context import ACCEPTED_TYPES, PageContext, accepted, part
 from ui.view.phone import qr_code
 from ui.view.product import Product
 
-SAMPLES = ("dandelion", "grass", "dandelions", "pair")  # drawn by `python -m tests.ui.browser.samples`
+SAMPLES = ("dandelion", "grass", "dandelions", "pair")  # drawn by `python -m tests.ui.pictures.samples`
 
 
 class ClassifyView(Element, component="../components/classify.js"):

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo
 from tests.ui.app import App, app
-from tests.ui.browser.pages import PATIENCE_MS, Visitor, launch, visitor
+from tests.ui.browser.visitor import PATIENCE_MS, Visitor, launch, visitor
 
 Visit = Callable[..., Visitor]
 

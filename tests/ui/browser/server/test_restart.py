@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 from tests.support.bundles import write_bundle
 from tests.support.servers import free_port
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.test_classify import Photos, add, settled
 
 Start = Callable[[], App]
 

@@ -14,10 +14,10 @@ from runtime.registry.publish import publish
 from runtime.store import open_store
 from tests.support.bundles import write_bundle
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_unknown import OTHER
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import NARROW, WIDE
-from tests.ui.browser.test_pages import overflow, serious
-from tests.ui.browser.test_unknown import OTHER
+from tests.ui.browser.pages.test_pages import overflow, serious
+from tests.ui.browser.visitor import NARROW, WIDE
 
 METRICS = {
     "own_photos": 412,

@@ -19,9 +19,9 @@ from tests.support.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.pictures.displays import SVG, with_picture
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import PATHS
-from tests.ui.browser.test_classify import add, settled
+from tests.ui.browser.visitor import PATHS
 
 LABELS = ["Blue_tit", "rotkehlchen  é", "عصفور", "x<b>y"]
 STATIC = Path(ui.__file__).parent / "static"

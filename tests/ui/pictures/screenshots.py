@@ -1,4 +1,4 @@
-"""`python -m tests.ui.browser.screenshots`: each page, both looks, wide and narrow, into var/screenshots.
+"""`python -m tests.ui.pictures.screenshots`: each page, both looks, wide and narrow, into var/screenshots.
 
 Of drawn meadows, which the README may show, it makes the README's pictures, too.
 """
@@ -22,14 +22,14 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
 from tests.ui.app import app
-from tests.ui.browser.meadow import meadow
-from tests.ui.browser.pages import NARROW, WIDE, Visitor, launch, visitor
+from tests.ui.browser.visitor import NARROW, WIDE, Visitor, launch, visitor
+from tests.ui.pictures.meadow import meadow
 
 FOLDER = Path("var/screenshots")
 MONITORED_S = 20.0
 GAP = 24
 MIDDLE = {"width": 800, "height": 900}
-PICTURES = Path(__file__).parents[1] / "pictures"
+PICTURES = Path(__file__).parent
 VERSIONS = ("20261005-7c1e09d2", "20261026-e4b81f37", "20261123-c5a7eaa3")
 
 

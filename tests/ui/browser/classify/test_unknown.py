@@ -16,11 +16,11 @@ from runtime.names import UNKNOWN
 from tests.support.bundles import write_bundle
 from tests.support.photos import encode
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import PAINTED, Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import NARROW, WIDE
-from tests.ui.browser.test_classify import PAINTED, Photos, add, settled
-from tests.ui.browser.test_pages import overflow, serious
-from tests.ui.browser.test_widths import WIDTHS, clashes
+from tests.ui.browser.pages.test_pages import overflow, serious
+from tests.ui.browser.pages.test_widths import WIDTHS, clashes
+from tests.ui.browser.visitor import NARROW, WIDE
 
 COLUMNS = (
     "name,bytes,label,confidence,uncertain,damaged,correction,model,version,decode_ms,infer_ms,total_ms,at,refused"

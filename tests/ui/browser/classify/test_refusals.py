@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from runtime.image import MEDIA_TYPES
 from tests.support.photos import encode, photo
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.test_classify import Photos, add, settled
 from ui.view.page_context import accepted, file_types
 
 REFUSED = {

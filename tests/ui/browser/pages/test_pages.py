@@ -18,9 +18,9 @@ from runtime.registry.publish import publish
 from runtime.store import open_store
 from tests.support.bundles import write_bundle
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import NARROW, PATHS, WIDE, until
-from tests.ui.browser.test_classify import Photos, add, settled
+from tests.ui.browser.visitor import NARROW, PATHS, WIDE, until
 from ui.appliance.threads import counts
 
 KEY = "an-operator-s-key"

@@ -1,4 +1,4 @@
-"""`python -m tests.ui.browser.samples`: the drawn photos that the page offers to a first visitor, into ui/static."""
+"""`python -m tests.ui.pictures.samples`: the drawn photos that the page offers to a first visitor, into ui/static."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.ui.browser.meadow import meadow
+from tests.ui.pictures.meadow import meadow
 
 FOLDER = Path(__file__).parents[3] / "ui" / "static" / "samples"
 SIZE = (640, 480)

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from tests.support.bundles import write_bundle
 from tests.support.photos import encode
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.test_classify import Photos, add, settled
 
 
 def test_the_counts_of_labels_add_up_and_uncertain_answers_are_part_of_them(visit: Visit, photos: Photos):

@@ -18,8 +18,8 @@ from runtime.store import open_store
 from tests.support.bundles import write_bundle
 from tests.support.servers import free_port
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.test_classify import Photos, add, settled
 
 
 @pytest.fixture(scope="module")

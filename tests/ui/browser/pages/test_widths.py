@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import PATHS
-from tests.ui.browser.test_classify import Photos, add, settled
+from tests.ui.browser.visitor import PATHS
 
 WIDTHS = (320, 360, 390, 480, 600, 700, 760, 761, 768, 800, 820, 852, 900, 901, 960, 1020, 1021, 1100, 1280)
 

@@ -14,8 +14,8 @@ from tests.support.system_packages import needs
 from tests.support.web.reverse_proxy import rewriting
 from tests.support.web.web_servers import PREFIX, reverse_proxy
 from tests.ui.app import App, app
+from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.test_classify import Photos, add, settled
 
 
 def test_photos_are_classified_without_a_setting(visit: Visit, photos: Photos, running: App) -> None:

@@ -17,7 +17,7 @@ from tests.support.bundles import write_bundle
 from tests.support.photos import half_with_end, photo
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit
-from tests.ui.browser.pages import NARROW, WIDE
+from tests.ui.browser.visitor import NARROW, WIDE
 from ui.view.page_context import file_types
 
 Photos = Callable[..., list[Path]]
