@@ -11,7 +11,7 @@ UV := $(BIN)/uv
 # pip's own settings for wheels on a local disk; uv wants them told.
 UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
-.PHONY: help run train pipeline airflow dags mlflow bench test test-all check format kernel screenshots clean
+.PHONY: help run train pipeline airflow dags mlflow bench test test-all check format kernel screenshots pictures clean
 
 # Where `make pipeline` publishes and looks for corrections, and `make run` follows and keeps them.
 STORES = DANDELION_MODELS=$${DANDELION_MODELS:-var/store/dandelion-models} DANDELION_DATA=$${DANDELION_DATA:-var/store/dandelion-data}
@@ -99,6 +99,9 @@ kernel: $(VENV)/.dev ## Compile runtime/native/kernel for x86-64 Linux with glib
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
 	$(BIN)/python -m tests.ui.pictures.screenshots $(if $(PHOTOS),"$$PHOTOS")
+
+pictures: $(VENV)/.dev ## Take the pictures of README and docs/operations.md anew, of drawn photos, into tests/ui/pictures
+	$(BIN)/python -m tests.ui.pictures.screenshots readme
 
 include deploy/targets.mk
 

@@ -1,6 +1,7 @@
 """`python -m tests.ui.pictures.screenshots`: each page, both looks, wide and narrow, into var/screenshots.
 
-Of drawn meadows, which the README may show, it makes the README's pictures, too.
+With `readme` as its argument (`make pictures`) it makes the pictures of README and docs/operations.md, and no others:
+of drawn meadows, which they may show.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import math
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import httpx
 import msgspec
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, Bundle, to_json
@@ -131,6 +133,12 @@ class Scenes:
         guest.page.click(".state")
 
 
+SIZES = {"wide": WIDE, "middle": MIDDLE, "narrow": NARROW}
+# Each picture of the documents: a wide screenshot and a narrow one.
+DOCUMENTS = {
+    "classify.webp": ("many-wide-light", "viewer-narrow-dark"),
+    "monitor.webp": ("monitor-wide-dark", "benchmark-narrow-light"),
+}
 NAMES = ("empty", "one", "many", "table", "viewer", "live_idle", "live", "monitor", "models", "benchmark", "connection")
 
 
@@ -153,31 +161,34 @@ def side_by_side(wide: str, narrow: str, file: Path) -> None:
     print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 
 
-def main(folder: str | None = None, only: str = "") -> None:
+def shoot_all(url: str, browser: Browser, scenes: Scenes, only: set[str] | None) -> None:
+    for name, (size_name, size), dark in product(NAMES, SIZES.items(), (False, True)):
+        picture = f"{name}-{size_name}-{'dark' if dark else 'light'}"
+        if only is None or picture in only:
+            with visitor(browser, url, size=size, dark=dark) as guest:
+                getattr(scenes, name)(guest)
+                # A window's picture, not the whole page's, where something lies over it or sticks to it.
+                shoot(guest, picture, full=name not in ("viewer", "connection") and size is not NARROW)
+
+
+def main(source: str | None = None) -> None:
+    """`source` is a folder of photos, or `readme`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    files = photos(Path(folder) if folder else None)
+    of_documents = source == "readme"
+    files = photos(Path(source) if source and not of_documents else None)
     broken = Path(tempfile.mkdtemp()) / "notes.jpg"
     broken.write_text("no photo at all")
-    scenes = Scenes(files, broken)
+    only = {name for pair in DOCUMENTS.values() for name in pair} if of_documents else None
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         here = Path(temporary)
         options = ("--models", store_of_versions(here), "--cache", str(here / "cache"), "--data", str(here / "data"))
         with app(here, *options, "--mlflow", "http://localhost:5000") as running:
             browser = launch(playwright)
-            for name in NAMES:
-                if only and name not in only.split(","):
-                    continue
-                for size_name, size in (("wide", WIDE), ("middle", MIDDLE), ("narrow", NARROW)):
-                    for dark in (False, True):
-                        with visitor(browser, running.url, size=size, dark=dark) as guest:
-                            getattr(scenes, name)(guest)
-                            # A window's picture, not the whole page's, where something lies over it or sticks to it.
-                            whole = name not in ("viewer", "connection") and size is not NARROW
-                            shoot(guest, f"{name}-{size_name}-{'dark' if dark else 'light'}", full=whole)
+            shoot_all(running.url, browser, Scenes(files, broken), only)
             browser.close()
-    if not folder and not only:
-        side_by_side("many-wide-light", "viewer-narrow-dark", PICTURES / "classify.webp")
-        side_by_side("monitor-wide-dark", "benchmark-narrow-light", PICTURES / "monitor.webp")
+    if of_documents:
+        for name, (wide, narrow) in DOCUMENTS.items():
+            side_by_side(wide, narrow, PICTURES / name)
 
 
 if __name__ == "__main__":
