@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -42,6 +43,25 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("source"), 16)
 
 
+@pytest.fixture(scope="module")
+def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Each task once."""
+    places = places_in(tmp_path_factory.mktemp("finished"))
+    return Finished(places, all_of(places, source))
+
+
+class Finished(NamedTuple):
+    """A run of all tasks, and their results by name."""
+
+    places: Places
+    results: dict[str, dict[str, Any]]
+
+    def handed_on(self, folder: Path, *, without: str = "") -> Places:
+        """Its data store in another folder: nothing is trained again, and nothing exported `without` that tree."""
+        shutil.copytree(self.places.data, folder / "data", ignore=shutil.ignore_patterns(without))
+        return places_in(folder)
+
+
 def run_all(*some: Callable[[], Any]) -> None:
     for one in some:
         one()
@@ -66,9 +86,8 @@ def runs(places: Places) -> int:
     return len(client.search_runs([client.get_experiment_by_name("dandelion-classifier").experiment_id]))
 
 
-def test_any_task_again_gives_the_same_state(source: Path, tmp_path: Path):
-    places = places_in(tmp_path)
-    first = all_of(places, source)
+def test_any_task_again_gives_the_same_state(source: Path, finished: Finished):
+    places, first = finished
     state = contents(places.data, places.models)
     again = all_of(places, source)
     assert contents(places.data, places.models) == state
@@ -113,7 +132,8 @@ def test_killed_in_the_middle_of_any_task_it_goes_on(source: Path, tmp_path: Pat
     assert fresh["train"]["accuracy"] == finished["train"]["accuracy"]
 
 
-def test_a_tracking_server_that_is_away_loses_nothing(source: Path, tmp_path: Path):
+def test_a_tracking_server_that_is_away_loses_nothing(source: Path, finished: Finished, tmp_path: Path):
+    finished.handed_on(tmp_path, without="bundle")
     away = places_in(tmp_path, tracking="http://127.0.0.1:9")
     chain = tasks(away, source)
     for name in list(chain)[:7]:
@@ -129,9 +149,9 @@ def test_a_tracking_server_that_is_away_loses_nothing(source: Path, tmp_path: Pa
     assert before.items() <= contents(str(trained)).items(), "nothing was trained again"
 
 
-def test_retraining_takes_accepted_corrections_and_only_those(source: Path, tmp_path: Path):
-    places = places_in(tmp_path)
-    first = all_of(places, source)
+def test_retraining_takes_accepted_corrections_and_only_those(finished: Finished, tmp_path: Path):
+    places, first = finished.handed_on(tmp_path), finished.results
+    shutil.copytree(finished.places.models, places.models)
     recipe = {name: RECIPE[name] for name in ("image_size", "epochs", "weights", "seed")}
     again = steps.sync_processed(places, "retrain-1", **SPLIT)
     assert again["dataset"] == first["prepare"]["dataset"]
@@ -178,8 +198,8 @@ def test_a_correction_to_a_label_that_does_not_exist_is_named(source: Path, tmp_
     assert chain["prepare"]()["feedback"] == 0
 
 
-def test_a_model_below_the_floor_is_not_exported(source: Path, tmp_path: Path):
-    places = places_in(tmp_path)
+def test_a_model_below_the_floor_is_not_exported(source: Path, finished: Finished, tmp_path: Path):
+    places = finished.handed_on(tmp_path, without="bundle")
     chain = tasks(places, source)
     for name in list(chain)[:7]:
         chain[name]()
