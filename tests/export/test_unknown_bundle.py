@@ -40,6 +40,13 @@ def bundle(
     return build(checkpoint, dataset_with_others, target, limits=EASY, say=lambda _: None)
 
 
+@pytest.fixture(scope="module")
+def plain(checkpoint_file: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """One without that class."""
+    target = tmp_path_factory.mktemp("bundles") / "plain"
+    return build(Checkpoint.load(checkpoint_file), dataset, target, limits=EASY, say=lambda _: None)
+
+
 def test_the_manifest_has_the_labels_alone_and_says_what_unknown_is(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert (manifest.schema_version, manifest.labels) == (2, ["dandelion", "grass"])
@@ -64,11 +71,10 @@ def test_the_graph_has_one_more_output_and_is_served(bundle: Bundle, dataset_wit
     assert np.allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_bundle_without_other_photos_is_of_schema_1(checkpoint_file: Path, dataset: Dataset, tmp_path: Path) -> None:
-    bundle = build(Checkpoint.load(checkpoint_file), dataset, tmp_path / "plain", limits=EASY, say=lambda _: None)
-    assert (bundle.manifest.schema_version, bundle.manifest.unknown) == (1, None)
-    assert "unknown" not in (bundle.path / "manifest.json").read_text()
-    assert {len(case.int8) for case in bundle.manifest.golden} == {2}
+def test_a_bundle_without_other_photos_is_of_schema_1(plain: Bundle) -> None:
+    assert (plain.manifest.schema_version, plain.manifest.unknown) == (1, None)
+    assert "unknown" not in (plain.path / "manifest.json").read_text()
+    assert {len(case.int8) for case in plain.manifest.golden} == {2}
 
 
 def test_the_command_says_what_other_things_get(
@@ -144,9 +150,8 @@ def test_int8_is_calibrated_on_own_photos_and_a_share_of_others(dataset_with_oth
 
 
 def test_champion_and_challenger_are_compared_on_photos_of_the_labels(
-    bundle: Bundle, dataset_with_others: Dataset, checkpoint_file: Path, dataset: Dataset, tmp_path: Path
+    bundle: Bundle, plain: Bundle, dataset_with_others: Dataset
 ) -> None:
-    plain = build(Checkpoint.load(checkpoint_file), dataset, tmp_path / "plain", limits=EASY, say=lambda _: None)
     verdict = compare(bundle, plain, dataset_with_others)
     assert verdict.photos == 8
     assert verdict.challenger_accuracy == pytest.approx(bundle.manifest.metrics.int8.accuracy)
