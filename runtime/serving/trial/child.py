@@ -13,7 +13,6 @@ import re
 import resource
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,10 +20,10 @@ import numpy as np
 
 from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
+from runtime.host.child_process import die_first, end_with_parent
 from runtime.inference.backends import open_validated
 from runtime.native.library import library
 from runtime.serving.trial.messages import TrialJob, TrialOutcome
-from runtime.serving.trial.parent_death_signal import end_with_parent
 
 NICENESS = 5  # the photos of clients go first
 
@@ -59,8 +58,7 @@ def _limit(job: TrialJob) -> None:
         limit = taken + job.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     os.nice(NICENESS)
-    with suppress(OSError):  # not Linux
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    die_first()
 
 
 def _address_space() -> int | None:

@@ -7,18 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Self
 
 import msgspec
 
-import runtime
 from runtime.bundle.manifest import BundleError
+from runtime.host.child_process import environment_of_child
 from runtime.names import NOT_JSON
 from runtime.serving.trial.messages import TrialJob, TrialOutcome
 
 COMMAND = [sys.executable, "-m", "runtime.serving.trial.child"]
-ROOT = Path(runtime.__file__).parents[1]
 GRACE_S = 5.0  # for a child to start, and to end itself when its time is up
 MAX_SAID = 300  # characters of its last words
 
@@ -42,7 +40,7 @@ class TrialProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=environment_of_child(),
             start_new_session=True,
         )
 
@@ -84,12 +82,6 @@ class TrialProcess:
     def _kill(self) -> None:
         if self._child.returncode is None:
             self._child.kill()
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    # One heap and one thread of NumPy's: each reserves address space, which is what is limited.
-    return os.environ | {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _late(job: TrialJob) -> str:

@@ -17,7 +17,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from runtime.serving.trial.parent_death_signal import end_with_parent
+from runtime.host.child_process import end_with_parent
 
 MAX_ORDER = 1 << 20  # bytes: an environment is some kilobytes
 APPLIANCE = (

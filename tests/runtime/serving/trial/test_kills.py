@@ -19,10 +19,7 @@ from tests.support.repeats import repeats
 KILLS, KILLS_OF_THE_REAL_CHILD = repeats(50), repeats(5)
 LASTS_S, IMPORTING_S = 0.2, 1.0  # from the beginning of a trial, long enough to be everywhere in it
 
-BEGIN = (
-    "import sys, time; from runtime.serving.trial.parent_death_signal import end_with_parent\n"
-    "end_with_parent(int(sys.argv[1]));"
-)
+BEGIN = "import sys, time; from runtime.host.child_process import end_with_parent\nend_with_parent(int(sys.argv[1]));"
 SLEEPS = [sys.executable, "-c", f"{BEGIN} time.sleep(60)"]
 ANSWERS = [sys.executable, "-c", f'{BEGIN} sys.stdin.readline(); print(\'{{"kernel": "exact"}}\')']
 REAL = "import time; from runtime.serving.trial import child; child._try = lambda folder: time.sleep(60); child.main()"
