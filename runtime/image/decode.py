@@ -15,7 +15,7 @@ from runtime.errors import Refusal
 from runtime.host.memory import return_large_buffers
 from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
 from runtime.image.decoding_memory import decoding_memory
-from runtime.image.errors import CorruptImage, UnsupportedImage
+from runtime.image.errors import UnsupportedImage, refusal_of
 from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
 from runtime.image.header import PhotoHeader
@@ -99,7 +99,7 @@ def _decode(header: PhotoHeader, spec: ImageSpec, limits: PhotoLimits | None) ->
         except (Refusal, UnsupportedImage):  # of a setting, not of this photo; of a kind that was found too late
             raise
         except Exception as error:  # whatever a decoder raises over hostile bytes, it means: this photo is broken
-            raise CorruptImage.because(error) from error.with_traceback(None)  # whose frames would keep the photo
+            raise refusal_of(error) from error.with_traceback(None)  # whose frames would keep the photo
         finally:
             del header  # and with it the decoded photo, before the next giant begins: callers keep no reference
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from PIL import UnidentifiedImageError
 
+MAX_TEXT_BYTES = 2 * 2**20  # of all texts of a PNG, unpacked; 66 kB can inflate to 32 times as much
+_TEXT_LIMIT = "MAX_TEXT"  # in what Pillow says of a PNG's texts, of each and of all
+
 Values = Mapping[str, str | float]
 
 
@@ -50,3 +53,11 @@ class CorruptImage(ImageError):
             reason = "its header cannot be read"  # Pillow's own message is the address of our buffer
         text = str(reason).splitlines()[0][:80] if str(reason) else type(reason).__name__
         return cls(f"the photo is broken ({text}); send it again or export it anew", "broken", {"why": text})
+
+
+def refusal_of(reason: Exception) -> ImageError:
+    """The error for whatever a decoder raised: the photo is broken, unless it says that its texts are too large."""
+    if _TEXT_LIMIT in str(reason):
+        sentence = f"the photo has more than the {MAX_TEXT_BYTES >> 20} MiB of texts accepted; export it without them"
+        return ImageTooLarge(sentence, "texts", {"most": MAX_TEXT_BYTES >> 20})
+    return CorruptImage.because(reason)

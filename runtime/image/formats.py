@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin, features  # noqa: F401
 
 from runtime.image import jpeg, png
+from runtime.image.errors import MAX_TEXT_BYTES
 
 try:
     import pillow_heif
@@ -21,8 +22,7 @@ else:
 
 # `runtime.image.limits` checks the pixels before any are decoded; Pillow's own check would only warn.
 Image.MAX_IMAGE_PIXELS = None
-# All texts of a PNG together, in characters; 66 kB can inflate to Pillow's own limit, which is 32 times as much.
-PngImagePlugin.MAX_TEXT_MEMORY = 2 * 2**20
+PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT_BYTES
 # A photo is decoded by the thread that calls; Pillow would start one more for each core of the host.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Pillow's warnings about a photo stay out of the log: one hostile photo could write thousands of lines.

@@ -10,7 +10,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from runtime.image.avif import Coded, coded_pictures
 from runtime.image.colour.conversion import told_colour
-from runtime.image.errors import CorruptImage, UnsupportedImage
+from runtime.image.errors import CorruptImage, UnsupportedImage, refusal_of
 from runtime.image.foreign_formats import foreign_format
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
@@ -35,7 +35,7 @@ def inspect(data: bytes) -> PhotoHeader:
     except Exception as error:
         if format_ == "JPEG" and (kind := unsupported_kind(data)):
             raise UnsupportedImage.of_kind(kind) from error
-        raise CorruptImage.because(error) from error
+        raise refusal_of(error) from error
     width, height = image.size
     is_jpeg = format_ == "JPEG"
     begin = first_scan(cast("JpegImageFile", image), data) if is_jpeg else 0
