@@ -24,6 +24,7 @@ MOST_CONNECTIONS = 8192
 # and none sends a request into a connection that is just being closed.
 KEEP_ALIVE_S = 75.0
 LINGER_S = 30.0  # a refused upload is read and dropped for so long
+LINGER_BYTES_S = 32 * 2**20  # of all refused uploads, bytes/s: to read without end would take the event loop
 HEADS_BYTES = 8 * 2**20  # of all heads that are not complete
 STALL_S = 60.0  # a client that does not read its answer is waited for so long
 UNREAD_BYTES = 16 * 2**20  # of all answers whose clients do not read them
@@ -92,6 +93,7 @@ class Connections:
             (self._idle, KEEP_ALIVE_S),
         )
         self._logged: dict[str, float] = {}
+        self._lingers_until = 0.0
 
     def opened(self, connection: Connection, open_: Collection[object]) -> None:
         """A new connection waits for its first byte; with too many of `open_`, the oldest idle one is closed."""
@@ -131,6 +133,12 @@ class Connections:
         """The connection is closed in stages."""
         self.closed(connection)
         self._lingering[connection] = self._clock()
+
+    def pause_s(self, dropped_bytes: int) -> float:
+        """How long to read no further from a lingering connection of which so much was dropped just now, in seconds."""
+        now = self._clock()
+        self._lingers_until = max(now, self._lingers_until) + dropped_bytes / LINGER_BYTES_S
+        return self._lingers_until - now
 
     def stalls(self, connection: Connection, unread_bytes: int) -> None:
         """The client does not read its answer, of which so much is left in memory."""

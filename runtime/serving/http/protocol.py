@@ -19,6 +19,7 @@ MAX_HEAD_BYTES = 64 * 1024  # of a head, and of what frames a body without being
 MAX_HEADERS = 256
 MAX_PIPELINED = 16
 MAX_LINGER_BYTES = 64 * 2**20
+UNPACED_BYTES = 256 * 1024  # of a refused upload, dropped as fast as they come
 
 
 class _TooManyHeaders(Exception):
@@ -272,6 +273,9 @@ class Protocol(HttpToolsProtocol):
         self._dropped_bytes += size_bytes
         if self._dropped_bytes > MAX_LINGER_BYTES:
             self.drop()
+        elif self._dropped_bytes > UNPACED_BYTES:
+            self.flow.pause_reading()
+            self.loop.call_later(self._limits.pause_s(size_bytes), self.flow.resume_reading)
 
 
 def _response(status: HTTPStatus, detail: str, more: list[tuple[bytes, bytes]]) -> bytes:
