@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,7 @@ from runtime.inference.predictions import Answer, ModelName, Prediction, Timings
 from runtime.serving.engine import Engine
 
 PATH = "/predict"
+MANY_REFUSED = 16  # photos of one request
 
 REFUSALS = documented(
     HTTPStatus.BAD_REQUEST,
@@ -95,10 +97,19 @@ async def predict_batch(request: Request[Any, Any, Any], engine: Engine) -> Batc
     measured = is_measurement(request.scope)
     batch = await engine.answer_many([photo.data for photo in photos], client_name(request), measured=measured)
     results = [_result(photo.name, answer) for photo, answer in zip(photos, batch.answers, strict=True)]
+    if _is_vain(results):
+        del photos  # nobody should hold them while waiting
+        await request.app.state.key_check.before_refusal(request.scope)
     total_ms = milliseconds(time.perf_counter() - began)
     return BatchAnswer(
         batch.model, results, Timings(milliseconds(batch.decode_s), milliseconds(batch.infer_s), total_ms)
     )
+
+
+def _is_vain(results: Sequence[Result]) -> bool:
+    """Whether a request asked for much and got little: such requests are cheap to send, and many of them are slowed."""
+    refused = sum(result.error is not None for result in results)
+    return refused > MANY_REFUSED and 2 * refused > len(results)
 
 
 def _result(name: str, answer: Prediction | ImageError) -> Result:

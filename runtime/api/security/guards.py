@@ -28,7 +28,7 @@ async def may_predict(connection: Connection, _: BaseRouteHandler) -> None:
     A coroutine, because Litestar runs plain functions in a thread, which costs more than the check itself.
     """
     keys = predicting_keys(connection.app.state.settings)
-    if keys and not _knows(keys, connection):
+    if keys and not await _admits(keys, connection):
         _refuse(connection, f"this appliance asks for an API key; {_HOW}")
 
 
@@ -38,12 +38,13 @@ async def may_administer(connection: Connection, _: BaseRouteHandler) -> None:
     if not settings.admin_keys:
         if is_local_operator(connection.scope, settings):
             return
+        await _check_of(connection).before_refusal(connection.scope)
         raise HTTPException(
             "nobody may do this from here, only the page in a browser on the appliance's own machine; "
             "else set DANDELION_ADMIN_KEYS (`python -m runtime key` makes a key)",
             status_code=HTTPStatus.FORBIDDEN,
         )
-    if not _knows(settings.admin_keys, connection):
+    if not await _admits(settings.admin_keys, connection):
         _refuse(connection, f"this asks for an administrator's key; {_HOW}")
 
 
@@ -69,10 +70,27 @@ def admission_of(connection: Connection) -> Admission:
         return "key"
 
 
+async def _admits(digests: frozenset[str], connection: Connection) -> bool:
+    """As `_knows`; word of a refusal may come late (`runtime/api/security/slow_refusals.py`)."""
+    try:
+        known = _knows(digests, connection)
+    except TooManyRequestsException:
+        await _check_of(connection).before_refusal(connection.scope)
+        raise
+    if not known:
+        await _check_of(connection).before_refusal(connection.scope)
+    return known
+
+
 def _knows(digests: frozenset[str], connection: Connection) -> bool:
-    check: KeyCheck = connection.app.state.key_check
     headers = connection.headers
-    return check.is_right(digests, connection.scope, headers.get("x-api-key", ""), headers.get("authorization", ""))
+    given = headers.get("x-api-key", ""), headers.get("authorization", "")
+    return _check_of(connection).is_right(digests, connection.scope, *given)
+
+
+def _check_of(connection: Connection) -> KeyCheck:
+    check: KeyCheck = connection.app.state.key_check
+    return check
 
 
 def _refuse(connection: Connection, detail: str) -> None:

@@ -13,6 +13,7 @@ from litestar.types import Scope
 
 from runtime.api.client import client_of
 from runtime.api.security.keys import digest_of, given_key, is_among
+from runtime.api.security.slow_refusals import SlowRefusals
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 
@@ -68,6 +69,11 @@ class KeyCheck:
         self._metrics = metrics
         self._wrong = WrongKeys(settings.wrong_keys)
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._refusals = SlowRefusals()
+
+    async def before_refusal(self, scope: Scope) -> None:
+        """Wait for a while if the client of a request was refused very often."""
+        await self._refusals.wait(self._client(scope))
 
     def is_proven(self, digests: frozenset[str], scope: Scope, api_key: str, authorization: str) -> bool:
         """Whether a request carries a key of `digests` that was right from its client before; counts nothing."""
