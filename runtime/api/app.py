@@ -53,7 +53,7 @@ class App:
         metrics, settings = appliance.metrics, appliance.settings
         key_check = KeyCheck(settings, metrics)
         self._routes = _routes(appliance, key_check)
-        bodies = BodyLimits(metrics, appliance.engine.uploads, settings)
+        bodies = BodyLimits(metrics, appliance.engine.uploads, settings, appliance.engine.heavy.hasty_s)
         routes = HeadAsGet(self._routes)
         guard = BrowserGuard(routes, settings, metrics)  # type: ignore[arg-type]  # Litestar spells ASGI in its own types
         guarded = RequestMiddleware(guard, bodies)

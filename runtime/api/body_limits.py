@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -15,17 +16,26 @@ from runtime.api.client import client_of
 from runtime.api.request_state import has_no_body, is_here
 from runtime.names import entries
 from runtime.serving.metrics import Metrics
+from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Upload, Uploads
 
 MIN_UPLOAD_BYTES_S = 8 * 1024  # bytes/s, after the patience of the settings is used up
+LARGE_BYTES = 256 * 1024  # a body of this size may be heavy work
+HASTY_S = 1.0  # the longest that a client which comes too early is kept waiting for its refusal
 
 
 class BodyLimits:
     """Bounds each request body in time, and all of them in memory."""
 
-    def __init__(self, metrics: Metrics, uploads: Uploads, settings: Settings) -> None:
-        """An upload may pause for `settings.upload_patience_s`, and after as long must keep the minimum rate."""
+    def __init__(
+        self, metrics: Metrics, uploads: Uploads, settings: Settings, hasty_s: Callable[[str], float] = lambda _: 0.0
+    ) -> None:
+        """An upload may pause for `settings.upload_patience_s`, and after as long must keep the minimum rate.
+
+        `hasty_s` says how long a client was asked to wait before it sends heavy work again.
+        """
+        self._hasty_s = hasty_s
         self._metrics = metrics
         self._uploads = uploads
         self._seconds = settings.upload_patience_s
@@ -61,6 +71,8 @@ class BodyLimits:
             if is_here(scope):
                 message = await receive()
             else:
+                if not received and _may_be_heavy(scope):
+                    await self._refuse_hasty(scope)
                 allowed_s = self._seconds + received / MIN_UPLOAD_BYTES_S - (time.monotonic() - began)
                 message = await self._receive_in_time(receive, upload, min(self._seconds, allowed_s))
             if message["type"] == "http.request":
@@ -70,6 +82,14 @@ class BodyLimits:
             return message  # type: ignore[return-value]
 
         return receive_bounded
+
+    async def _refuse_hasty(self, scope: Scope) -> None:
+        """Raise Overloaded, late, for a client that comes before its time: its body is not read."""
+        client = client_of(scope, self._proxies)
+        left_s = self._hasty_s(client) if client else 0.0
+        if left_s > 0:
+            await asyncio.sleep(min(HASTY_S, left_s))
+            raise Overloaded("hasty", max(1, math.ceil(left_s)))
 
     async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:
         upload.check()
@@ -87,6 +107,11 @@ class BodyLimits:
             ) from error
         finally:
             upload.on_given_up = None
+
+
+def _may_be_heavy(scope: Scope) -> bool:
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return not length.isdigit() or int(length) > LARGE_BYTES
 
 
 def _coding_of(scope: Scope) -> str:

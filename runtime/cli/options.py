@@ -16,6 +16,7 @@ from runtime.host.photo_limits import MAX_PIXELS, limits_of_host
 from runtime.names import entries
 from runtime.names import path_prefix as prefix_in
 from runtime.serving.client_address import TrustedProxies, read_proxies
+from runtime.serving.offload import children_for
 from runtime.serving.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -149,6 +150,12 @@ _OPTIONS = (
         None,
         "Most decoded photos in one JSON request of /v2; a batch of the model if not given. More go in binary.",
     ),
+    _option(
+        "--heavy-processes",
+        click.IntRange(0, 1024),
+        None,
+        "Child processes for heavy photos and large JSON; what cores and memory allow if not given, 0 for threads.",
+    ),
     _option("--budget-ms", click.IntRange(10, 600_000), 1000, "Longest wait for a free core; beyond it 503 at once."),
     _option(
         "--abstain", click.FloatRange(0, 1), None, "Confidence below which an answer is uncertain; the manifest's."
@@ -202,6 +209,7 @@ def settings_of(
     max_megapixels: int | None,
     decode_memory_mb: int | None,
     max_request_megapixels: int,
+    heavy_processes: int | None,
     budget_ms: int,
     feedback_mb: int,
     trial_memory_mb: int | None,
@@ -229,6 +237,7 @@ def settings_of(
             decoding_bytes=None if decode_memory_mb is None else decode_memory_mb * 2**20,
         ),
         max_request_pixels=max_request_megapixels * MEGA,
+        heavy_processes=children_for(cpus) if heavy_processes is None else heavy_processes,
         budget_s=budget_ms / 1000,
         feedback_bytes=feedback_mb * 2**20,
         upload_memory_bytes=None if upload_memory_mb is None else upload_memory_mb * 2**20,

@@ -115,6 +115,8 @@ def _log_limits(settings: Settings, model: LoadedModel) -> None:
         limits.decoding_bytes >> 20,
         "" if memory is None else f" of the {memory >> 20} MiB that the process may take",
     )
+    children = settings.heavy_processes
+    log.info("heavy photos and long JSON: %s", f"child processes, at most {children}" if children else "threads")
 
 
 def _open_reloader(settings: Settings, metrics: Metrics) -> Reloader | None:

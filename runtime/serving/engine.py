@@ -8,9 +8,6 @@ their own (`runtime/serving/scheduling/scheduler.py`).
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,17 +24,19 @@ from runtime.inference.predictions import Answer, ModelName, Prediction, Timings
 from runtime.serving.drift import brightness_of
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
+from runtime.serving.offload import ChildPool
+from runtime.serving.offload.photos import HeavyPhotos
 from runtime.serving.scheduling.admission import AdmissionController
 from runtime.serving.scheduling.batcher import Batcher, IsDisconnected
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, is_light
 from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.scheduling.scheduler import Charged, ClientName, Run, Scheduler, nobody
-from runtime.serving.scheduling.workers import WorkerPool
+from runtime.serving.scheduling.workers import HEAVY_NICENESS, NICENESS, WorkerPool, lower_thread_priority
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads, default_capacity
 
-NICENESS, HEAVY_NICENESS = 2, 10  # of workers and of heavy threads: of one core, the latter get a seventh
 SHORT_S = 0.005  # the longest that one photo may usually keep the event loop: a health probe does not feel it
+OFFLOADED_COST = 500_000.0  # about 10 ms: to hand less to a child process gains nothing
 REQUEST_BATCH_SIZE = 16  # photos of one request in one inference: more would take memory and gain nothing
 
 T = TypeVar("T")
@@ -97,24 +96,32 @@ class Engine:
         self._metrics = metrics
         self._limits = settings.photo_limits
         self.admission = AdmissionController(settings.workers, budget_s=settings.budget_s)
+        self._workers = WorkerPool(
+            settings.workers, name="classify", on_thread_start=partial(lower_thread_priority, NICENESS)
+        )
+        self.children = ChildPool(settings.heavy_processes)
+        self._heavy_photos = HeavyPhotos(self.children, settings.photo_limits)
+        self.heavy = HeavyLane(
+            settings.heavy_processes or settings.workers,
+            budget_s=settings.budget_s,
+            on_thread_start=partial(lower_thread_priority, HEAVY_NICENESS),
+        )
         self.uploads = Uploads(
             settings.upload_memory_bytes or default_capacity(),
             share=settings.upload_share,
-            retry_after_s=self.admission.retry_after_s,
-        )
-        self._workers = WorkerPool(settings.workers, name="classify", on_thread_start=lower_thread_priority)
-        self._heavy = HeavyLane(
-            settings.workers, budget_s=settings.budget_s, on_thread_start=partial(lower_thread_priority, HEAVY_NICENESS)
+            retry_after_s=lambda: max(self.admission.retry_after_s(), self.heavy.memory_due_s()),
         )
         self._scheduler = Scheduler(
             self.admission,
             self._workers,
-            self._heavy,
+            self.heavy,
             limits=settings.photo_limits,
             max_request_cost=settings.max_request_pixels,
+            measure=self._heavy_photos.measure,
         )
         self._batcher = Batcher(self._workers, self._classify_batch, lambda: max_batch_size(self.manifest.input))
         warm_up()
+        metrics.heavy_processes.set_function(lambda: self.children.running)
         metrics.serve(model)
 
     @property
@@ -135,7 +142,7 @@ class Engine:
     @property
     def waiting(self) -> int:
         """The queue depth: admitted photos that have not begun, light and heavy."""
-        return self.admission.waiting + self._heavy.waiting
+        return self.admission.waiting + self.heavy.waiting
 
     async def answer(
         self,
@@ -198,7 +205,7 @@ class Engine:
         model = self._model  # one request, one model
         answers: list[Prediction | ImageError] = []
         decode_s = infer_s = 0.0
-        charged = await self._scheduler.charge_all(photos, model.side)
+        charged = await self._scheduler.charge_all(photos, model.side, client)
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             for start in range(0, len(charged), REQUEST_BATCH_SIZE):
                 part = await self._answer_batch(
@@ -213,7 +220,7 @@ class Engine:
         self, photos: Sequence[bytes], model: LoadedModel, client: ClientName = nobody
     ) -> list[DecodedPhoto | ImageError]:
         """Decode photos for `model`: each decoded, or an error; raises as `answer_many` does."""
-        charged = await self._scheduler.charge_all(photos, model.side)
+        charged = await self._scheduler.charge_all(photos, model.side, client)
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             return await self._decode_all(model, charged, run)
 
@@ -247,9 +254,14 @@ class Engine:
         """Run another job of `cost` in a thread. Raises Overloaded."""
         return await self._scheduler.run(job, cost, client)
 
+    async def work_heavy(self, job: Callable[[], T], cost: float, client: ClientName = nobody) -> T:
+        """Run another job of `cost` in the heavy lane, whose threads may lease `children`. Raises Overloaded."""
+        return await self._scheduler.run_heavy(job, cost, client)
+
     def close(self) -> None:
         """Graceful shutdown: finish the photos in flight, then end the threads."""
-        self._heavy.close()
+        self.heavy.close()
+        self.children.close()
         self._workers.close()
 
     def _classify_on_loop(self, photo: bytes) -> _Inferred | None:
@@ -286,7 +298,7 @@ class Engine:
     def _classify_heavy(self, photo: bytes) -> _Inferred:
         model = self._model
         began = time.perf_counter()
-        pixels = decode_photo(photo, model.manifest.input, limits=self._limits)
+        pixels = self._heavy_photos.decode(photo, model.manifest.input)
         return self._infer_decoded(model, [_Decoded(pixels, time.perf_counter() - began)])[0]
 
     def _infer_decoded(self, model: LoadedModel, photos: Sequence[_Decoded]) -> list[_Inferred]:
@@ -347,12 +359,16 @@ class Engine:
     async def _decode_all(
         self, model: LoadedModel, photos: Sequence[Charged], run: Run
     ) -> list[DecodedPhoto | ImageError]:
-        jobs = (run(partial(self._decode, model.manifest.input, photo.data), photo.cost) for photo in photos)
-        return await asyncio.gather(*jobs)
+        spec = model.manifest.input
+        jobs = [run(partial(self._decode, spec, photo, run.heavy), photo.cost) for photo in photos if not photo.refusal]
+        decoded = iter(await asyncio.gather(*jobs))
+        return [photo.refusal or next(decoded) for photo in photos]
 
-    def _decode(self, spec: ImageSpec, data: bytes) -> DecodedPhoto | ImageError:
+    def _decode(self, spec: ImageSpec, photo: Charged, heavy: bool) -> DecodedPhoto | ImageError:
         try:
-            return decode_photo(data, spec, limits=self._limits)
+            if heavy and photo.cost > OFFLOADED_COST:
+                return self._heavy_photos.decode(photo.data, spec)
+            return decode_photo(photo.data, spec, limits=self._limits)
         except ImageError as error:
             return _without_frames(error)
 
@@ -386,12 +402,3 @@ class Engine:
 def _without_frames(error: ImageError) -> ImageError:
     """The same error alone: the frames of its causes would keep the photo, and these the error."""
     return type(error)(*error.args)
-
-
-def lower_thread_priority(niceness: int = NICENESS) -> None:
-    """Run worker threads at a lower priority than the event loop: shedding load must not wait for inference.
-
-    Only Linux has a niceness for each thread; elsewhere nothing is changed.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + niceness)

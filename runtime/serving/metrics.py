@@ -41,6 +41,8 @@ REJECTIONS = (
     "host",
     "page",
     "page_session",
+    "hasty",
+    "child_died",
 )
 TRAFFIC = ("use", "measurement")
 CONNECTION_LIMITS = ("connections", "head_timeout", "head_size", "pipelining", "unread_answers")
@@ -106,6 +108,7 @@ class Metrics:
             "decoding_bytes", "Memory that the photos being decoded may take, as their headers promise"
         )
         self.decoding_bytes.set_function(lambda: decoding_memory.taken_bytes)
+        self.heavy_processes = self._gauge("heavy_processes", "Child processes for heavy work that run now")
         self.model = self._gauge("model_info", "1 for the active model", "name", "version", "precision", "kernel")
         self.golden_deviation = self._gauge(
             "golden_deviation", "Largest difference of the active model from its golden cases on this CPU, 0 to 1"

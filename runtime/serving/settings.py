@@ -26,6 +26,7 @@ class Settings:
     `max_request_pixels` bounds what decoding the photos of one request costs, in pixels of a WebP
     (`runtime/serving/scheduling/decoding_work.py`), `max_json_photos` the decoded pixels that come as JSON, in photos
     (None: a batch of the model).
+    `heavy_processes` are the child processes for heavy photos and large JSON; with 0, threads do that work.
     `drain_s` is how long readiness is denied and requests are still answered before the shutdown begins.
     `wrong_keys` are the wrong keys that one client may send in a minute.
     `trusted_proxies` are the reverse proxies whose X-Forwarded headers count.
@@ -47,6 +48,7 @@ class Settings:
     max_photos: int = 128
     max_request_pixels: int = 256_000_000
     max_json_photos: int | None = None
+    heavy_processes: int = 0
     upload_patience_s: float = 30.0
     drain_s: float = 0.0
     budget_s: float = 1.0

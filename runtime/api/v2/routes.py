@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,8 +23,6 @@ from runtime.api.v2.description import (
     DAMAGED,
     EXTENSIONS,
     LABEL,
-    PHOTOS,
-    PIXELS,
     PROBABILITIES,
     UNKNOWN,
     ModelMetadata,
@@ -35,20 +33,15 @@ from runtime.api.v2.description import (
     configuration_of,
     metadata_of,
 )
+from runtime.api.v2.reading import JsonCount, ReadingOrder, Sent, read, read_by
 from runtime.api.v2.statistics import ModelStatistics, Stages, Statistics
 from runtime.api.v2.tensors import (
     HEADER,
     SHORT_BYTES,
-    InferenceRequest,
     ProtocolError,
     TooMuchJson,
-    check_parameters,
     encode,
     json_length,
-    photos_of,
-    pixels_of,
-    raw_part,
-    read_json,
 )
 from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
@@ -61,6 +54,7 @@ from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
 
+MAX_DIGITS = 12  # of a length that is worth to be read
 COST_OF_JSON_BYTE = 1.0  # it takes about as long as a pixel of a WebP (`runtime/serving/scheduling/decoding_work.py`)
 
 
@@ -72,14 +66,6 @@ class InferenceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     outputs: list[Any]
     id: str | None = None
     parameters: dict[str, bool] | None = None  # `damaged`, if pieces of a photo are missing
-
-
-class _Sent(NamedTuple):
-    """A request, the outputs it wants (`_outputs`), and what it sent: pixels [N, height, width, 3] or photos."""
-
-    asked: InferenceRequest
-    outputs: dict[str, bool | None]
-    values: NDArray[np.uint8] | list[bytes]
 
 
 @get("/", guards=[may_predict])
@@ -159,38 +145,36 @@ async def _infer(
 ) -> Response[bytes]:
     client = client_name(request)
     engine.admission.check_wait()
-    body = await request.body()
+    spec = model.manifest.input
+    max_numbers = (settings.max_json_photos or max_batch_size(spec)) * spec.height * spec.width * 3
+    body = await _body(request, max_numbers)
     length = json_length(body, request.headers.get(HEADER))
-    read = partial(_read, body, length, model.manifest, settings)
-    sent = read() if length <= SHORT_BYTES else await engine.work(read, length * COST_OF_JSON_BYTE, client)
+    order = ReadingOrder(length, max_numbers, settings.max_photos, spec.height, spec.width)
+    if length <= SHORT_BYTES:
+        sent = read(body, order)
+    else:
+        job = partial(read_by, engine.children, body, order)
+        sent = await engine.work_heavy(job, length * COST_OF_JSON_BYTE, client)
+    outputs = _outputs(sent.named, model.manifest)
     pixels, damaged = await _pixels(engine, model, sent, client)
     stages.decoded()
     timed = await engine.infer(pixels, model, damaged, measured=is_measurement(request.scope))
     stages.inferred(timed)
-    reply = partial(_answer, model, sent, timed, damaged)
+    reply = partial(_answer, model, sent, outputs, timed, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:
         return reply()
     return await asyncio.get_running_loop().run_in_executor(None, reply)
 
 
-def _read(body: bytes, length: int, manifest: Manifest, settings: Settings) -> _Sent:
-    """Everything that a request says, of which `length` bytes are JSON; raises ProtocolError."""
-    spec = manifest.input
-    pixels_of_one = spec.height * spec.width * 3
-    asked = read_json(body[:length], (settings.max_json_photos or max_batch_size(spec)) * pixels_of_one)
-    check_parameters(asked)
-    outputs = _outputs(asked, manifest)
-    tensor = asked.inputs[0]
-    part = raw_part(tensor, memoryview(body)[length:])
-    if tensor.name not in {PIXELS, PHOTOS}:
-        raise ProtocolError(f"send one input: {PIXELS!r} (UINT8 [N, height, width, 3]) or {PHOTOS!r} (BYTES [N, 1])")
-    if not tensor.shape or tensor.shape[0] > settings.max_photos:
-        raise ProtocolError(f"send at most {settings.max_photos} photos at once, in a batch dimension")
-    if tensor.name == PHOTOS:
-        return _Sent(asked, outputs, photos_of(tensor, part))
-    if tensor.shape[1:] != [spec.height, spec.width, 3]:
-        raise ProtocolError(f"the pixels are of shape {tensor.shape[:8]}, not [N, {spec.height}, {spec.width}, 3]")
-    return _Sent(asked, outputs, pixels_of(tensor, part))
+async def _body(request: Request[Any, Any, Any], max_numbers: int) -> bytes:
+    """The body; raises TooMuchJson as soon as that is known."""
+    length = request.headers.get(HEADER, "")
+    count = JsonCount(max_numbers, int(length) if length.isdecimal() and len(length) < MAX_DIGITS else None)
+    parts = []
+    async for part in request.stream():
+        count.add(part)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _named(engine: Engine, name: str, version: str | None) -> LoadedModel:
@@ -203,7 +187,7 @@ def _named(engine: Engine, name: str, version: str | None) -> LoadedModel:
 
 
 async def _pixels(
-    engine: Engine, model: LoadedModel, sent: _Sent, client: ClientName
+    engine: Engine, model: LoadedModel, sent: Sent, client: ClientName
 ) -> tuple[NDArray[np.uint8], list[bool]]:
     """The pixels [N, height, width, 3], and of each photo whether pieces of it are missing."""
     if isinstance(sent.values, np.ndarray):
@@ -216,10 +200,9 @@ async def _pixels(
     return np.stack([photo.pixels for photo in photos]), [photo.damaged for photo in photos]
 
 
-def _outputs(asked: InferenceRequest, manifest: Manifest) -> dict[str, bool | None]:
+def _outputs(named: dict[str, bool | None], manifest: Manifest) -> dict[str, bool | None]:
     """The outputs that are asked for, all if none are, and which of them in binary; raises ProtocolError."""
     offered = [output.name for output in metadata_of(manifest).outputs]
-    named = {output.name: output.parameters.binary_data for output in asked.outputs or ()}
     wanted = named or dict.fromkeys(offered)
     missing = wanted.keys() - set(offered)
     if missing:
@@ -240,16 +223,16 @@ def _values(manifest: Manifest, timed: TimedInference, damaged: list[bool]) -> d
     }
 
 
-def _answer(model: LoadedModel, sent: _Sent, timed: TimedInference, damaged: list[bool]) -> Response[bytes]:
+def _answer(
+    model: LoadedModel, sent: Sent, wanted: dict[str, bool | None], timed: TimedInference, damaged: list[bool]
+) -> Response[bytes]:
     values = _values(model.manifest, timed, damaged)
-    everything = bool(sent.asked.parameters.binary_data_output)
     encoded = [
-        encode(name, values[name], binary=everything if binary is None else binary)
-        for name, binary in sent.outputs.items()
+        encode(name, values[name], binary=sent.binary if binary is None else binary) for name, binary in wanted.items()
     ]
     outputs = [tensor for tensor, _ in encoded]
     answer = InferenceAnswer(
-        model.name.name, model.name.version, outputs, sent.asked.id, {DAMAGED: True} if any(damaged) else None
+        model.name.name, model.name.version, outputs, sent.id, {DAMAGED: True} if any(damaged) else None
     )
     head, raw = msgspec.json.encode(answer), b"".join(part for _, part in encoded)
     if not raw:

@@ -44,6 +44,11 @@ class TooMuchJson(ProtocolError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
+    @classmethod
+    def numbers(cls, most: int) -> TooMuchJson:
+        """The error for more than `most` numbers."""
+        return cls(f"the JSON has more than the {most} numbers accepted; send a binary tensor")
+
 
 class Parameters(msgspec.Struct, frozen=True):
     """Those parameters that mean something here, and those that would change the answer and are not offered."""
@@ -193,7 +198,7 @@ def _check_extent(text: bytes, max_numbers: int) -> None:
     for start in range(0, len(text), _SLICE_BYTES):
         elements += text.count(b",", start, start + _SLICE_BYTES)
         if elements > max_numbers + SHORT_BYTES:
-            raise TooMuchJson(f"the JSON has more than the {max_numbers} numbers accepted; send a binary tensor")
+            raise TooMuchJson.numbers(max_numbers)
     beside = len(text) - len(bytes(msgspec.json.decode(text, type=_Extent).inputs[0].data))
     if beside > SHORT_BYTES:
         raise TooMuchJson(f"beside the data there are {beside} bytes of JSON, more than the {SHORT_BYTES} accepted")

@@ -27,8 +27,8 @@ class _Rate(NamedTuple):
     byte: float
 
 
-_WEBP, _LOSSLESS_WEBP = _Rate(1.0, 4.0), _Rate(1.0, 0.6)
-_RATES: Mapping[str, _Rate] = {"WEBP": _WEBP, "AVIF": _Rate(0.9, 5.0), "HEIF": _Rate(0.7, 6.0)}
+_WEBP, _LOSSLESS_WEBP = _Rate(1.0, 4.0), _Rate(1.5, 0.6)
+_RATES: Mapping[str, _Rate] = {"WEBP": _WEBP, "AVIF": _Rate(0.9, 5.0), "HEIF": _Rate(1.5, 6.0)}
 _PNG_PIXEL: Mapping[str, float] = {"L": 0.2, "P": 0.4, "RGB": 0.6}
 _PNG_PIXEL_FLATTENED, _PNG_BYTE = 1.2, 0.8
 _JPEG_BYTE, _JPEG_PIXEL, _JPEG_SCALED_PIXEL = 0.6, 0.04, 0.35
@@ -72,32 +72,39 @@ def light_cost(photo: bytes, side: int) -> float | None:
 
 def decoding_work(photo: bytes, side: int, limits: PhotoLimits) -> float:
     """The cost of any encoded photo, in up to milliseconds; 0 for one that will be refused."""
-    return _work(photo, side, limits).cost
+    return work_of(photo, side, limits).cost
 
 
-def request_work(photos: Sequence[bytes], side: int, limits: PhotoLimits) -> list[float]:
-    """The costs of the photos of one request; together heavy if one of them may have to wait for memory."""
-    works = [_work(photo, side, limits) for photo in photos]
-    costs = [work.cost for work in works]
-    if any(work.may_wait for work in works):
-        costs[0] += max(0.0, HEAVY_COST + 1 - sum(costs))
-    return costs
-
-
-class _Work(NamedTuple):
-    """The cost of a photo, and whether its decoding may have to wait for memory that others hold."""
+class Work(NamedTuple):
+    """The cost of a photo, and whether its decoding may have to wait for memory; or why it will be refused."""
 
     cost: float
-    may_wait: bool
+    may_wait: bool = False
+    refusal: ImageError | None = None
 
 
-def _work(photo: bytes, side: int, limits: PhotoLimits) -> _Work:
+def request_work(photos: Sequence[bytes], side: int, limits: PhotoLimits) -> list[Work]:
+    """The work of the photos of one request; together heavy if one of them may have to wait for memory."""
+    works = [work_of(photo, side, limits) for photo in photos]
+    return together(works)
+
+
+def together(works: Sequence[Work]) -> list[Work]:
+    """The works of one request, whose first is charged what makes them heavy if one may have to wait for memory."""
+    more = max(0.0, HEAVY_COST + 1 - sum(work.cost for work in works))
+    if not any(work.may_wait for work in works):
+        return list(works)
+    return [works[0]._replace(cost=works[0].cost + more), *works[1:]]
+
+
+def work_of(photo: bytes, side: int, limits: PhotoLimits) -> Work:
+    """The work of any encoded photo, in up to milliseconds."""
     try:
         header = check_limits(inspect(photo), limits)
         memory_bytes = check_cost(header, ImageSpec(side, side), limits)
-    except ImageError:
-        return _Work(0.0, may_wait=False)
-    return _Work(_cost(header, photo, side), memory_bytes > limits.small_bytes)
+    except ImageError as error:
+        return Work(0.0, refusal=type(error)(*error.args))  # without the frames that would keep the photo
+    return Work(_cost(header, photo, side), memory_bytes > limits.small_bytes)
 
 
 def _cost(header: PhotoHeader, photo: bytes, side: int) -> float:

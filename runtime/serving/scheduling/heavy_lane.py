@@ -18,8 +18,11 @@ from typing import Any, TypeVar
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import DISCONNECT_CHECK_S, ClientGone, IsDisconnected
 from runtime.serving.scheduling.fair_queue import FairQueue
+from runtime.serving.scheduling.promises import Promises
 from runtime.serving.scheduling.wait_estimate import Booking, WaitEstimate
 from runtime.serving.scheduling.workers import WorkerPool, perform, settle
+
+_OF_MEMORY = "\0"  # no client's name: of promises to whoever found the memory for uploads full
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class HeavyLane:
         self._budget_s = budget_s
         self._lock = threading.Lock()
         self._estimate = WaitEstimate(threads)
+        self._promises = Promises()
         self._queue: FairQueue[_Job] = FairQueue()
         self._workers = WorkerPool(threads, name="heavy", on_thread_start=on_thread_start)
         self._checking = False
@@ -68,13 +72,37 @@ class HeavyLane:
         with self._lock:
             wait_s = self._estimate.wait_s(client, cost / jobs)
             if wait_s > self._budget_s:
-                raise Overloaded("queue", max(1, math.ceil(wait_s - self._budget_s / 2)))
+                raise self._refusal(client, cost, wait_s)
             booking = self._estimate.book(client, cost, jobs)
         try:
             yield booking
         finally:
             with self._lock:
                 self._estimate.release(booking)
+
+    def hasty_s(self, client: str) -> float:
+        """How long until `client`, which was refused, is welcome; 0 if it is. To be asked once for each request."""
+        with self._lock:
+            return self._promises.hasty_s(client)
+
+    def memory_due_s(self) -> int:
+        """A promise, in whole seconds, to whoever was refused because heavy photos hold the memory for uploads.
+
+        Each that is done makes room for one more; without any, memory is free in a moment.
+        """
+        with self._lock:
+            cost = self._estimate.mean_cost
+            promised_s = max(1, math.ceil(self._estimate.seconds_for(cost + self._promises.cost)))
+            if cost:
+                self._promises.make(_OF_MEMORY, cost, promised_s)
+            return promised_s
+
+    def _refusal(self, client: str, cost: float, wait_s: float) -> Overloaded:
+        """Overloaded with a promise: those who were refused before come first."""
+        promised_s = wait_s - self._budget_s / 2 + self._estimate.seconds_for(self._promises.cost)
+        retry_after_s = max(1, math.ceil(promised_s))
+        self._promises.make(client, cost, retry_after_s)
+        return Overloaded("queue", retry_after_s)
 
     async def run(
         self, booking: Booking, work: Callable[[], T], cost: float, is_disconnected: IsDisconnected | None = None

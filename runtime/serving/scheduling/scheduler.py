@@ -6,16 +6,19 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from runtime.host.photo_limits import PhotoLimits
+from runtime.image import ImageError
 from runtime.serving.scheduling.admission import AdmissionController
 from runtime.serving.scheduling.batcher import IsDisconnected
-from runtime.serving.scheduling.decoding_work import HEAVY_COST, light_cost, request_work
+from runtime.serving.scheduling.decoding_work import HEAVY_COST, Work, light_cost, request_work
 from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.scheduling.workers import WorkerPool
 
 MEGA = 1_000_000
+FEW = 8  # photos whose headers take no longer than a small photo
+MEASURING_COST = 10_000.0  # of a header
 
 T = TypeVar("T")
 ClientName = Callable[[], str | None]  # asked of heavy work alone: to find it out takes longer than to pass it on
@@ -33,17 +36,30 @@ class RequestTooCostly(Exception):
 
 
 class Charged(NamedTuple):
-    """An encoded photo, and what decoding it costs."""
+    """An encoded photo, and what decoding it costs; or why it is refused."""
 
     data: bytes
     cost: float
+    refusal: ImageError | None = None
 
 
-class Run(Protocol):
-    """Runs one job of admitted work in a thread; returns or raises what it does."""
+class _Start(Protocol):
+    def __call__(self, job: Callable[[], Any], cost: float, /) -> Awaitable[Any]: ...
 
-    def __call__(self, job: Callable[[], T], cost: float, /) -> Awaitable[T]:
-        """Run `job` of `cost`."""
+
+class Run(NamedTuple):
+    """Runs jobs of admitted work, in the lane of `heavy` ones or by the workers."""
+
+    start: _Start
+    heavy: bool
+
+    async def __call__(self, job: Callable[[], T], cost: float) -> T:
+        """Run `job` of `cost` in a thread; returns or raises what it does."""
+        result: T = await self.start(job, cost)
+        return result
+
+
+Measure = Callable[[Sequence[bytes], int], list[Work]]
 
 
 def nobody() -> None:
@@ -62,28 +78,34 @@ class Scheduler:
         *,
         limits: PhotoLimits,
         max_request_cost: float,
+        measure: Measure,
     ) -> None:
-        """`limits` bound one photo, `max_request_cost` the photos of one request together."""
+        """`limits` bound one photo, `max_request_cost` the photos of one request together.
+
+        `measure` is called in the heavy lane with the photos of a request and a side, px, if they are many.
+        """
         self._admission = admission
         self._workers = workers
         self._heavy = heavy
         self._limits = limits
         self._max_request_cost = max_request_cost
+        self._measure_many = measure
 
     async def charge(self, photo: bytes, side: int) -> float:
         """The cost of a photo for a model's input of `side` px. Raises Overloaded."""
         cost = light_cost(photo, side)
-        return cost if cost is not None else (await self._measure([photo], side))[0]
+        return cost if cost is not None else (await self._measure([photo], side))[0].cost
 
-    async def charge_all(self, photos: Sequence[bytes], side: int) -> list[Charged]:
-        """The photos of a request with their costs.
+    async def charge_all(self, photos: Sequence[bytes], side: int, client: ClientName = nobody) -> list[Charged]:
+        """The photos of a request of `client` with their costs.
 
         Raises RequestTooCostly for more work than one request may ask for, and Overloaded. One photo is bounded by its
         pixels alone.
         """
         charged = [Charged(photo, cost) for photo in photos if (cost := light_cost(photo, side)) is not None]
         if len(charged) < len(photos):
-            charged = list(map(Charged, photos, await self._measure(photos, side)))
+            works = await self._measure(photos, side, client)
+            charged = [Charged(photo, work.cost, work.refusal) for photo, work in zip(photos, works, strict=True)]
         total = sum(photo.cost for photo in charged)
         if len(photos) > 1 and total > self._max_request_cost:
             raise RequestTooCostly(total, self._max_request_cost)
@@ -100,6 +122,11 @@ class Scheduler:
         with self.admit([cost], client, is_disconnected) as run:
             return await run(job, cost)
 
+    async def run_heavy(self, job: Callable[[], T], cost: float, client: ClientName = nobody) -> T:
+        """Admit and run one job in the heavy lane, whatever it costs. Raises Overloaded."""
+        with self._admission.enqueue(0), self._heavy.admit(client() or "", cost) as booking:
+            return await self._heavy.run(booking, job, cost)
+
     @contextmanager
     def admit(
         self, costs: Sequence[float], client: ClientName = nobody, is_disconnected: IsDisconnected | None = None
@@ -108,14 +135,15 @@ class Scheduler:
         total = sum(costs)
         if total <= HEAVY_COST:
             with self._admission.enqueue(len(costs)):
-                yield lambda job, _: self._workers.run(job)
+                yield Run(lambda job, _: self._workers.run(job), heavy=False)
             return
         # No photos for the workers, but a request all the same: no other is alone.
         with self._admission.enqueue(0), self._heavy.admit(client() or "", total, len(costs)) as booking:
-            yield lambda job, cost: self._heavy.run(booking, job, cost, is_disconnected)
+            yield Run(lambda job, cost: self._heavy.run(booking, job, cost, is_disconnected), heavy=True)
 
-    async def _measure(self, photos: Sequence[bytes], side: int) -> list[float]:
-        return await self.run(partial(self._costs, photos, side))
-
-    def _costs(self, photos: Sequence[bytes], side: int) -> list[float]:
-        return request_work(photos, side, self._limits)
+    async def _measure(self, photos: Sequence[bytes], side: int, client: ClientName = nobody) -> list[Work]:
+        """Of many photos in the heavy lane: small photos of others would wait for all of them."""
+        if len(photos) <= FEW:
+            return await self.run(partial(request_work, photos, side, self._limits))
+        job = partial(self._measure_many, photos, side)
+        return await self.run_heavy(job, MEASURING_COST * len(photos), client)

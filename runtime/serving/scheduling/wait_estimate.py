@@ -45,6 +45,11 @@ class WaitEstimate:
         """Jobs that are booked and not begun."""
         return sum(booking.jobs for booking in self._bookings) - len(self._running)
 
+    @property
+    def mean_cost(self) -> float:
+        """Of the jobs that are booked; 0 without any."""
+        return sum(booking.cost for booking in self._bookings) / max(1, sum(booking.jobs for booking in self._bookings))
+
     def book(self, client: str, cost: float, jobs: int) -> Booking:
         """Count `jobs` of `cost` together as work to do, until they have ended or `release` is called."""
         booking = Booking(client, cost, jobs)
@@ -84,7 +89,7 @@ class WaitEstimate:
         if sum(booking.jobs for booking in self._bookings) < self._threads:
             return 0.0
         now = time.perf_counter()
-        pace_s = max([self._pace_s, *((now - job.began) / job.cost for job in self._running)])
+        pace_s = self._pace_now_s(now)
         in_service: defaultdict[str, float] = defaultdict(float)
         left: defaultdict[str, float] = defaultdict(float)
         for booking in self._bookings:
@@ -96,3 +101,11 @@ class WaitEstimate:
         own = left.pop(client, 0.0)
         others = sum(max(in_service[other], min(work, own + cost)) for other, work in left.items())
         return (own + others) * pace_s / self._threads
+
+    def seconds_for(self, cost: float) -> float:
+        """How long work of `cost` keeps all threads busy."""
+        return cost * self._pace_now_s(time.perf_counter()) / self._threads
+
+    def _pace_now_s(self, now: float) -> float:
+        """The measured pace, or that of a job that already takes longer."""
+        return max([self._pace_s, *((now - job.began) / job.cost for job in self._running)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
+
+NICENESS, HEAVY_NICENESS = 2, 10  # of workers and of heavy threads: of one core, the latter get a seventh
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -102,3 +106,12 @@ def settle(future: asyncio.Future[T], result: T | None, error: BaseException | N
         future.set_exception(error)
     else:
         future.set_result(result)  # type: ignore[arg-type]  # it is a T if there is no error
+
+
+def lower_thread_priority(niceness: int) -> None:
+    """Run worker threads at a lower priority than the event loop: shedding load must not wait for inference.
+
+    Only Linux has a niceness for each thread; elsewhere nothing is changed.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + niceness)

@@ -47,7 +47,8 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr("runtime.serving.engine.decode_photo", gate)
+    for caller in ("runtime.serving.engine", "runtime.serving.offload.photos"):
+        monkeypatch.setattr(f"{caller}.decode_photo", gate)
     return gate
 
 
