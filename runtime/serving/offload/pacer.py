@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 TICK_S = 0.01
-RESERVE = 0.25  # of the quota, for bursts of the appliance; less if it is nearly idle
+RESERVE = 0.15  # of the quota, for bursts of the appliance; less if it is nearly idle
 LEAST = 0.08  # of the quota: children go on, however busy the appliance is
 BURST_S = 0.02  # of CPU that children may save up
 MEMORY_S = 0.1  # over which the use of the appliance is averaged: a period of the quota
