@@ -27,7 +27,7 @@ class _Rate(NamedTuple):
     byte: float
 
 
-_WEBP, _LOSSLESS_WEBP = _Rate(1.0, 4.0), _Rate(1.5, 0.6)
+_WEBP, _LOSSLESS_WEBP = _Rate(1.0, 4.0), _Rate(1.0, 0.6)
 _RATES: Mapping[str, _Rate] = {"WEBP": _WEBP, "AVIF": _Rate(0.9, 5.0), "HEIF": _Rate(1.5, 6.0)}
 _PNG_PIXEL: Mapping[str, float] = {"L": 0.2, "P": 0.4, "RGB": 0.6}
 _PNG_PIXEL_FLATTENED, _PNG_BYTE = 1.2, 0.8
