@@ -20,11 +20,11 @@ from runtime.image.flatten import shrink
 from runtime.image.formats import FORMATS
 from runtime.image.header import PhotoHeader
 from runtime.image.inspect import inspect
-from runtime.image.jpeg import has_short_header, scale_while_decoding
-from runtime.image.jpeg_decoding import load_jpeg
+from runtime.image.jpeg.decoding import load_jpeg
+from runtime.image.jpeg.markers import has_short_header, scale_while_decoding
+from runtime.image.jpeg.plain import MAX_BYTES, MAX_PIXELS, decode_plain
 from runtime.image.limits import check_cost, check_limits
 from runtime.image.orientation import SWAPS_SIDES, UPRIGHT, orientation_of
-from runtime.image.plain_jpeg import MAX_BYTES, MAX_PIXELS, decode_plain
 from runtime.image.samples import sample
 
 # A photo that takes no more than this to decode never waits for memory: it is in what is spare.
@@ -48,7 +48,7 @@ def decode_photo(data: bytes, spec: ImageSpec, *, limits: PhotoLimits = DEFAULT_
 
     Returns (height, width, 3), RGB, 0..255, upright (EXIF orientation applied), in sRGB, alpha flattened on white; of
     an animation the first frame. A JPEG of which pieces are missing is damaged, one without its end marker is not
-    (`runtime/image/jpeg_decoding.py`).
+    (`runtime/image/jpeg/decoding.py`).
 
     Raises UnsupportedImage for a format outside the allow-list, ImageTooLarge before
     decoding if the header promises more pixels, frames or decoding memory than `limits` allow, CorruptImage for

@@ -12,7 +12,7 @@ from runtime.host.photo_limits import PhotoLimits
 from runtime.image.flatten import REDUCING_GAP, STRIP_PIXELS
 from runtime.image.formats import NAMES
 from runtime.image.header import PhotoHeader
-from runtime.image.jpeg import coefficients, draft_scale
+from runtime.image.jpeg.markers import coefficients, draft_scale
 
 # Bytes that Pillow keeps for a pixel: 4 in all modes but these.
 _STORED: Mapping[str, int] = {"1": 1, "L": 1, "P": 1, "I;16": 2}

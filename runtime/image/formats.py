@@ -8,8 +8,9 @@ from collections.abc import Mapping
 # Named one by one: left to itself, Pillow would load the plugins of all its formats.
 from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin, features  # noqa: F401
 
-from runtime.image import jpeg, png
+from runtime.image import png
 from runtime.image.errors import MAX_TEXT_BYTES
+from runtime.image.jpeg import markers as jpeg
 
 try:
     import pillow_heif

@@ -8,7 +8,7 @@ from PIL import Image
 
 from runtime.image.avif import Coded, Crop
 from runtime.image.colour.spaces import ColourSpace
-from runtime.image.jpeg import LOSSLESS
+from runtime.image.jpeg.markers import LOSSLESS
 
 NOTHING_CODED = Coded([], 0)
 

@@ -14,7 +14,7 @@ from runtime.image.errors import CorruptImage, UnsupportedImage, refusal_of
 from runtime.image.foreign_formats import foreign_format
 from runtime.image.formats import ACCEPTED, FORMATS, detect_format
 from runtime.image.header import NOTHING_CODED, PhotoHeader
-from runtime.image.jpeg import count_scans, first_scan, frame_type, unsupported_kind
+from runtime.image.jpeg.markers import count_scans, first_scan, frame_type, unsupported_kind
 from runtime.image.limits import MAX_SCANS, check_parts
 from runtime.image.png import metadata_bytes, without_broken_extras
 

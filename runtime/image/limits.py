@@ -15,7 +15,7 @@ from runtime.image.decoding_cost import METADATA_COPIES, decoding_cost
 from runtime.image.errors import CorruptImage, ImageTooLarge
 from runtime.image.formats import NAMES
 from runtime.image.header import PhotoHeader
-from runtime.image.jpeg import header_segments
+from runtime.image.jpeg.markers import header_segments
 from runtime.image.png import DATA_CHUNKS, chunk_types
 
 MAX_PARTS = 1000  # a panorama with a depth map, extended XMP and a large colour profile has about 150

@@ -20,12 +20,13 @@ from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
 from runtime.inference.interface import Inference
-from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, answer_from, milliseconds, predict
+from runtime.inference.predictions import Answer, Prediction, Timings, answer_from, milliseconds, predict
 from runtime.serving.drift import brightness_of
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
 from runtime.serving.offload import ChildPool
 from runtime.serving.offload.photos import HeavyPhotos
+from runtime.serving.results import BatchResult, Explained, TimedInference
 from runtime.serving.scheduling.admission import AdmissionController
 from runtime.serving.scheduling.batcher import Batcher, IsDisconnected
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, is_light
@@ -40,32 +41,6 @@ OFFLOADED_COST = 500_000.0  # about 10 ms: to hand less to a child process gains
 REQUEST_BATCH_SIZE = 16  # photos of one request in one inference: more would take memory and gain nothing
 
 T = TypeVar("T")
-
-
-class Explained(NamedTuple):
-    """An answer, the model that gave it, and its class-activation maps [C, h, w] float32, in logits."""
-
-    model: LoadedModel
-    answer: Answer
-    activation_map: NDArray[np.float32]
-
-
-class BatchResult(NamedTuple):
-    """The predictions of one model for the photos of one request, and the seconds of each stage."""
-
-    model: ModelName
-    answers: list[Prediction | ImageError]
-    decode_s: float
-    infer_s: float
-
-
-class TimedInference(NamedTuple):
-    """What the model says of a batch, the seconds that it waited for a worker, and those of the inference."""
-
-    inference: Inference
-    predictions: list[Prediction]
-    queue_s: float
-    infer_s: float
 
 
 class _Decoded(NamedTuple):

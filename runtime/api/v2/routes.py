@@ -49,8 +49,9 @@ from runtime.errors import one_line
 from runtime.image import ImageError
 from runtime.names import UNKNOWN as UNKNOWN_LABEL
 from runtime.serving.appliance import Appliance
-from runtime.serving.engine import Engine, TimedInference
+from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.results import TimedInference
 from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
 

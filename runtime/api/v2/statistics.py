@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 
 from runtime.inference.predictions import ModelName
-from runtime.serving.engine import TimedInference
+from runtime.serving.results import TimedInference
 
 
 class Duration(msgspec.Struct):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from runtime.image import FORMATS, CorruptImage, ImageTooLarge, PhotoLimits, check_limits, inspect
-from runtime.image.jpeg import has_short_header
+from runtime.image.jpeg.markers import has_short_header
 from runtime.image.limits import MAX_FRAMES, MAX_PICTURES, MAX_SCANS
 from tests.support.photos import draw_photo, encode, photo
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
 from runtime.image import ImageSpec, decode_brief, decode_photo
-from runtime.image.plain_jpeg import decode_plain
+from runtime.image.jpeg.plain import decode_plain
 from runtime.native.library import library
 from tests.support.photos import draw_photo, encode
 

@@ -18,8 +18,8 @@ from runtime.bundle.input import ImageSpec
 from runtime.host.photo_limits import PhotoLimits
 from runtime.image.decoding_cost import METADATA_COPIES, ROW_BYTES, resizing_bytes
 from runtime.image.flatten import native_resize, shrink_pixels
-from runtime.image.jpeg import SIGNATURE, draft_scale
-from runtime.image.jpeg_decoding import Decoder, decode_whole
+from runtime.image.jpeg.decoding import Decoder, decode_whole
+from runtime.image.jpeg.markers import SIGNATURE, draft_scale
 
 # About 3 ms on one core, which are lost if it turns out not to be whole.
 MAX_BYTES, MAX_PIXELS = 1 << 16, 1 << 18

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from runtime.image.errors import UnsupportedImage
 from runtime.image.header import PhotoHeader
-from runtime.image.jpeg import (
+from runtime.image.jpeg.markers import (
     ARITHMETIC,
     ARITHMETIC_PROGRESSIVE,
     BEGIN,
