@@ -31,7 +31,7 @@ from tests.runtime.native.models import (
 from tests.support.waiting import wait_until
 
 EQUAL = 2e-6  # probabilities: all bytes are equal, and the classifier on top adds its floats in another order
-SIZE, SMALL = 96, 32  # of the default bundle; of tests that any size will do for
+SIZE, SMALL = 128, 32  # of the default bundle; of tests that any size will do for
 Named = tuple[Instructions, Layout]
 
 

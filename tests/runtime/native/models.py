@@ -26,7 +26,7 @@ from runtime.native.library import COMPILED, ISA, Instructions, Job, Layout, Lib
 from runtime.native.steps import Plan
 
 ROOT = Path(__file__).parents[3]
-CLASSES = 2
+CLASSES = 3  # outputs of the default model: two labels and the unknown class
 ON_LINUX_X86 = sys.platform == "linux" and platform.machine() == "x86_64"
 loads_prebuilt = pytest.mark.skipif(not ON_LINUX_X86, reason="needs Linux on x86-64")
 

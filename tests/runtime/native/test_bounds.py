@@ -169,7 +169,7 @@ def test_networks_of_any_shape_that_fit_are_planned(seed: int) -> None:
 def resnet() -> Network:
     bundle = Bundle.open(default_bundle())
     manifest = bundle.manifest
-    return read_network(read_graph(bundle.model.read_bytes()), manifest.input, len(manifest.labels))
+    return read_network(read_graph(bundle.model.read_bytes()), manifest.input, manifest.outputs)
 
 
 def at(found: Network, image_size: int) -> Network:
@@ -199,7 +199,7 @@ def test_the_default_network_is_planned_at_every_size(resnet: Network, size: int
 def laid_out(request: pytest.FixtureRequest) -> Plan:
     bundle = Bundle.open(default_bundle())
     manifest = bundle.manifest
-    return plan_of(bundle.model.read_bytes(), manifest.input, len(manifest.labels), request.param)
+    return plan_of(bundle.model.read_bytes(), manifest.input, manifest.outputs, request.param)
 
 
 def assert_refused(plan: Plan, step: Step, **changes: int) -> None:

@@ -19,7 +19,7 @@ from runtime.native.onnx_importer import Convolution, Network, UnknownGraphError
 from runtime.native.onnx_protobuf import read_graph
 from tests.runtime.native.test_memory_planner import assert_inside
 
-SPEC = ImageSpec(height=96, width=96)
+SPEC = ImageSpec(height=128, width=128)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def model() -> onnx.ModelProto:
     return onnx.load(Bundle.open(default_bundle()).model)
 
 
-def network_of(model: onnx.ModelProto, spec: ImageSpec = SPEC, classes: int = 2) -> Network:
+def network_of(model: onnx.ModelProto, spec: ImageSpec = SPEC, classes: int = 3) -> Network:
     return read_network(read_graph(model.SerializeToString()), spec, classes)
 
 
@@ -75,7 +75,7 @@ def test_the_default_model_is_twenty_convolutions_and_a_pooling(model: onnx.Mode
     convolutions = [layer for layer in network.layers if isinstance(layer, Convolution)]
     assert (len(convolutions), len(network.layers)) == (20, 21)
     assert sum(layer.residual is not None for layer in convolutions) == 8
-    assert network.weights.shape == (2, 512)
+    assert network.weights.shape == (3, 512)
     assert network.temperature == pytest.approx(Bundle.open(default_bundle()).manifest.temperature)
 
 
@@ -164,11 +164,11 @@ def test_another_graph_is_left_to_onnxruntime(model: onnx.ModelProto, what: str)
     sentence, alter = CHANGES[what]
     alter(model)
     with pytest.raises(UnknownGraphError, match=sentence):
-        plan_of(model.SerializeToString(), SPEC, 2, "vnni")
+        plan_of(model.SerializeToString(), SPEC, 3, "vnni")
 
 
 @pytest.mark.parametrize(
-    ("spec", "classes"), [(ImageSpec(height=128, width=128), 2), (ImageSpec(height=96, width=64), 2), (SPEC, 3)]
+    ("spec", "classes"), [(ImageSpec(height=96, width=96), 3), (ImageSpec(height=128, width=64), 3), (SPEC, 2)]
 )
 def test_a_manifest_that_says_otherwise_is_left_to_onnxruntime(
     model: onnx.ModelProto, spec: ImageSpec, classes: int
@@ -187,4 +187,4 @@ def test_a_damaged_file_is_refused_and_breaks_nothing(model: onnx.ModelProto, tm
             if damaged:
                 damaged[at] = generator.integers(0, 256)
         with suppress(UnknownGraphError):
-            assert_inside(plan_of(bytes(damaged), SPEC, 2, "vnni"))
+            assert_inside(plan_of(bytes(damaged), SPEC, 3, "vnni"))
