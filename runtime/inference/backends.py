@@ -23,7 +23,9 @@ from runtime.inference.native_session import NativeSession, open_native
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 
-DEVIATION_LIMIT = 0.02  # probabilities of a golden case: right kernels differ by a millionth, saturation by a tenth
+# Of the probabilities of a golden case. Right kernels differ by a millionth, and by a hundredth where rounding turns
+# out otherwise: without fused multiply-add (SSE), with additions in fixed point (ARM). Saturation makes a third.
+DEVIATION_LIMIT = 0.05
 
 Precision = Literal["int8", "fp32"]
 Name = Literal["amx", "vnni", "fast", "exact", "fp32"]
