@@ -127,9 +127,7 @@ class FastPath:
     async def _answer(self, scope: Scope, receive: Receive, content_type: str, *, lone: bool) -> Answer:
         with self._metrics.in_flight(), self._bodies.upload(scope) as upload:
             self._engine.admission.check_wait()
-            photo = await self._read(scope, receive, upload)
-            if is_form(content_type):
-                photo = photo_in_form(content_type, photo)
+            photo = await self._read(scope, receive, content_type, upload)
             measured = is_measurement(scope)
             here = self._engine.answer_here(photo, measured=measured) if lone else None
             client = partial(client_of, scope, self._settings.trusted_proxies)
@@ -144,15 +142,17 @@ class FastPath:
             request_id.reset(token)
         return problem, [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    async def _read(self, scope: Scope, receive: Receive, upload: Upload) -> bytes:
+    async def _read(self, scope: Scope, receive: Receive, content_type: str, upload: Upload) -> bytes:
+        """The photo of a request; the time is measured if there is one."""
         began = time.perf_counter()
         body = take_body(scope, receive)
         if body is None:
             body = await _receive_all(self._bodies.bounded(scope, receive, upload))
         else:
             upload.add(len(body))
+        photo = photo_in_form(content_type, body) if is_form(content_type) else body
         self._metrics.observe("read", time.perf_counter() - began)
-        return body
+        return photo
 
 
 async def _receive_all(receive: Receive) -> bytes:

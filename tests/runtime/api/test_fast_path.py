@@ -176,6 +176,14 @@ def test_a_refusal_is_counted_under_its_route(server: Appliance) -> None:
     assert metric(server, "dandelion_in_flight") == 1
 
 
+def test_the_reading_of_a_form_is_measured_if_it_succeeds(server: Appliance) -> None:
+    before = metric(server, "dandelion_stage_seconds_count", stage="read")
+    both_ways(server, parts((FILE, b"no photo")), **{"content-type": FORM})
+    assert metric(server, "dandelion_stage_seconds_count", stage="read") == before + 2
+    both_ways(server, b"no form", **{"content-type": FORM})
+    assert metric(server, "dandelion_stage_seconds_count", stage="read") == before + 2
+
+
 def raw_answer(sock: socket.socket, body: bytes) -> tuple[bytes, bytes]:
     head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: {len(body)}\r\n\r\n"
     sock.sendall(head.encode() + body)
