@@ -35,7 +35,6 @@ from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance
 from runtime.serving.http.whole_answer import send_whole
-from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.uploads import Upload
 
 MAX_FORM_BYTES = 1 << 20  # longer ones are parsed as they come, since here a form is copied
@@ -160,8 +159,6 @@ async def _receive_all(receive: Receive) -> bytes:
     more = True
     while more:
         message: Any = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
         parts.append(message["body"])
         more = message["more_body"]
     return parts[0] if len(parts) == 1 else b"".join(parts)

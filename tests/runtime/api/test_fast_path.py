@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,6 +183,30 @@ def test_the_reading_of_a_form_is_measured_if_it_succeeds(server: Appliance) -> 
     assert metric(server, "dandelion_stage_seconds_count", stage="read") == before + 2
     both_ways(server, b"no form", **{"content-type": FORM})
     assert metric(server, "dandelion_stage_seconds_count", stage="read") == before + 2
+
+
+@pytest.mark.parametrize(
+    ("path", "framing"),
+    [
+        ("/predict", "content-type: image/jpeg\r\ncontent-length: 99\r\n\r\nhalf"),
+        ("/predict", "content-type: image/jpeg\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+        ("/predict", f"content-type: {FORM}\r\ncontent-length: 99\r\nx-a: 1\r\nx-a: 1\r\n\r\n--x"),
+        ("/predict/batch", f"content-type: {FORM}\r\ncontent-length: 99\r\n\r\n--x"),
+        ("/explain", "content-type: image/jpeg\r\ncontent-length: 99\r\n\r\nhalf"),
+        ("/v2/models/colours/infer", "content-length: 99\r\n\r\n{"),
+    ],
+    ids=["fast", "chunked", "form", "batch", "explain", "v2"],
+)
+def test_a_client_that_leaves_while_it_sends_is_no_fault_of_ours(server: Appliance, path: str, framing: str) -> None:
+    before = metric(server, "dandelion_rejections_total", reason="client_gone")
+    faults = metric(server, "dandelion_requests_total", method="POST", status="500")
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as sock:
+        sock.sendall(f"POST {path} HTTP/1.1\r\nhost: x\r\n{framing}".encode())
+    deadline = time.monotonic() + 60
+    while metric(server, "dandelion_rejections_total", reason="client_gone") == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert metric(server, "dandelion_rejections_total", reason="client_gone") == before + 1
+    assert metric(server, "dandelion_requests_total", method="POST", status="500") == faults
 
 
 def raw_answer(sock: socket.socket, body: bytes) -> tuple[bytes, bytes]:
