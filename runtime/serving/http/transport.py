@@ -77,17 +77,20 @@ class CoalescingTransport:
         return self.lingering or self._transport.is_closing()
 
     def was_reset(self) -> bool:
-        """Whether the client has reset the connection while asyncio does not read, and so cannot notice it.
+        """Whether the connection is closed, or the client has reset it while asyncio does not read, unnoticed.
 
         It does not read from a client that has closed its sending side, nor while reading is paused: a body of more
-        than 64 KB pauses it, and it stays so until the response.
+        than 64 KB pauses it, and it stays so until the response. Any thread may ask, also while it is being closed; of
+        pipelined requests uvicorn tells only the last that it was.
         """
+        if self._transport.is_closing():
+            return True
         if not self.half_closed and self._transport.is_reading():
             return False
         connection = self._transport.get_extra_info("socket")
         try:
             return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE)
-        except (AttributeError, OSError):  # another system, or no socket any more
+        except (AttributeError, OSError, ValueError):  # another system, or no socket any more
             return False
 
     def __getattr__(self, name: str) -> Any:

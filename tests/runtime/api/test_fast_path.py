@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -207,6 +208,28 @@ def test_a_client_that_leaves_while_it_sends_is_no_fault_of_ours(server: Applian
         time.sleep(0.01)
     assert metric(server, "dandelion_rejections_total", reason="client_gone") == before + 1
     assert metric(server, "dandelion_requests_total", method="POST", status="500") == faults
+
+
+def test_clients_that_leave_while_several_photos_of_theirs_wait_leave_nothing_behind(server: Appliance) -> None:
+    """Of such requests uvicorn tells only the last that its client has left."""
+    body = photo(size=(700, 500))
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: {len(body)}\r\n\r\n"
+    gone = metric(server, "dandelion_rejections_total", reason="client_gone")
+    for _ in range(10):
+        socks = [
+            socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) for _ in "12345678"
+        ]
+        for sock in socks:
+            sock.sendall(4 * (head.encode() + body))
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset it
+            sock.close()
+    deadline = time.monotonic() + 60
+    while metric(server, "dandelion_in_flight") > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert metric(server, "dandelion_in_flight") == 1
+    assert metric(server, "dandelion_queue_depth") == 0
+    assert metric(server, "dandelion_rejections_total", reason="client_gone") > gone
 
 
 def raw_answer(sock: socket.socket, body: bytes) -> tuple[bytes, bytes]:

@@ -97,3 +97,23 @@ async def test_nothing_is_written_to_a_connection_that_ended_meanwhile():
 async def test_in_all_else_it_is_the_transport_within():
     transport, _ = gathered()
     assert transport.get_extra_info("peername") == ("127.0.0.1", 7)
+
+
+class Leaving(Recorder):
+    """One of uvloop's, of a connection that another thread closes at this moment."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self if name == "socket" else default
+
+    def getsockopt(self, *_: int) -> bytes:
+        raise ValueError("negative file descriptor")
+
+
+@in_a_loop
+async def test_a_connection_that_is_closed_has_no_client_any_more():
+    within = Leaving()
+    transport = CoalescingTransport(within, asyncio.get_running_loop())
+    transport.half_closed = True
+    assert not transport.was_reset()
+    within.close()
+    assert transport.was_reset()
