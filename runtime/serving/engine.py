@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,8 +335,11 @@ class Engine:
         self, model: LoadedModel, photos: Sequence[Charged], run: Run
     ) -> list[DecodedPhoto | ImageError]:
         spec = model.manifest.input
-        jobs = [run(partial(self._decode, spec, photo, run.heavy), photo.cost) for photo in photos if not photo.refusal]
-        decoded = iter(await asyncio.gather(*jobs))
+        decoded = iter(
+            await _all(
+                run(partial(self._decode, spec, photo, run.heavy), photo.cost) for photo in photos if not photo.refusal
+            )
+        )
         return [photo.refusal or next(decoded) for photo in photos]
 
     def _decode(self, spec: ImageSpec, photo: Charged, heavy: bool) -> DecodedPhoto | ImageError:
@@ -372,6 +375,19 @@ class Engine:
             milliseconds(inferred.decode_s), milliseconds(inferred.infer_s), milliseconds(stages["total"])
         )
         return answer_from(prediction, model.name, timings)
+
+
+async def _all(jobs: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all jobs; if one raises, the others are cancelled: nobody waits for them any more."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
+    finally:
+        del tasks  # the frames of an exception would keep them, and they the photos
 
 
 def _without_frames(error: ImageError) -> ImageError:

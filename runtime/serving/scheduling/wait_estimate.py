@@ -43,7 +43,8 @@ class WaitEstimate:
     @property
     def waiting(self) -> int:
         """Jobs that are booked and not begun."""
-        return sum(booking.jobs for booking in self._bookings) - len(self._running)
+        booked = sum(booking.jobs for booking in self._bookings)
+        return max(0, booked - len(self._running))  # a job whose booking was released just before may run, too
 
     @property
     def mean_cost(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 
 from runtime.bundle.manifest import Bundle
-from runtime.image import ImageError, decode, decode_photo
+from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode, decode_photo
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
+from runtime.serving.offload import ChildDied
+from runtime.serving.offload.photos import HeavyPhotos
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.scheduler import RequestTooCostly
@@ -131,6 +134,27 @@ def test_a_giant_whose_client_has_left_is_not_decoded(engine: Engine, gate: Gate
 
     asyncio.run(ask())
     assert gate.begun == [0]
+
+
+def test_photos_of_a_request_that_has_failed_are_not_decoded(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    begun = []
+
+    def die(_: HeavyPhotos, data: bytes, spec: ImageSpec) -> DecodedPhoto:
+        begun.append(data[-1])
+        time.sleep(0.05)
+        raise ChildDied
+
+    monkeypatch.setattr(HeavyPhotos, "decode", die)
+
+    async def ask() -> None:
+        with pytest.raises(ChildDied):
+            await engine.decode_many([giant(number) for number in range(6)], engine.model)
+        assert engine.waiting == 0
+
+    asyncio.run(ask())
+    engine.close()
+    assert 1 <= len(begun) <= 2
+    assert engine.waiting == 0
 
 
 def test_a_request_that_asks_for_too_much_is_refused_before_anything_is_decoded(engine: Engine, gate: Gate):
