@@ -234,9 +234,12 @@ class Engine:
         return await self._scheduler.run_heavy(job, cost, client)
 
     def close(self) -> None:
-        """Graceful shutdown: finish the photos in flight, then end the threads."""
-        self.heavy.close()
+        """Graceful shutdown: finish the photos in flight, then end the threads.
+
+        Requests had their time to end: what a child is still at, nobody waits for, and it may hang.
+        """
         self.children.close()
+        self.heavy.close()
         self._workers.close()
 
     def _classify_on_loop(self, photo: bytes) -> _Inferred | None:

@@ -12,6 +12,7 @@ import msgspec
 
 _LENGTHS = struct.Struct("<IQ")
 _PIPE_BYTES = 1 << 20  # what Linux lets any user ask for; with 64 KiB, 20 MB take three hundred wake-ups
+_HEAD_BYTES = 1 << 20  # a longer head is none: something else was printed into the pipe
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of <linux/fcntl.h>
 
 
@@ -45,11 +46,13 @@ def write_frame(pipe: IO[bytes], head: bytes, body: bytes) -> None:
 
 
 def read_frame(pipe: IO[bytes]) -> Frame | None:
-    """Read one; None if the other side has ended."""
+    """Read one; None if the other side has ended, or sent what is no frame."""
     lengths = pipe.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     head_bytes, body_bytes = _LENGTHS.unpack(lengths)
+    if head_bytes > _HEAD_BYTES:
+        return None
     head, body = pipe.read(head_bytes), pipe.read(body_bytes)
     return Frame(head, body) if len(head) == head_bytes and len(body) == body_bytes else None
 

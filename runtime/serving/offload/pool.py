@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from runtime.host.cpu import cpu_quota
 from runtime.host.memory_limit import memory_for_planning
+from runtime.serving.offload import process
 from runtime.serving.offload.pacer import TICK_S, Throttle
 from runtime.serving.offload.process import Child, ChildEnded
 from runtime.serving.scheduling.admission import Overloaded
@@ -70,13 +71,14 @@ class ChildPool:
         except ChildEnded as error:
             alive = False
             self.deaths += 1
-            log.warning("a child process for heavy work ended: %s; the next request starts another", error)
+            if not self._closed:
+                log.warning("a child process for heavy work ended: %s; the next request starts another", error)
             raise ChildDied from error
         finally:
             self._give_back(child, alive=alive)
 
     def close(self) -> None:
-        """End all children; those that are busy at once."""
+        """End all children at once; whoever waits for one that is busy gets ChildDied."""
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -84,6 +86,7 @@ class ChildPool:
                 child.kill()
             self._changed.notify_all()
         for child in idle:
+            child.kill()  # it may be stopped, and has nothing to lose
             child.end()
 
     def _take(self) -> Child | None:
@@ -103,11 +106,13 @@ class ChildPool:
             child = Child()
             with self._changed:
                 self._begin(child)
+                if self._closed:
+                    child.kill()
             child.wait_until_ready()
         except ChildEnded as error:
             if child:
                 self._give_back(child, alive=False)
-            if not self._retry_at:
+            if not (self._retry_at or self._closed):
                 log.warning("no child process can be started for heavy work (%s); threads do it, slower", error)
             self._retry_at = time.monotonic() + RETRY_S
             return None
@@ -141,6 +146,7 @@ class ChildPool:
                 time.sleep(TICK_S if self._throttle else IDLE_S / 10)
                 with self._changed:
                     self._pace()
+                    self._end_overdue()
 
     def _take_idle(self) -> list[Child]:
         if self._busy or time.monotonic() - self._idle_since < IDLE_S:
@@ -156,6 +162,12 @@ class ChildPool:
         else:
             for child in self._busy:
                 child.stop()
+
+    def _end_overdue(self) -> None:
+        """A decoder that hangs must not keep a thread of the lane, and the memory that it was given, for ever."""
+        for child in self._busy:
+            if child.overdue:
+                child.kill(f"it took longer than {process.CALL_S:g} s")
 
 
 def children_for(workers: int) -> int:

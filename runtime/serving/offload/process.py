@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from runtime.serving.offload.frames import Call, Reply, read_frame, widen, write
 from runtime.serving.offload.signature import signature_of
 
 COMMAND = [sys.executable, "-m", "runtime.serving.offload.child"]
+CALL_S = 300.0  # for a call, or to start: longer than any photo takes, and than any client waits
 END_S = 5.0  # for a child to end after its input was closed
 _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of <linux/posix-timers.h>: the clock of a process is made of its number
 
@@ -48,11 +49,14 @@ class Child:
         self._calls, self._answers = self._process.stdin, self._process.stdout
         widen(self._calls)
         self._stopped = False
+        self._since: float | None = time.monotonic()
+        self._killed_for = ""
 
     def wait_until_ready(self) -> None:
         """Wait until it has loaded its modules; raises ChildEnded if it ends before."""
         if read_frame(self._answers) is None:
             raise self._ended()
+        self._since = None
 
     @property
     def pid(self) -> int:
@@ -64,23 +68,41 @@ class Child:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    @property
+    def overdue(self) -> bool:
+        """Whether it has been at a call, or has been starting, for too long."""
+        since = self._since
+        return since is not None and time.monotonic() - since > CALL_S
+
     def call(self, function: Callable[[bytes, Args], Result], data: bytes, args: Args) -> Result:
         """What the module-level `function` returns there.
 
         Raises ChildEnded if the child ends first, and RuntimeError with its stack if the function raises.
         """
-        head = Call(function.__module__, function.__name__, msgspec.Raw(msgspec.msgpack.encode(args)))
+        head = msgspec.msgpack.encode(
+            Call(function.__module__, function.__name__, msgspec.Raw(msgspec.msgpack.encode(args)))
+        )
+        self._since = time.monotonic()
         try:
-            write_frame(self._calls, msgspec.msgpack.encode(head), data)
-            frame = read_frame(self._answers)
+            write_frame(self._calls, head, data)
+            result: Result = self._answer(signature_of(function).result)
         except OSError as error:
             raise self._ended() from error
+        except (MemoryError, OverflowError, msgspec.MsgspecError) as error:
+            # What is left of this answer in the pipe must not become that of the next call.
+            raise self._ended(f"its answer could not be read ({type(error).__name__})") from error
+        finally:
+            self._since = None
+        return result
+
+    def _answer(self, result: Any) -> Any:
+        """What came back, decoded as a `result`."""
+        frame = read_frame(self._answers)
         if frame is None:
             raise self._ended()
         if msgspec.msgpack.decode(frame.head, type=Reply).failed:
             raise RuntimeError(frame.body.decode(errors="replace"))
-        result: Result = msgspec.msgpack.decode(frame.body, type=signature_of(function).result)
-        return result
+        return msgspec.msgpack.decode(frame.body, type=result)
 
     def cpu_s(self) -> float:
         """The CPU time that it has used; 0 if the system does not say."""
@@ -101,8 +123,9 @@ class Child:
             self._stopped = False
             self._process.send_signal(signal.SIGCONT)
 
-    def kill(self) -> None:
-        """End it at once."""
+    def kill(self, why: str = "") -> None:
+        """End it at once; `why` is told to whoever waits for its answer."""
+        self._killed_for = self._killed_for or why
         self._process.kill()
 
     def end(self) -> None:
@@ -117,10 +140,12 @@ class Child:
             self._process.wait()
         self._answers.close()
 
-    def _ended(self) -> ChildEnded:
+    def _ended(self, why: str = "") -> ChildEnded:
+        """That it has ended, or does now, because of `why`."""
         self.kill()
         code = self._process.wait()
         for pipe in (self._calls, self._answers):
             with suppress(OSError):
                 pipe.close()
-        return ChildEnded(signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return ChildEnded(self._killed_for or why or how)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -43,6 +47,17 @@ def end(data: bytes, args: int) -> int:
 
 def read_to_end(data: bytes, args: int) -> int:
     threading.Event().wait(args)
+    return len(data)
+
+
+def print_garbage(data: bytes, args: int) -> int:
+    """Write what is no answer into the pipe of answers: the only one that this process writes to."""
+    for number in range(3, 64):
+        with suppress(OSError):
+            if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY and stat.S_ISFIFO(
+                os.fstat(number).st_mode
+            ):
+                os.write(number, b"Hello, world. " * args)
     return len(data)
 
 
@@ -115,6 +130,63 @@ def test_one_that_is_killed_at_work_is_told_alike(children: ChildPool):
     with pytest.raises(ChildDied):
         call(children, read_to_end, b"", 600, meanwhile=Child.kill)
     assert children.deaths == 1
+
+
+def test_one_that_takes_too_long_is_ended(
+    children: ChildPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    assert call(children, read_to_end, b"abc", 0) == 3
+    monkeypatch.setattr(process, "CALL_S", 0.1)
+    monkeypatch.setattr(pool, "IDLE_S", 0.5)
+    with pytest.raises(ChildDied):
+        call(children, read_to_end, b"", 600, meanwhile=Child.stop)
+    assert "a child process for heavy work ended: it took longer than 0.1 s" in caplog.text
+
+
+def test_one_that_never_starts_does_not_keep_the_work(
+    children: ChildPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(process, "CALL_S", 0.1)
+    monkeypatch.setattr(pool, "IDLE_S", 0.5)
+    with children.lease() as child:
+        assert child is None
+    assert "no child process can be started for heavy work (it took longer than 0.1 s)" in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_one_that_answers_garbage_is_ended_and_its_answer_is_not_that_of_the_next_call(children: ChildPool, times: int):
+    with pytest.raises(ChildDied):
+        call(children, print_garbage, b"abc", times)
+    assert call(children, read_to_end, b"abcd", 0) == 4
+
+
+def test_an_answer_that_finds_no_memory_is_not_that_of_the_next_call(
+    children: ChildPool, monkeypatch: pytest.MonkeyPatch
+):
+    def fail_to_read(pipe: IO[bytes]) -> None:
+        pipe.read(4)
+        raise MemoryError
+
+    assert call(children, read_to_end, b"abc", 0) == 3
+    with monkeypatch.context() as short:
+        short.setattr(process, "read_frame", fail_to_read)
+        with pytest.raises(ChildDied):
+            call(children, read_to_end, b"abc", 0)
+    assert call(children, read_to_end, b"abcd", 0) == 4
+
+
+def test_one_that_is_stopped_holds_up_no_end(caplog: pytest.LogCaptureFixture):
+    def close(child: Child) -> None:
+        child.stop()
+        children.close()
+
+    children = ChildPool(1)
+    with pytest.raises(ChildDied):
+        call(children, read_to_end, b"", 600, meanwhile=close)
+    assert not caplog.text
+    with children.lease() as child:
+        assert child is None
 
 
 def test_one_that_is_stopped_waits_and_goes_on(children: ChildPool):
