@@ -17,7 +17,7 @@ from runtime.host.child_process import environment_of_child
 from runtime.serving.offload.frames import Call, Reply, read_frame, widen, write_frame
 from runtime.serving.offload.signature import signature_of
 
-COMMAND = [sys.executable, "-m", "runtime.serving.offload.child"]
+COMMAND = [sys.executable, "-P", "-m", "runtime.serving.offload.child"]
 CALL_S = 300.0  # for a call, or to start: longer than any photo takes, and than any client waits
 END_S = 5.0  # for a child to end after its input was closed
 _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of <linux/posix-timers.h>: the clock of a process is made of its number

@@ -16,7 +16,7 @@ from runtime.host.child_process import environment_of_child
 from runtime.names import NOT_JSON
 from runtime.serving.trial.messages import TrialJob, TrialOutcome
 
-COMMAND = [sys.executable, "-m", "runtime.serving.trial.child"]
+COMMAND = [sys.executable, "-P", "-m", "runtime.serving.trial.child"]
 GRACE_S = 5.0  # for a child to start, and to end itself when its time is up
 MAX_SAID = 300  # characters of its last words
 

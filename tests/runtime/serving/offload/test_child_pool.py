@@ -189,6 +189,16 @@ def test_one_that_is_stopped_holds_up_no_end(caplog: pytest.LogCaptureFixture):
         assert child is None
 
 
+def test_modules_of_the_working_directory_are_not_those_of_a_child(
+    children: ChildPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with children.lease() as child:
+        assert child is not None
+
+
 def test_one_that_is_stopped_waits_and_goes_on(children: ChildPool):
     with children.lease() as child:
         assert child is not None
