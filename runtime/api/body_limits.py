@@ -14,6 +14,7 @@ from litestar.types import HTTPReceiveMessage, Receive, Scope
 
 from runtime.api.client import client_of
 from runtime.api.request_state import has_no_body, is_here
+from runtime.api.security.slow_refusals import most_waiting
 from runtime.names import entries
 from runtime.serving.metrics import Metrics
 from runtime.serving.scheduling.admission import Overloaded
@@ -37,6 +38,7 @@ class BodyLimits:
         `hasty_s` says how long a client was asked to wait before it sends heavy work again.
         """
         self._hasty_s = hasty_s
+        self._hasty_waiting, self._most_waiting = 0, most_waiting()
         self._metrics = metrics
         self._uploads = uploads
         self._seconds = settings.upload_patience_s
@@ -92,7 +94,12 @@ class BodyLimits:
         client = client_of(scope, self._proxies)
         left_s = self._hasty_s(client) if client else 0.0
         if left_s > 0:
-            await asyncio.sleep(min(HASTY_S, left_s))
+            if self._hasty_waiting < self._most_waiting:
+                self._hasty_waiting += 1
+                try:
+                    await asyncio.sleep(min(HASTY_S, left_s))
+                finally:
+                    self._hasty_waiting -= 1
             raise Overloaded("hasty", max(1, math.ceil(left_s)))
 
     async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:

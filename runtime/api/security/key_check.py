@@ -13,7 +13,7 @@ from litestar.types import Scope
 
 from runtime.api.client import client_of
 from runtime.api.security.keys import digest_of, given_key, is_among
-from runtime.api.security.slow_refusals import SlowRefusals
+from runtime.api.security.slow_refusals import SlowRefusals, most_waiting
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 
@@ -69,7 +69,7 @@ class KeyCheck:
         self._metrics = metrics
         self._wrong = WrongKeys(settings.wrong_keys)
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._refusals = SlowRefusals()
+        self._refusals = SlowRefusals(most=most_waiting())
 
     async def before_refusal(self, scope: Scope) -> None:
         """Wait for a while if the client of a request was refused very often."""

@@ -11,18 +11,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from runtime.host.memory_limit import memory_for_planning
+
 BURST, INTERVAL_S = 10, 0.5  # refusals of one client in a row, and then one in so long, that are told at once
 DELAY_S = 1.0
-MOST = 256  # that wait at once; beyond them none does, so that they hold little memory
+MOST, LEAST = 256, 8  # that wait at once; beyond them none does, so that they hold little memory
+MEMORY_SHARE, REQUEST_BYTES = 1 / 32, 256 * 1024  # of the memory, for what has come of their bodies, and of one
 KEPT = 4096  # clients, the least recent forgotten first
 
 
 class SlowRefusals:
     """Refusals by client: a token bucket each (generic cell rate algorithm). For the event loop only."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` is in seconds."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = MOST) -> None:
+        """`clock` is in seconds; at most `most` refusals wait at once."""
         self._clock = clock
+        self._most = most
         self._due: OrderedDict[str, float] = OrderedDict()
         self._waiting = 0
 
@@ -33,7 +37,7 @@ class SlowRefusals:
         self._due[client] = min(due, now + most_s)
         if len(self._due) > KEPT:
             self._due.popitem(last=False)
-        return DELAY_S if due - now > most_s and self._waiting < MOST else 0.0
+        return DELAY_S if due - now > most_s and self._waiting < self._most else 0.0
 
     async def wait(self, client: str) -> None:
         """Count a refusal of `client`, and keep it back if there were too many."""
@@ -45,3 +49,9 @@ class SlowRefusals:
             await asyncio.sleep(seconds)
         finally:
             self._waiting -= 1
+
+
+def most_waiting() -> int:
+    """How many refusals may wait at once: no limit of uploads counts what has come of their bodies."""
+    memory = memory_for_planning()
+    return MOST if memory is None else max(LEAST, min(MOST, int(MEMORY_SHARE * memory / REQUEST_BYTES)))

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from runtime.api import body_limits
+from runtime.api.body_limits import BodyLimits
+from runtime.api.security import slow_refusals
 from runtime.api.security.keys import new_key
-from runtime.api.security.slow_refusals import BURST, DELAY_S, INTERVAL_S, KEPT, MOST, SlowRefusals
+from runtime.api.security.slow_refusals import BURST, DELAY_S, INTERVAL_S, KEPT, MOST, SlowRefusals, most_waiting
+from runtime.serving.metrics import Metrics
+from runtime.serving.scheduling.admission import Overloaded
+from runtime.serving.settings import Settings
+from runtime.serving.uploads import Uploads
 from tests.support.bundles import write_bundle
 from tests.support.clock import Clock
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
+LARGE = (b"content-length", b"20000000")
 
 
 def test_the_first_refusals_of_a_client_are_told_at_once_and_further_ones_late():
@@ -36,6 +47,39 @@ def test_so_many_wait_at_once_and_no_more():
     refusals = SlowRefusals(Clock())
     refusals._waiting = MOST
     assert not any(refusals.delay_s("a") for _ in range(BURST + 3))
+
+
+@pytest.mark.parametrize(("memory_mib", "most"), [(32, 8), (256, 32), (4096, 256), (None, 256)])
+def test_fewer_wait_where_memory_is_short(memory_mib: int | None, most: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slow_refusals, "memory_for_planning", lambda: memory_mib and memory_mib * 2**20)
+    assert most_waiting() == most
+
+
+def test_no_more_clients_that_come_too_early_are_kept_waiting_than_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(body_limits, "most_waiting", lambda: 2)
+    bodies = BodyLimits(Metrics(), Uploads(10**9, share=1.0), Settings(threads=1, workers=1), lambda _: 600.0)
+    scope: Any = {
+        "type": "http",
+        "client": ("192.0.2.1", 1),
+        "headers": [(b"content-length", b"20000000")],
+        "state": {},
+    }
+
+    async def come(told: list[float]) -> None:
+        with bodies.reading(scope, receive) as limited, suppress(Overloaded):
+            await limited()
+        told.append(time.monotonic())
+
+    async def receive() -> Any:
+        raise AssertionError("it is refused unread")
+
+    async def ask() -> list[float]:
+        began, told = time.monotonic(), list[float]()
+        await asyncio.gather(*(come(told) for _ in range(20)))
+        assert bodies._hasty_waiting == 0
+        return [at - began for at in told]
+
+    assert sum(seconds >= body_limits.HASTY_S for seconds in asyncio.run(ask())) == 2
 
 
 def test_the_memory_of_clients_is_bounded():
