@@ -38,7 +38,7 @@ class BodyLimits:
         `hasty_s` says how long a client was asked to wait before it sends heavy work again.
         """
         self._hasty_s = hasty_s
-        self._hasty_waiting, self._most_waiting = 0, most_waiting()
+        self._hasty_waiting, self._most_waiting = 0, most_waiting(settings.max_connections)
         self._metrics = metrics
         self._uploads = uploads
         self._seconds = settings.upload_patience_s

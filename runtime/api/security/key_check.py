@@ -69,7 +69,7 @@ class KeyCheck:
         self._metrics = metrics
         self._wrong = WrongKeys(settings.wrong_keys)
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._refusals = SlowRefusals(most=most_waiting())
+        self._refusals = SlowRefusals(most=most_waiting(settings.max_connections))
 
     async def before_refusal(self, scope: Scope) -> None:
         """Wait for a while if the client of a request was refused very often."""

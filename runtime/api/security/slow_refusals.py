@@ -12,11 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from runtime.host.memory_limit import memory_for_planning
+from runtime.serving.http.connections import default_limit
 
 BURST, INTERVAL_S = 10, 0.5  # refusals of one client in a row, and then one in so long, that are told at once
 DELAY_S = 1.0
-MOST, LEAST = 256, 8  # that wait at once; beyond them none does, so that they hold little memory
+MOST = 256  # that wait at once; beyond them none does, so that they hold little memory
 MEMORY_SHARE, REQUEST_BYTES = 1 / 32, 256 * 1024  # of the memory, for what has come of their bodies, and of one
+CONNECTION_SHARE = 1 / 4  # of the connections: while it waits, none can be taken away for a newcomer
 KEPT = 4096  # clients, the least recent forgotten first
 
 
@@ -51,7 +53,11 @@ class SlowRefusals:
             self._waiting -= 1
 
 
-def most_waiting() -> int:
-    """How many refusals may wait at once: no limit of uploads counts what has come of their bodies."""
+def most_waiting(connections: int | None) -> int:
+    """How many refusals may wait at once, of `connections` at most (None for what the system allows).
+
+    No limit of uploads counts what has come of their bodies.
+    """
     memory = memory_for_planning()
-    return MOST if memory is None else max(LEAST, min(MOST, int(MEMORY_SHARE * memory / REQUEST_BYTES)))
+    by_memory = MOST if memory is None else int(MEMORY_SHARE * memory / REQUEST_BYTES)
+    return max(1, min(MOST, by_memory, int(CONNECTION_SHARE * (connections or default_limit()))))

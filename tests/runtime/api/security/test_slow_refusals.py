@@ -49,14 +49,24 @@ def test_so_many_wait_at_once_and_no_more():
     assert not any(refusals.delay_s("a") for _ in range(BURST + 3))
 
 
-@pytest.mark.parametrize(("memory_mib", "most"), [(32, 8), (256, 32), (4096, 256), (None, 256)])
-def test_fewer_wait_where_memory_is_short(memory_mib: int | None, most: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("memory_mib", "connections", "most"),
+    [(32, 8192, 4), (256, 8192, 32), (4096, 8192, 256), (None, 8192, 256), (None, 64, 16), (None, 1, 1)],
+)
+def test_fewer_wait_where_memory_or_connections_are_few(
+    memory_mib: int | None, connections: int, most: int, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(slow_refusals, "memory_for_planning", lambda: memory_mib and memory_mib * 2**20)
-    assert most_waiting() == most
+    assert most_waiting(connections) == most
+
+
+def test_where_nobody_set_a_limit_of_connections_the_system_does(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slow_refusals, "default_limit", lambda: 40)
+    assert most_waiting(None) == 10
 
 
 def test_no_more_clients_that_come_too_early_are_kept_waiting_than_others(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(body_limits, "most_waiting", lambda: 2)
+    monkeypatch.setattr(body_limits, "most_waiting", lambda _: 2)
     bodies = BodyLimits(Metrics(), Uploads(10**9, share=1.0), Settings(threads=1, workers=1), lambda _: 600.0)
     scope: Any = {
         "type": "http",
