@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -154,6 +156,20 @@ def test_photos_of_a_request_that_has_failed_are_not_decoded(engine: Engine, mon
     asyncio.run(ask())
     engine.close()
     assert 1 <= len(begun) <= 2
+    assert engine.waiting == 0
+
+
+def test_a_child_that_hangs_holds_up_no_shutdown(model: LoadedModel):
+    engine = Engine(model, Settings(threads=1, workers=1, heavy_processes=1), Metrics())
+
+    async def leave_one_at_work() -> None:
+        asked = asyncio.ensure_future(engine.answer(flat_png(4000, 3000)))
+        busy = partial(wait_until, lambda: next(iter(engine.children._busy), None), "a child is at work", every_s=0.001)
+        os.kill((await asyncio.to_thread(busy)).pid, signal.SIGSTOP)
+        asked.cancel()
+
+    asyncio.run(leave_one_at_work())
+    engine.close()
     assert engine.waiting == 0
 
 
