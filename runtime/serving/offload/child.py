@@ -28,6 +28,7 @@ def main() -> None:
     return_large_buffers()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not print into an answer
+        write_frame(answers, b"", b"")  # it ends with its parent, even if it is stopped
         importlib.import_module("runtime.serving.offload.photos")  # meanwhile the first photo is on its way
         _serve(sys.stdin.buffer, answers)
 

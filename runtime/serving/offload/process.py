@@ -49,11 +49,15 @@ class Child:
         self._calls, self._answers = self._process.stdin, self._process.stdout
         widen(self._calls)
         self._stopped = False
+        self._may_stop = False
         self._since: float | None = time.monotonic()
         self._killed_for = ""
 
     def wait_until_ready(self) -> None:
         """Wait until it has loaded its modules; raises ChildEnded if it ends before."""
+        if read_frame(self._answers) is None:
+            raise self._ended()
+        self._may_stop = True
         if read_frame(self._answers) is None:
             raise self._ended()
         self._since = None
@@ -112,8 +116,8 @@ class Child:
             return 0.0
 
     def stop(self) -> None:
-        """Stop it for a while."""
-        if not self._stopped:
+        """Stop it for a while, unless it has just been started: it would stay if the appliance were killed then."""
+        if self._may_stop and not self._stopped:
             self._stopped = True
             self._process.send_signal(signal.SIGSTOP)
 

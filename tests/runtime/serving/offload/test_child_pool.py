@@ -19,7 +19,7 @@ from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
 from runtime.image import CorruptImage, ImageError, ImageSpec, ImageTooLarge, UnsupportedImage, decode_photo
 from runtime.serving.offload import ChildDied, ChildPool, children_for, pool, process
 from runtime.serving.offload.photos import HeavyPhotos
-from runtime.serving.offload.process import Child
+from runtime.serving.offload.process import Child, ChildEnded
 from runtime.serving.scheduling.decoding_work import request_work
 from tests.support.photos import photo
 from tests.support.pictures.large_photos import flat_jpeg, flat_png
@@ -197,6 +197,16 @@ def test_modules_of_the_working_directory_are_not_those_of_a_child(
     monkeypatch.chdir(tmp_path)
     with children.lease() as child:
         assert child is not None
+
+
+def test_one_that_would_outlive_its_parent_is_not_stopped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", "import time; time.sleep(600)"])
+    child = Child()
+    child.stop()
+    assert Path(f"/proc/{child.pid}/stat").read_text().rsplit(") ")[1][0] != "T"
+    child.kill()
+    with pytest.raises(ChildEnded, match="SIGKILL"):
+        child.wait_until_ready()
 
 
 def test_one_that_is_stopped_waits_and_goes_on(children: ChildPool):

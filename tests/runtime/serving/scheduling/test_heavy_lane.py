@@ -165,7 +165,11 @@ def test_a_child_that_hangs_holds_up_no_shutdown(model: LoadedModel):
     async def leave_one_at_work() -> None:
         asked = asyncio.ensure_future(engine.answer(flat_png(4000, 3000)))
         busy = partial(wait_until, lambda: next(iter(engine.children._busy), None), "a child is at work", every_s=0.001)
-        os.kill((await asyncio.to_thread(busy)).pid, signal.SIGSTOP)
+        child = await asyncio.to_thread(busy)
+        await asyncio.to_thread(
+            partial(wait_until, lambda: child._may_stop, "it ends with this process", every_s=0.001)
+        )
+        os.kill(child.pid, signal.SIGSTOP)
         asked.cancel()
 
     asyncio.run(leave_one_at_work())
