@@ -17,14 +17,15 @@ from runtime.host.child_process import die_first, end_with_parent
 from runtime.host.memory import return_large_buffers
 from runtime.serving.offload.frames import Call, Reply, read_frame, write_frame
 from runtime.serving.offload.signature import signature_of
-from runtime.serving.scheduling.workers import HEAVY_NICENESS
+
+LOWEST = 19  # niceness: of a busy core, a sixtieth
 
 
 def main() -> None:
     """Serve calls until the end of standard input."""
     end_with_parent(int(sys.argv[1]))
     die_first()
-    os.nice(HEAVY_NICENESS)
+    os.nice(LOWEST)
     return_large_buffers()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not print into an answer

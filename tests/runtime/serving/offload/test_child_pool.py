@@ -132,6 +132,12 @@ def test_one_that_is_killed_at_work_is_told_alike(children: ChildPool):
     assert children.deaths == 1
 
 
+def test_one_has_the_lowest_priority(children: ChildPool):
+    with children.lease() as child:
+        assert child is not None
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == 19
+
+
 def test_one_that_takes_too_long_is_ended(
     children: ChildPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
