@@ -13,6 +13,7 @@ import math
 import os
 import struct
 import sys
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,11 +35,14 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 def main() -> None:
     """Send and print."""
     limits = json.loads(ask("GET", "/health")[2])["limits"]
-    seen = {"PNG of 19 MB": send(heavy_png(HEAVY_SIDE), HEAVY_SIDE)}
+    last = send(heavy_png(HEAVY_SIDE), HEAVY_SIDE)
+    seen = {"PNG of 19 MB": last}
     for name, kind, make in kinds():
         if kind in limits["megapixels"]:
             side = math.isqrt(int(limits["megapixels"][kind] * 1e6))
-            seen[name] = send(make(side, side), side)
+            photo = make(side, side)
+            time.sleep(last["wait_s"])  # who comes earlier than told is refused unread
+            seen[name] = last = send(photo, side)
     json.dump({"limits": limits, "photos": seen}, sys.stdout)
 
 
@@ -72,6 +76,7 @@ def send(photo: bytes, side: int) -> dict[str, Any]:
         "bytes": len(photo),
         "statuses": dict(statuses),
         "retry_after": sum(bool(after) for status, after, _ in answers if status == OVERLOADED),
+        "wait_s": max((int(after) for _, after, _ in answers if after), default=0),
         "others": others,
     }
 

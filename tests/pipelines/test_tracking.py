@@ -88,10 +88,10 @@ def test_a_registered_model_is_served_by_mlflow(
 
 def test_the_signature_is_that_of_the_graph_that_is_exported():
     about = signature(onnx.load(default_bundle() / MODEL))
-    assert [(one.name, one.shape) for one in about.inputs.inputs] == [("pixels", (-1, 96, 96, 3))]
+    assert [(one.name, one.shape) for one in about.inputs.inputs] == [("pixels", (-1, 128, 128, 3))]
     assert [(one.name, one.shape) for one in about.outputs.inputs] == [
-        ("probabilities", (-1, 2)),
-        ("activation_map", (-1, 2, 3, 3)),
+        ("probabilities", (-1, 3)),
+        ("activation_map", (-1, 3, 4, 4)),
     ]
 
 
