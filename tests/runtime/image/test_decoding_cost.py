@@ -152,7 +152,7 @@ def test_decoding_takes_what_is_reckoned(kind: str) -> None:
     reckoned, taken = decoding_cost(inspect(data), SPEC), peak_bytes(data)
     assert taken <= reckoned * (1 + TOLERANCE) + SLACK_BYTES
     if not kind.endswith(("EXIF", "ICC", "other data")):
-        assert reckoned < 1.3 * taken + 7_000_000
+        assert reckoned < 1.3 * taken + 9_000_000  # some of it may be there already, free, when the process forks
 
 
 def peak_bytes(data: bytes) -> int:
