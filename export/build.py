@@ -57,7 +57,7 @@ def build(
     Raises CheckpointError where checkpoint and dataset do not belong together, GateError where the model does not
     pass, WriteError where the disk refuses; nothing is left at `target` then.
     """
-    photos = load_photos(checkpoint, dataset)
+    photos = load_photos(checkpoint, dataset, calibrated=calibration is not None)
     temperature = calibration.temperature if calibration else _temperature(checkpoint, photos)
     with staged(target) as folder:
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")

@@ -21,7 +21,7 @@ class Photos:
     """The photos of a build, at the checkpoint's size: pixels are [N, size, size, 3], truth is [N].
 
     `training_of` gives the pixels of one class's training photos. `copies` are altered copies of the labels' validation
-    photos; none for a network without an unknown class, whose threshold they help to set.
+    photos, which help to set the threshold of an unknown class; None where they are not needed.
     """
 
     calibration: NDArray[np.uint8]
@@ -32,15 +32,20 @@ class Photos:
     copies: ValidationCopies | None
 
 
-def load_photos(checkpoint: Checkpoint, dataset: Dataset) -> Photos:
-    """Decode the dataset's photos for a checkpoint; raises CheckpointError where the two do not belong together."""
+def load_photos(checkpoint: Checkpoint, dataset: Dataset, *, calibrated: bool = False) -> Photos:
+    """Decode the dataset's photos for a checkpoint; of one that is `calibrated` already, without altered copies.
+
+    Raises CheckpointError where the two do not belong together.
+    """
     checkpoint.require_dataset(dataset.labels, dataset.manifest.sha256)
     pixels, classes = load_pixels(dataset, checkpoint.image_size), truth(dataset)
     train = np.array([photo.split == "train" for photo in dataset.photos()])
     validation = np.flatnonzero(~train)
     # Training photos: validation ones would flatter the INT8 figures.
     calibration = calibration_rows(np.flatnonzero(train), classes, len(dataset.labels))
-    copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED) if checkpoint.unknown else None
+    copies = None
+    if checkpoint.unknown and not calibrated:
+        copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED)
     return Photos(
         calibration=pixels[calibration],
         validation=pixels[validation],

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from runtime.errors import Refusal
+from runtime.host.atomic import whole_file
 from training.metrics.calibration import ANSWER_PRECISION, Calibration
 from training.model.checkpoint import Checkpoint
 
@@ -55,9 +56,10 @@ class CrossCalibration(msgspec.Struct, frozen=True):
 
 
 def write_calibration(folder: Path, found: CrossCalibration) -> Path:
-    """Keep it in the folder of the report."""
+    """Keep it in the folder of the report, whole or not at all; returns the file."""
     file = folder / FILE
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    with whole_file(file) as part:
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     return file
 
 

@@ -98,12 +98,12 @@ class TrainingPhotos:
 
     @property
     def learned_priors(self) -> Tensor | None:
-        """The priors that a training learns for, [`classes`]: the labels alike; None where all classes are."""
+        """The priors that the training learns for, [`classes`]; None where all classes are alike."""
         return self._priors(UNKNOWN_SHARE)
 
     @property
     def priors(self) -> Tensor | None:
-        """The priors that a network is handed on with, [`classes`]; None where all classes are alike."""
+        """The priors that the finished network is for, [`classes`]; None where all classes are alike."""
         return self._priors(UNKNOWN_PRIOR)
 
     def _priors(self, unknown: float) -> Tensor | None:
