@@ -55,12 +55,15 @@ def _registered(tracker: Tracker, bundle: Bundle) -> ModelVersion | None:
 
 def _add(tracker: Tracker, run_id: str, bundle: Bundle, tags: Mapping[str, str]) -> ModelVersion:
     manifest = bundle.manifest
+    metrics = manifest.metrics
     scores = {
         f"{precision}_{name}": getattr(figures, name)
-        for precision, figures in (("int8", manifest.metrics.int8), ("fp32", manifest.metrics.fp32))
+        for precision, figures in (("int8", metrics.int8), ("fp32", metrics.fp32))
+        if figures
         for name in ("accuracy", "f1")
     }
-    scores["agreement"] = manifest.metrics.agreement
+    if metrics.agreement is not None:
+        scores["agreement"] = metrics.agreement
     if manifest.unknown and manifest.unknown.metrics:
         scores["own_called_unknown"] = manifest.unknown.metrics.own_called_unknown
         scores["other_answered_with_certainty"] = manifest.unknown.metrics.other_answered_with_certainty

@@ -42,7 +42,7 @@ def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, mi
         "version": version,
         "accuracy": metrics.int8.accuracy,
         "f1": metrics.int8.f1,
-        "fp32_accuracy": metrics.fp32.accuracy,
+        "fp32_accuracy": metrics.fp32 and metrics.fp32.accuracy,
         "agreement": metrics.agreement,
     }
 

@@ -21,6 +21,7 @@ from runtime.bundle.input import ImageSpec
 from runtime.bundle.picture import MAX_PICTURE_BYTES, BadPicture, check_picture
 from runtime.errors import Refusal
 from runtime.names import (
+    MAX_NAME,
     MAX_PART_BYTES,
     NOT_JSON,
     UNKNOWN,
@@ -36,10 +37,13 @@ from runtime.names import (
 
 SCHEMA_VERSION = 1  # of a bundle whose model knows its labels alone
 UNKNOWN_SCHEMA_VERSION = 2  # of one whose model has a further output, the unknown class
+TAUGHT_SCHEMA_VERSION = 3  # of one that was taught on an appliance, with or without that output
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MODEL = "model.onnx"
 FP32_MODEL = "model.fp32.onnx"
+
+_SCHEMA_VERSIONS = range(SCHEMA_VERSION, TAUGHT_SCHEMA_VERSION + 1)
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -86,12 +90,15 @@ class Scores(_Record, frozen=True):
 
 
 class ValidationMetrics(_Record, frozen=True):
-    """Quality of FP32 and INT8 on the same validation photos, and how often the model abstains."""
+    """Quality of FP32 and INT8 on the same validation photos, and how often the model abstains.
+
+    Of a taught model `int8` is of cross-validation, `fp32` and `agreement` are None: no FP32 model has seen its photos.
+    """
 
     photos: int
-    fp32: Scores
+    fp32: Scores | None
     int8: Scores
-    agreement: Fraction
+    agreement: Fraction | None
     answered: Fraction
     answered_precision: Fraction
 
@@ -169,11 +176,26 @@ class Unknown(_Record, frozen=True, omit_defaults=True):
     metrics: UnknownMetrics | None = None
 
 
+class Taught(_Record, frozen=True):
+    """How a model was taught on an appliance: a head on the features of a backbone (transfer learning).
+
+    `backbone_sha256` is that of the backbone's record, which compares its INT8 with FP32. `photos` are counted by
+    label; `interval` (95 %) is of the cross-validated accuracy; `dataset` is the appliance's name for the photos.
+    """
+
+    backbone: Version
+    backbone_sha256: Sha256
+    photos: dict[Label, Annotated[int, msgspec.Meta(ge=0)]]
+    folds: Annotated[int, msgspec.Meta(ge=2)]
+    interval: tuple[Fraction, Fraction]
+    dataset: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] | None = None
+
+
 class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an optional key reads what lacks it
     """`manifest.json`: identity, provenance, quality, golden cases and file hashes of a model version.
 
-    `display` is what pages show of the product; None where name and labels say enough. `unknown` is there if, and only
-    if, `schema_version` is UNKNOWN_SCHEMA_VERSION.
+    `display` is what pages show of the product, where name and labels do not say enough. TAUGHT_SCHEMA_VERSION has
+    `taught`, UNKNOWN_SCHEMA_VERSION has `unknown`, and no other has either, but that a taught model may have both.
     """
 
     schema_version: int
@@ -198,6 +220,7 @@ class Manifest(_Record, frozen=True, omit_defaults=True):  # a release before an
     int8_weights: list[ByteRange] = []  # unused; the default bundle's manifest has it, and its hash is fixed
     display: Display | None = None
     unknown: Unknown | None = None
+    taught: Taught | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -272,10 +295,10 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
         raise BundleError(f"{origin}: is larger than the {MAX_MANIFEST_BYTES:,} bytes of a manifest; do not trust it")
     try:
         schema_version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if schema_version not in {SCHEMA_VERSION, UNKNOWN_SCHEMA_VERSION}:
+        if schema_version not in _SCHEMA_VERSIONS:
             raise BundleError(
-                f"{origin}: schema version {schema_version}, this runtime reads {SCHEMA_VERSION} and "
-                f"{UNKNOWN_SCHEMA_VERSION}; export the bundle with the matching release"
+                f"{origin}: schema version {schema_version}, this runtime reads {SCHEMA_VERSION} to "
+                f"{TAUGHT_SCHEMA_VERSION}; export the bundle with the matching release"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
     except NOT_JSON as error:
@@ -283,7 +306,7 @@ def parse_manifest(data: bytes, *, origin: str) -> Manifest:
     _check_files(manifest.files, origin)
     _check_display(manifest, origin)
     _check_labels(manifest.labels, origin)
-    _check_unknown(manifest, origin)
+    _check_schema(manifest, origin)
     _check_golden(manifest, origin)
     return manifest
 
@@ -327,12 +350,15 @@ def _check_labels(labels: Sequence[str], origin: str) -> None:
         raise BundleError(f"{origin}: the label {reserved!r} is reserved for photos of none of the labels; rename it")
 
 
-def _check_unknown(manifest: Manifest, origin: str) -> None:
-    version = manifest.schema_version
-    if manifest.unknown and version != UNKNOWN_SCHEMA_VERSION:
-        raise BundleError(f"{origin}: schema version {version} has no key `unknown`; export the bundle again")
-    if manifest.unknown is None and version == UNKNOWN_SCHEMA_VERSION:
-        raise BundleError(f"{origin}: schema version {version} lacks the key `unknown`; export the bundle again")
+def _check_schema(manifest: Manifest, origin: str) -> None:
+    version, taught = manifest.schema_version, manifest.schema_version == TAUGHT_SCHEMA_VERSION
+    unknown = version == UNKNOWN_SCHEMA_VERSION or (taught and manifest.unknown is not None)
+    for key, there in (("taught", taught), ("unknown", unknown)):
+        if (getattr(manifest, key) is not None) != there:
+            verb = "lacks the" if there else "has no"
+            raise BundleError(f"{origin}: schema version {version} {verb} key `{key}`; export the bundle again")
+    if not taught and None in (manifest.metrics.fp32, manifest.metrics.agreement):
+        raise BundleError(f"{origin}: `metrics` lacks figures of FP32; export the bundle again")
 
 
 def _check_golden(manifest: Manifest, origin: str) -> None:

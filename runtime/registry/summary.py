@@ -14,6 +14,7 @@ NEWEST = 50  # versions that are described: each costs a look into the store, on
 class Summary(msgspec.Struct, frozen=True):
     """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32.
 
+    A model that was taught on an appliance has no FP32: then `agreement` and `accuracy_loss` are None.
     `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves. `unknown` is
     whether it can answer that a photo is of none of the labels, `unknown_metrics` how good it is at that if known.
     """
@@ -26,8 +27,8 @@ class Summary(msgspec.Struct, frozen=True):
     created: str
     accuracy: float
     f1: float
-    agreement: float
-    accuracy_loss: float
+    agreement: float | None
+    accuracy_loss: float | None
     size_bytes: int
     model_bytes: int
     image_size: int
@@ -48,7 +49,7 @@ def summary_of(manifest: Manifest) -> Summary:
         accuracy=metrics.int8.accuracy,
         f1=metrics.int8.f1,
         agreement=metrics.agreement,
-        accuracy_loss=round(metrics.fp32.accuracy - metrics.int8.accuracy, 6),
+        accuracy_loss=round(metrics.fp32.accuracy - metrics.int8.accuracy, 6) if metrics.fp32 else None,
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
         model_bytes=manifest.files[MODEL].size_bytes,
         image_size=manifest.input.height,

@@ -92,7 +92,7 @@ def test_a_bundle_without_it_is_written_as_ever(folder: Path) -> None:
     ("changes", "message"),
     [
         ({"schema_version": 1}, "schema version 1 has no key `unknown`"),
-        ({"schema_version": 3}, "schema version 3, this runtime reads 1 and 2"),
+        ({"schema_version": 3}, "schema version 3 lacks the key `taught`"),
         ({"unknown": None}, "schema version 2 lacks the key `unknown`"),
         ({"unknown": {}}, r"`threshold`.*\$\.unknown"),
         ({"unknown": {"threshold": 1.5}}, r"<= 1.0 - at `\$\.unknown\.threshold`"),
@@ -108,6 +108,45 @@ def test_an_unknown_class_that_is_not_whole_is_refused(open_set: Path, changes: 
     change_manifest(open_set, **changes)
     with pytest.raises(BundleError, match=message):
         Bundle.open(open_set)
+
+
+TAUGHT = {
+    "backbone": "b1",
+    "backbone_sha256": "0" * 64,
+    "photos": {"dandelion": 9, "grass": 7},
+    "folds": 5,
+    "interval": [0.8, 0.9],
+}
+
+
+def test_a_taught_bundle_has_no_figures_of_fp32_and_says_what_it_learned_from(folder: Path) -> None:
+    metrics = manifest_of(folder)["metrics"] | {"fp32": None, "agreement": None}
+    change_manifest(folder, schema_version=3, taught=TAUGHT, metrics=metrics)
+    manifest = Bundle.open(folder).manifest
+    assert manifest.taught
+    assert (manifest.taught.photos, manifest.taught.interval) == ({"dandelion": 9, "grass": 7}, (0.8, 0.9))
+    assert manifest.metrics.fp32 is manifest.metrics.agreement is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"taught": TAUGHT}, "schema version 1 has no key `taught`"),
+        ({"schema_version": 3}, "schema version 3 lacks the key `taught`"),
+        ({"schema_version": 3, "taught": TAUGHT | {"folds": 1}}, r">= 2 - at `\$\.taught\.folds`"),
+        ({"schema_version": 3, "taught": TAUGHT | {"backbone": "../b"}}, r"lead out .*\$\.taught\.backbone"),
+    ],
+)
+def test_a_taught_bundle_that_is_not_whole_is_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
+    change_manifest(folder, **changes)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(folder)
+
+
+def test_a_bundle_that_was_not_taught_has_figures_of_fp32(folder: Path) -> None:
+    change_manifest(folder, metrics=manifest_of(folder)["metrics"] | {"fp32": None})
+    with pytest.raises(BundleError, match="`metrics` lacks figures of FP32; export the bundle again"):
+        Bundle.open(folder)
 
 
 def test_what_was_measured_of_the_unknown_class_can_be_told(open_set: Path) -> None:
@@ -138,7 +177,7 @@ def test_a_manifest_without_one_of_its_keys_is_refused(folder: Path, key: str) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 99}, "schema version 99, this runtime reads 1 and 2; export .* with the matching release"),
+        ({"schema_version": 99}, "schema version 99, this runtime reads 1 to 3; export .* with the matching release"),
         ({"schema_version": 2}, "schema version 2 lacks the key `unknown`"),
         ({"unknown": UNKNOWN_FROM_HALF}, "schema version 1 has no key `unknown`"),
         ({"surprise": 1}, "unknown field `surprise`"),

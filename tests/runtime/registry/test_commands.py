@@ -64,9 +64,9 @@ def test_a_version_with_the_unknown_class_goes_all_ways_that_others_go(operator:
 @pytest.mark.parametrize("command", [["check"], ["models", "publish"]])
 def test_a_bundle_of_a_later_schema_is_refused_by_that_number(operator: Operator, command: list[str]):
     folder = write_bundle(operator.folder / "v2", unknown=UNKNOWN_FROM_HALF)
-    change_manifest(folder, schema_version=3)
+    change_manifest(folder, schema_version=4)
     refusal = operator.refuses(*command, folder)
-    assert "schema version 3, this runtime reads 1 and 2; export the bundle with the matching release" in refusal
+    assert "schema version 4, this runtime reads 1 to 3; export the bundle with the matching release" in refusal
     assert not Catalogue(open_store(operator.uri)).versions()
 
 

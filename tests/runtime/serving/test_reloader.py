@@ -131,11 +131,11 @@ def point_at_schema(followed: Followed, version: str, schema_version: int) -> No
 def test_a_version_of_a_later_schema_is_refused_by_that_number_and_the_old_one_serves_on(followed: Followed):
     followed.publish("v1", unknown=UNKNOWN_FROM_HALF)
     with followed.serve(DANDELION_POLL_S="0.5") as server:
-        point_at_schema(followed, "v2", 3)
+        point_at_schema(followed, "v2", 4)
         wait_until(lambda: refusals(server) >= 1)
         assert serving(server) == "v1"
         [reason] = httpx.get(server.url + "/health").json()["reasons"]
-        assert "schema version 3, this runtime reads 1 and 2; export the bundle with the matching release" in reason
+        assert "schema version 4, this runtime reads 1 to 3; export the bundle with the matching release" in reason
         assert ask(server)["unknown"] is True
         followed.publish("v3")
         wait_until(lambda: serving(server) == "v3")
