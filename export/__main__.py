@@ -11,9 +11,10 @@ import click
 
 from runtime.cli.group import Commands
 from runtime.cli.say import say
+from runtime.names import UNKNOWN
 from training import options
 from training.files import CHECKPOINT
-from training.recipe import SIZES
+from training.recipe import BACKBONE_SIZE, SIZES
 
 if TYPE_CHECKING:
     from export.champion_challenger import Verdict
@@ -41,6 +42,7 @@ def main() -> None:
     python -m export sweep                      accuracy and latency at several input sizes
     python -m export compare BUNDLE             photo by photo, with the version that is served
     python -m export release BUNDLE             compare, publish, register
+    python -m export backbone                   what models that are taught on an appliance stand on
     """
 
 
@@ -277,6 +279,35 @@ def _register(places: Places, bundle: Bundle, verdict: Verdict) -> None:
     tags = {"store": places.models}
     registered = register(tracker, bundle, promoted=verdict.promote, reason=verdict.reason, tags=tags)
     click.echo(f"{bundle.manifest.name} {registered.version} is the {registered.alias}: {registered.url}")
+
+
+@main.command()
+@click.option(
+    "--others",
+    type=click.Path(path_type=Path),
+    default=Path("var/data/raw", UNKNOWN),
+    help="Photos of other things, which `python -m training fetch` has brought.",
+)
+@click.option(
+    "--image-size", callback=options.side, default=str(BACKBONE_SIZE), help="Side of its input in px, a multiple of 32."
+)
+@options.weights
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/backbones"), help="Folder of all backbones.")
+@click.option("--version", help="Name of the backbone's folder; its size and the day if not given.")
+def backbone(*, others: Path, image_size: int, weights: str, out: Path, version: str | None) -> None:
+    """Build the backbone of teaching: ResNet18 without a head, in INT8, and the features of photos of other things.
+
+    The one of this release lies in runtime/teaching/backbones; replace its folder by the new one.
+    """
+    from datetime import UTC, datetime
+
+    from export.backbone import build_backbone, other_photos
+
+    target = out / (version or f"{datetime.now(UTC):%Y%m%d}-{image_size}px")
+    built = build_backbone(other_photos(others), target, image_size=image_size, weights=weights, say=say)
+    click.echo("\n".join(_gate_line(gate) for gate in built.record.gates))
+    size = len(built.model) + built.others.nbytes
+    click.echo(f"made {target} ({size / 1e6:.1f} MB, {len(built.others)} photos of other things)")
 
 
 def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged:

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.bundle_writer import describe_files, staged, write_manifest
 from export.display import Shown
 from export.evidence import Evidence, gather
 from export.gates import Limits, require
@@ -23,6 +22,7 @@ from runtime.bundle.manifest import Bundle, Manifest
 from runtime.host.cpu import available_cpus
 from runtime.image import ImageSpec
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from runtime.registry.bundle_writer import describe_files, staged, write_manifest
 from training.data.dataset import Dataset
 from training.data.public import is_public
 from training.learning.fit import predict_logits

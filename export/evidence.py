@@ -13,10 +13,10 @@ from export.photos import Photos
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, Unknown, UnknownMetrics, ValidationMetrics
 from runtime.image import ImageSpec
+from runtime.image.distributions import brightness_of, histogram
 from runtime.inference.interface import InferenceSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.names import UNKNOWN
-from runtime.serving.drift import brightness_of, histogram
 from training.data.pixels import ValidationCopies
 from training.metrics.calibration import AlteredOutputs, Thresholds, thresholds_for
 from training.metrics.guessing import against_guessing

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -104,25 +105,34 @@ def open_backend(bundle: Bundle, kernel: Kernel, *, threads: int) -> InferenceSe
     Raises BundleError if the bundle lacks the model, UnknownGraphError if the native kernel does not support its graph.
     """
     manifest = bundle.manifest
-    if kernel.kernel in NATIVE:
-        return _native(bundle, kernel.kernel, threads)
-    # Lazy: onnxruntime is large, and the native kernel does without it.
-    from runtime.inference.onnxruntime_session import OnnxruntimeSession  # noqa: PLC0415
-
     model = bundle.fp32_model if kernel.precision == "fp32" else bundle.model
     if model is None:
         raise BundleError(f"{bundle.path}: has no FP32 model; export it again")
-    exact = kernel.kernel == "exact"
-    return OnnxruntimeSession(model, manifest.input, manifest.outputs, threads=threads, exact=exact)
+    return open_model(model, kernel, manifest.input, manifest.outputs, threads=threads)
+
+
+def open_model(model: Path | bytes, kernel: Kernel, spec: ImageSpec, outputs: int, *, threads: int) -> InferenceSession:
+    """Open an ONNX file, or its content, on one backend; raises as `open_backend` does."""
+    if kernel.kernel in NATIVE:
+        return _native(model, kernel.kernel, spec, outputs, threads)
+    # Lazy: onnxruntime is large, and the native kernel does without it.
+    from runtime.inference.onnxruntime_session import OnnxruntimeSession  # noqa: PLC0415
+
+    return OnnxruntimeSession(model, spec, outputs, threads=threads, exact=kernel.kernel == "exact")
 
 
 def available_kernels(bundle: Bundle) -> list[Kernel]:
     """The backends that this CPU can run for a bundle, the fastest first."""
+    kernels = int8_kernels()
+    return [*kernels, Kernel("fp32", "fp32")] if bundle.fp32_model else kernels
+
+
+def int8_kernels() -> list[Kernel]:
+    """The backends that this CPU can run for an INT8 model, the fastest first."""
     native = library()
     names: dict[str, list[Name]] = {"amx": ["amx", "vnni"], "vnni": ["vnni"]}
     kernels = [Kernel("int8", name) for name in (names.get(native.instructions, []) if native else [])]
-    kernels += [Kernel("int8", "fast"), Kernel("int8", "exact")]
-    return [*kernels, Kernel("fp32", "fp32")] if bundle.fp32_model else kernels
+    return [*kernels, Kernel("int8", "fast"), Kernel("int8", "exact")]
 
 
 def golden_deviation(
@@ -170,14 +180,12 @@ def _candidates(bundle: Bundle, threads: int, preferred: str | None) -> Iterator
             log.info("%s: falling back to onnxruntime, since %s", bundle.manifest.version, reason)
 
 
-def _native(bundle: Bundle, name: Name, threads: int) -> InferenceSession:
+def _native(model: Path | bytes, name: Name, spec: ImageSpec, outputs: int, threads: int) -> InferenceSession:
     native = library()
     if native is None:
         raise UnknownGraphError(f"this CPU has no {name}")
-    manifest = bundle.manifest
     instructions: Literal["amx", "vnni"] = "amx" if name == "amx" else "vnni"
-    chosen = native._replace(instructions=instructions)
-    return open_native(bundle.model, manifest.input, manifest.outputs, chosen, threads=threads)
+    return open_native(model, spec, outputs, native._replace(instructions=instructions), threads=threads)
 
 
 def _deviations(

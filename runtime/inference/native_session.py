@@ -61,15 +61,12 @@ class NativeSession:
         return Inference(odds / np.add.reduce(odds, 1, keepdims=True), scores)
 
 
-def open_native(model: Path, spec: ImageSpec, classes: int, library: Library, *, threads: int) -> NativeSession:
-    """The INT8 file `model` in the native kernel.
+def open_native(model: Path | bytes, spec: ImageSpec, classes: int, library: Library, *, threads: int) -> NativeSession:
+    """The INT8 file `model`, or its content, in the native kernel.
 
     Raises UnknownGraphError for a graph that only onnxruntime computes, BundleError for a file that cannot be read.
     """
-    try:
-        content = model.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{model}: {error.strerror}; export the bundle again") from error
+    content = model if isinstance(model, bytes) else _content(model)
     plan = plan_of(content, spec, classes, library.layout)
     return NativeSession(plan, library, threads=threads)
 
@@ -82,6 +79,13 @@ def plan_of(content: bytes, spec: ImageSpec, classes: int, layout: Layout) -> Pl
         raise
     except (ArithmeticError, LookupError, StopIteration, TypeError, ValueError) as error:
         raise UnknownGraphError(f"its graph cannot be read ({error!r})") from error
+
+
+def _content(model: Path) -> bytes:
+    try:
+        return model.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{model}: {error.strerror}; export the bundle again") from error
 
 
 class _Workspace:

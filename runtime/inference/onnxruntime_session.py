@@ -22,14 +22,16 @@ class OnnxruntimeSession:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | bytes,
         spec: ImageSpec,
         classes: int,
         *,
         threads: int,
         exact: bool = False,
     ) -> None:
-        """Load the file `model`; raises BundleError if it cannot be loaded, or if its inputs or outputs differ.
+        """Load the file `model`, or its content.
+
+        Raises BundleError if it cannot be loaded, or if its inputs or outputs differ.
 
         `exact` selects INT8 kernels that do not saturate on x86 processors without VNNI; on others it changes nothing.
         """
@@ -40,8 +42,10 @@ class OnnxruntimeSession:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class but this
             reason = str(error).splitlines()[0]
-            raise BundleError(f"{model}: onnxruntime cannot load it ({reason}); export the bundle again") from error
-        _check_signature(self._session, model, spec, classes)
+            raise BundleError(
+                f"{_named(model)}: onnxruntime cannot load it ({reason}); export the bundle again"
+            ) from error
+        _check_signature(self._session, _named(model), spec, classes)
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
         """Classify `pixels` [N, height, width, 3], RGB, 0..255."""
@@ -63,7 +67,11 @@ def session_options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def _check_signature(session: ort.InferenceSession, model: Path, spec: ImageSpec, classes: int) -> None:
+def _named(model: Path | bytes) -> str:
+    return "the model" if isinstance(model, bytes) else str(model)
+
+
+def _check_signature(session: ort.InferenceSession, model: str, spec: ImageSpec, classes: int) -> None:
     inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
     expected = {INPUT: ("tensor(uint8)", [spec.height, spec.width, 3])}
     if inputs != expected:

@@ -1,16 +1,17 @@
 """ONNX file reader: as much of Protocol Buffers as a bundle's INT8 model needs: nodes, attributes, initializers.
 
-Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; the encoding is Protocol Buffers'
-(https://protobuf.dev/programming-guides/encoding). The `onnx` package would weigh more than the runtime's own code.
+Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; `runtime/native/protobuf.py` has the
+encoding. The `onnx` package would weigh more than the runtime's own code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.native.protobuf import Value, fields, read_varint
 
 _GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
@@ -18,10 +19,7 @@ _NODE_INPUT, _NODE_OUTPUT, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_STRING, _ATTRIBUTE_INTS = 1, 3, 4, 8
 _DIMS, _DATA_TYPE, _FLOATS, _INT32S, _INT64S, _TENSOR_NAME, _RAW = 1, 2, 4, 5, 7, 8, 9
 _VALUE_NAME = 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
-
-Value = int | memoryview
 
 
 @dataclass(frozen=True)
@@ -47,35 +45,35 @@ class Graph:
 def read_graph(content: bytes) -> Graph:
     """The graph in an ONNX file. Raises ValueError for what is no such file or holds types we never write."""
     try:
-        (graph,) = (value for number, value in _fields(memoryview(content)) if number == _GRAPH)
+        (graph,) = (value for number, value in fields(memoryview(content)) if number == _GRAPH)
         return _graph(_message(graph))
     except (IndexError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"not an ONNX file of ours: {error}") from error
 
 
 def _graph(message: memoryview) -> Graph:
-    fields = list(_fields(message))
+    found = list(fields(message))
     return Graph(
-        nodes=[_node(value) for number, value in fields if number == _NODE],
-        constants=dict(_constant(value) for number, value in fields if number == _INITIALIZER),
-        inputs=[_text(_only(value, _VALUE_NAME)) for number, value in fields if number == _INPUT],
-        outputs=[_text(_only(value, _VALUE_NAME)) for number, value in fields if number == _OUTPUT],
+        nodes=[_node(value) for number, value in found if number == _NODE],
+        constants=dict(_constant(value) for number, value in found if number == _INITIALIZER),
+        inputs=[_text(_only(value, _VALUE_NAME)) for number, value in found if number == _INPUT],
+        outputs=[_text(_only(value, _VALUE_NAME)) for number, value in found if number == _OUTPUT],
     )
 
 
 def _node(value: Value) -> Node:
-    fields = list(_fields(_message(value)))
+    found = list(fields(_message(value)))
     return Node(
         operation=_text(_only(value, _OP_TYPE)),
-        inputs=[_text(each) for number, each in fields if number == _NODE_INPUT],
-        outputs=[_text(each) for number, each in fields if number == _NODE_OUTPUT],
-        attributes=dict(_attribute(each) for number, each in fields if number == _ATTRIBUTE),
+        inputs=[_text(each) for number, each in found if number == _NODE_INPUT],
+        outputs=[_text(each) for number, each in found if number == _NODE_OUTPUT],
+        attributes=dict(_attribute(each) for number, each in found if number == _ATTRIBUTE),
     )
 
 
 def _attribute(value: Value) -> tuple[str, list[int]]:
     numbers: list[int] = []
-    for number, each in _fields(_message(value)):
+    for number, each in fields(_message(value)):
         if number == _ATTRIBUTE_INT:
             numbers.append(_signed(each))
         elif number == _ATTRIBUTE_INTS:
@@ -86,15 +84,15 @@ def _attribute(value: Value) -> tuple[str, list[int]]:
 
 
 def _constant(value: Value) -> tuple[str, NDArray[np.generic]]:
-    fields = list(_fields(_message(value)))
+    found = list(fields(_message(value)))
     name = _text(_only(value, _TENSOR_NAME))
-    shape = [side for number, each in fields if number == _DIMS for side in _integers(each)]
-    code = next((each for number, each in fields if number == _DATA_TYPE), 0)
+    shape = [side for number, each in found if number == _DIMS for side in _integers(each)]
+    code = next((each for number, each in found if number == _DATA_TYPE), 0)
     if code not in _DTYPES:
         raise ValueError(f"{name} has the element type {code!r}")
     dtype = _DTYPES[int(code)]
     parts: list[NDArray[np.generic]] = []
-    for number, each in fields:
+    for number, each in found:
         if number in {_RAW, _FLOATS}:
             parts.append(np.frombuffer(_message(each), dtype))
         elif number in {_INT32S, _INT64S}:
@@ -105,43 +103,10 @@ def _constant(value: Value) -> tuple[str, NDArray[np.generic]]:
 def _only(value: Value, wanted: int) -> Value:
     """The last field of that number, as Protocol Buffers has it; an empty one where there is none."""
     found: Value = memoryview(b"")
-    for number, each in _fields(_message(value)):
+    for number, each in fields(_message(value)):
         if number == wanted:
             found = each
     return found
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(message, at)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(message, at)
-        elif wire in {_FIXED32, _FIXED64}:
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire}")
-        if at + size > len(message):
-            raise ValueError("it ends too early")
-        yield number, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 64:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("a number is too long")
 
 
 def _integers(value: Value) -> list[int]:
@@ -150,7 +115,7 @@ def _integers(value: Value) -> list[int]:
         return [_signed(value)]
     numbers, at = [], 0
     while at < len(value):
-        number, at = _varint(value, at)
+        number, at = read_varint(value, at)
         numbers.append(_signed(number))
     return numbers
 

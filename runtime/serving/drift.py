@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.bundle.manifest import DriftReference
+from runtime.image.distributions import histogram
 from runtime.names import UNKNOWN
 
-BINS = 10
 WINDOW = 1000  # photos: enough for ten bins, few enough to notice
 FEWEST = 100  # with fewer photos an index is noise
 FLOOR = 1e-3  # an empty bin counts as this fraction, since a logarithm cannot take nothing
@@ -58,19 +57,6 @@ class Drift:
         if len(confidences) < FEWEST:
             return math.nan
         return stability_index(self._reference.confidence, histogram(confidences))
-
-
-def brightness_of(pixels: NDArray[np.uint8]) -> list[float]:
-    """The mean brightness (0..1) of each photo of a batch [N, H, W, 3], from one pixel in 64."""
-    sample = pixels[:, ::8, ::8]
-    means: list[float] = (sample.sum((1, 2, 3)) / (255 * sample[0].size)).tolist()
-    return means
-
-
-def histogram(values: Sequence[float] | NDArray[np.float32]) -> list[float]:
-    """The fractions of `values` (0..1) in BINS equal bins."""
-    counts, _ = np.histogram(values, bins=BINS, range=(0.0, 1.0))
-    return [round(float(count) / max(1, len(values)), 6) for count in counts]
 
 
 def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:

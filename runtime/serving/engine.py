@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
+from runtime.image.distributions import brightness_of
 from runtime.inference.interface import Inference
 from runtime.inference.predictions import Answer, Prediction, Timings, answer_from, milliseconds, predict
-from runtime.serving.drift import brightness_of
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
 from runtime.serving.offload import ChildPool

@@ -16,13 +16,15 @@ class Examples:
     """N photos of C classes, as the backbone sees them.
 
     `features` [N, V, D] are of V views of each photo, of which the first is the photo as it is served; the unit is that
-    of `Backbone.scale`. `truth` [N] are indices of `labels`; `photos` are the SHA-256 of each.
+    of `Backbone.scale`. `truth` [N] are indices of `labels`; `photos` are the SHA-256 of each; `brightness` [N] is the
+    mean of each, 0..1.
     """
 
     labels: Sequence[str]
     photos: Sequence[str]
     truth: NDArray[np.int64]
     features: Sums
+    brightness: NDArray[np.float32]
 
     @property
     def counts(self) -> NDArray[np.int64]:

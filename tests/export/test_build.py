@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from export.__main__ import main
 from export.build import build, convert
-from export.bundle_writer import WriteError, staged
 from export.evidence import session_probabilities
 from export.gates import GateError, Limits
 from export.graph import ServingGraph
@@ -22,6 +21,7 @@ from runtime.bundle.manifest import FP32_MODEL, MODEL, Bundle
 from runtime.image import ImageSpec
 from runtime.inference.backends import open_validated
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
+from runtime.registry.bundle_writer import WriteError, staged
 from tests.support.photos import photo
 from tests.support.servers import appliance
 from training.data.dataset import Dataset
