@@ -17,7 +17,8 @@ from export.class_gates import Counts, balanced_accuracy, worst_recall
 from runtime.bundle.manifest import Gate
 from runtime.errors import Refusal
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
-from training.metrics.calibration import ANSWER_PRECISION, UNKNOWN_PRICE, Thresholds
+from runtime.inference.thresholds import ANSWER_PRECISION, UNKNOWN_PRICE
+from training.metrics.calibration import Thresholds
 from training.metrics.intervals import exact_interval, paired_interval
 from training.metrics.scores import Predictions, score
 from training.metrics.unknown import answers, same_answers

@@ -9,7 +9,8 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import whole_file
-from training.metrics.calibration import ANSWER_PRECISION, Calibration
+from runtime.inference.thresholds import ANSWER_PRECISION
+from training.metrics.calibration import Calibration
 from training.model.checkpoint import Checkpoint
 
 FILE = "calibration.json"

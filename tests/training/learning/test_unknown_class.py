@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import training.learning.fit
+from runtime.inference.thresholds import unknown_threshold
 from runtime.names import UNKNOWN
 from training.__main__ import main
 from training.data.altered_copies import ALTERATIONS
@@ -34,7 +35,6 @@ from training.metrics.calibration import (
     nested_thresholds,
     scaled,
     thresholds_for,
-    unknown_threshold,
 )
 from training.metrics.priors import class_priors, photo_weights
 from training.metrics.scores import Predictions, predictions_from, score

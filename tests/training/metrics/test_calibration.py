@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from runtime.inference.thresholds import abstain_threshold
 from training.metrics.calibration import (
     AlteredOutputs,
-    abstain_threshold,
     calibrate,
     cross_fitted,
     fit_temperature,

@@ -1,0 +1,248 @@
+"""Multinomial logistic regression on integer features: the same bits on every CPU, in memory that does not grow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.teaching.head import Head
+from runtime.teaching.learning.exact import exact_bits, on_grid, softmax
+
+CHUNK = 512  # rows: 2 MB as float64 with 512 features, which stays in the cache for both products
+# Bound of the error of a logit: the penalty makes the loss strongly convex, so weights are off by no more than the
+# length of the gradient. In probabilities it is about a fiftieth of that on real features.
+TOLERANCE = 2.5e-3
+MOST_STEPS = 2000
+_MEMORY_BYTES = 24 << 20  # of all pairs of L-BFGS
+_MOST_PAIRS, _LEAST_PAIRS = 30, 5
+_FLATTER = 0.7  # a step is long enough once the slope along it has fallen to this share
+_MOST_TRIALS = 30
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N rows of features [N, D] with their classes [N], and how much each counts in P problems: `weights` [P, N].
+
+    A row of weight 0 is not seen.
+    """
+
+    features: NDArray[np.uint16]
+    truth: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def fit(
+    blocks: Sequence[Rows],
+    classes: int,
+    *,
+    scale: float,
+    strength: float,
+    start: Head | None = None,
+    tolerance: float = TOLERANCE,
+    on_step: Callable[[float], None] = lambda _: None,
+) -> list[Head]:
+    """The heads of P problems on the same rows, which minimise |W|^2 / 2 + `strength` x sum of weight x log loss.
+
+    That is scikit-learn's `LogisticRegression(C=strength)` with `sample_weight`; the bias has no penalty. The features
+    are integers of unit `scale`. All problems are solved in step by L-BFGS (Liu and Nocedal 1989), from `start` if it
+    is given, so that a chunk of rows is read once for all of them. `on_step` is told about how much of the way is done,
+    0..1; what it raises ends the search.
+    """
+    loss = _Loss(blocks, classes, scale=scale, strength=strength)
+    found = _minimise(loss, loss.parameters(start), tolerance / loss.radius, on_step)
+    return [loss.head(each) for each in found]
+
+
+def logits_of(features: NDArray[np.uint16], head: Head, scale: float) -> NDArray[np.float64]:
+    """What `head` answers to integer features [N, D] of unit `scale`: logits [N, C], the same bits on every CPU."""
+    bits = exact_bits(int(features.max()), features.shape[1])
+    weights, units = on_grid(head.weights.T * scale, bits)
+    parts = [features[first : first + CHUNK] for first in range(0, len(features), CHUNK)]
+    exact = np.concatenate([part.astype(np.float64) @ weights.T for part in parts])
+    logits: NDArray[np.float64] = exact * units.T + head.bias
+    return logits
+
+
+class _Loss:
+    """The gradient of P losses, for parameters [P, C, D + 1] of centred features of unit 1; the bias comes last."""
+
+    def __init__(self, blocks: Sequence[Rows], classes: int, *, scale: float, strength: float) -> None:
+        self._blocks, self._classes, self._strength, self._scale = blocks, classes, strength, scale
+        self.problems, self.dimensions = len(blocks[0].weights), blocks[0].features.shape[1]
+        rows = sum(len(block.features) for block in blocks)
+        total = sum(np.add.reduce(block.features, axis=0, dtype=np.int64) for block in blocks)
+        self._centre: NDArray[np.float64] = (total // rows).astype(np.float64)  # [D]
+        largest = max(int(block.features.max()) for block in blocks)
+        self._weight_bits = exact_bits(largest, self.dimensions)
+        self._residual_bits = exact_bits(largest, CHUNK)
+        # The root mean square length of centred features.
+        squares = sum(_squares(block.features, self._centre) for block in blocks)
+        self.radius = max(scale * math.sqrt(squares / rows), np.finfo(np.float64).tiny)
+
+    def parameters(self, start: Head | None) -> NDArray[np.float64]:
+        """The parameters [P, C x (D + 1)] to start from."""
+        parameters = np.zeros((self._classes, self.dimensions + 1))
+        if start is not None:
+            parameters[:, :-1] = start.weights.T
+            parameters[:, -1] = start.bias + np.add.reduce(
+                start.weights * (self._centre * self._scale)[:, np.newaxis], axis=0
+            )
+        return np.tile(parameters.reshape(1, -1), (self.problems, 1))
+
+    def head(self, parameters: NDArray[np.float64]) -> Head:
+        """The head that these parameters [C x (D + 1)] are, for features that are not centred."""
+        table = parameters.reshape(self._classes, -1)
+        weights = np.ascontiguousarray(table[:, :-1].T)
+        return Head(
+            weights, table[:, -1] - np.add.reduce(weights * (self._centre * self._scale)[:, np.newaxis], axis=0)
+        )
+
+    def gradient(self, parameters: NDArray[np.float64], problems: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The gradient [A, C x (D + 1)] of the losses of A problems at `parameters` of the same shape."""
+        table = parameters.reshape(len(problems) * self._classes, -1)
+        weights, units = on_grid(table[:, :-1] * self._scale, self._weight_bits)
+        shift = table[:, -1:] - np.add.reduce(weights * self._centre, axis=1, keepdims=True) * units
+        sums = np.zeros_like(table)
+        for block in self._blocks:
+            for first in range(0, len(block.features), CHUNK):
+                part = slice(first, first + CHUNK)
+                features = block.features[part].astype(np.float64)  # [n, D]
+                logits = weights @ features.T
+                logits *= units
+                logits += shift
+                sums += self._pulled(logits, features, block.truth[part], block.weights[problems, part])
+        sums[:, :-1] -= sums[:, -1:] * self._centre
+        sums *= self._strength
+        sums[:, :-1] *= self._scale
+        sums[:, :-1] += table[:, :-1]
+        return sums.reshape(len(problems), -1)
+
+    def _pulled(
+        self,
+        logits: NDArray[np.float64],
+        features: NDArray[np.float64],
+        truth: NDArray[np.int64],
+        counts: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """What n rows add to the sums [A x C, D + 1]: `logits` are [A x C, n], `counts` [A, n]."""
+        residuals = softmax(logits.reshape(len(counts), self._classes, -1), axis=1)
+        residuals[:, truth, np.arange(len(truth))] -= 1
+        residuals *= counts[:, np.newaxis]
+        whole, units = on_grid(residuals.reshape(logits.shape), self._residual_bits)
+        return np.concatenate([whole @ features, np.add.reduce(whole, axis=1, keepdims=True)], axis=1) * units
+
+
+def _squares(features: NDArray[np.uint16], centre: NDArray[np.float64]) -> float:
+    """The sum of squares of centred features."""
+    total = 0.0
+    for first in range(0, len(features), CHUNK):
+        centred = features[first : first + CHUNK] - centre
+        total += float(np.add.reduce(np.add.reduce(centred * centred, axis=0)))
+    return total
+
+
+def _minimise(
+    loss: _Loss, parameters: NDArray[np.float64], tolerance: float, on_step: Callable[[float], None]
+) -> NDArray[np.float64]:
+    """The parameters [P, S] where the length of each gradient is at most `tolerance`."""
+    found = parameters.copy()
+    active = np.arange(loss.problems)
+    here, slope = parameters, loss.gradient(parameters, active)
+    memory = _Memory(parameters.shape)
+    steepest = math.sqrt(float(_dot(slope, slope).max()))
+    for _ in range(MOST_STEPS):
+        lengths = np.sqrt(_dot(slope, slope))
+        on_step(_done(float(lengths.max()), steepest, tolerance))
+        going = lengths > tolerance
+        found[active] = here
+        if not going.any():
+            return found
+        active, here, slope = active[going], here[going], slope[going]
+        memory.keep(going)
+        direction = -memory.newton(slope)
+        there, then = _along(loss, active, here, slope, direction)
+        memory.add(there - here, then - slope)
+        here, slope = there, then
+    raise ArithmeticError(f"logistic regression has not converged in {MOST_STEPS} steps")
+
+
+def _done(length: float, first: float, last: float) -> float:
+    """How much of the way from the `first` length of a gradient to the `last` is done: it falls exponentially."""
+    if length <= last or first <= last:
+        return 1.0
+    return min(1.0, max(0.0, math.log(first / length) / math.log(first / last)))
+
+
+def _along(
+    loss: _Loss,
+    active: NDArray[np.int64],
+    here: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    direction: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A point of each problem in its `direction` where the loss is flatter, and the gradient there.
+
+    The slope along a line rises in a convex loss, so its zero is bracketed and found by secants; no loss is needed.
+    """
+    steepness = _dot(slope, direction)  # [A], negative
+    step = np.ones(len(active))
+    low, low_slope = np.zeros(len(active)), steepness.copy()
+    high, high_slope = np.full(len(active), np.inf), np.zeros(len(active))
+    for _ in range(_MOST_TRIALS):
+        there = here + step[:, np.newaxis] * direction
+        then = loss.gradient(there, active)
+        now = _dot(then, direction)
+        done = np.abs(now) <= _FLATTER * np.abs(steepness)
+        if done.all():
+            break
+        below = ~done & (now < 0)
+        above = ~done & (now >= 0)
+        low, low_slope = np.where(below, step, low), np.where(below, now, low_slope)
+        high, high_slope = np.where(above, step, high), np.where(above, now, high_slope)
+        bracketed = np.isfinite(high)
+        width = np.where(bracketed, high, 0) - low
+        secant = low - low_slope * width / np.where(bracketed, high_slope - low_slope, 1)
+        step = np.where(done, step, np.where(bracketed, secant, 2 * step))
+    return there, then
+
+
+class _Memory:
+    """The last pairs of steps and changes of the gradient: an estimate of the inverse Hessian of each problem."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        pair = 2 * 8 * int(np.prod(shape))
+        self._most = max(_LEAST_PAIRS, min(_MOST_PAIRS, _MEMORY_BYTES // pair))
+        self._pairs: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
+
+    def keep(self, problems: NDArray[np.bool_]) -> None:
+        """Forget the other problems."""
+        if not problems.all():
+            self._pairs = [(step[problems], change[problems], bend[problems]) for step, change, bend in self._pairs]
+
+    def add(self, step: NDArray[np.float64], change: NDArray[np.float64]) -> None:
+        """Remember one more pair [A, S]."""
+        self._pairs = [*self._pairs[-self._most + 1 :], (step, change, _dot(step, change))]
+
+    def newton(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The estimate of the inverse Hessian times `slope` [A, S]: the two-loop recursion."""
+        if not self._pairs:
+            return slope / np.maximum(np.sqrt(_dot(slope, slope)), 1e-300)[:, np.newaxis]
+        direction, shares = slope.copy(), []
+        for step, change, bend in reversed(self._pairs):
+            shares.append(_dot(step, direction) / bend)
+            direction -= shares[-1][:, np.newaxis] * change
+        _, change, bend = self._pairs[-1]
+        direction *= (bend / _dot(change, change))[:, np.newaxis]
+        for (step, change, bend), share in zip(self._pairs, reversed(shares), strict=True):
+            direction += (share - _dot(change, direction) / bend)[:, np.newaxis] * step
+        return direction
+
+
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The dot products of rows, [A]."""
+    products: NDArray[np.float64] = np.add.reduce(one * other, axis=1)
+    return products

@@ -1,0 +1,245 @@
+"""Teaching from features: the head, its calibration, and the report by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import Refusal
+from runtime.teaching.examples import Examples, Sums
+from runtime.teaching.head import Head
+from runtime.teaching.learning.balance import other_weights, own_weights
+from runtime.teaching.learning.calibration import (
+    Calibration,
+    fit_temperature,
+    probabilities_of,
+    thresholds_for,
+)
+from runtime.teaching.learning.crossvalidation import folds_of
+from runtime.teaching.learning.figures import HeldOut, report_on
+from runtime.teaching.learning.learning_curve import next_ten, power_of
+from runtime.teaching.learning.near_copies import distinct, near_copies
+from runtime.teaching.learning.solver import Rows, fit, logits_of
+from runtime.teaching.report import Report
+
+MIN_PHOTOS = 3  # of a class: with two, cross-validation would learn it from one
+STRENGTH = 0.02  # C of scikit-learn's `LogisticRegression`, for photos that count 1 each on average
+
+Progress = Callable[[str, int, int], None]
+
+
+class TooFew(Refusal):
+    """There is not enough to learn from."""
+
+
+class Stopped(Exception):
+    """Somebody has cancelled the teaching."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned from `examples`.
+
+    The `head` is for features in their own unit (float). It has an output for each of the `labels`, and for the unknown
+    class as the last if there were photos of other things; then `unknown_threshold` is not None. Probabilities are the
+    softmax of its logits / `temperature`. `held_out` [N, C] or [N, C + 1] are those of each photo by a model that has
+    not seen it.
+    """
+
+    examples: Examples
+    labels: Sequence[str]
+    head: Head
+    temperature: float
+    abstain_threshold: float
+    unknown_threshold: float | None
+    report: Report
+    held_out: NDArray[np.float64]
+
+
+def teach(
+    examples: Examples,
+    others: Sums | None,
+    scale: float,
+    *,
+    others_groups: NDArray[np.int64] | None = None,
+    start: Head | None = None,
+    on_progress: Progress = lambda *_: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Lesson:
+    """A head for the classes of `examples`, and for the unknown class if there are `others`.
+
+    `others` [M, V, D] are features of photos of other things, in cross-validation held out by `others_groups` [M].
+    Features are integers of unit `scale`. The search starts from the head `start` if it has the same classes.
+    `on_progress(stage, done, total)` and `stopped()` are called many times a second.
+
+    Raises TooFew if there is one class alone, or a class has fewer than MIN_PHOTOS photos or is one photo copied;
+    Stopped once `stopped()` is true.
+    """
+    check(examples)
+
+    def step(stage: str, done: int, total: int) -> None:
+        if stopped():
+            raise Stopped
+        on_progress(stage, done, total)
+
+    step("comparing", 0, 1)
+    plan = _Plan.of(examples, 0 if others is None else len(others), others_groups)
+    step("learning", 0, 100)
+    heads = fit(
+        _rows(examples, others, plan),
+        len(examples.labels) + (others is not None),
+        scale=scale,
+        strength=STRENGTH,
+        start=start,
+        on_step=lambda done: step("learning", int(100 * done), 100),
+    )
+    step("checking", 0, 1)
+    lesson = _checked(examples, others, scale, plan, heads)
+    step("checking", 1, 1)
+    return lesson
+
+
+def check(examples: Examples) -> None:
+    """Raises TooFew if there is not enough to learn from, and says what is missing."""
+    if len(examples.labels) < 2:
+        raise TooFew("teaching: there are photos of one class alone; add a second class to tell it from")
+    counts = examples.counts.tolist()
+    missing = [
+        f"{label!r} has {_photos(photos)}: {MIN_PHOTOS - photos} more"
+        for label, photos in zip(examples.labels, counts, strict=True)
+        if photos < MIN_PHOTOS
+    ]
+    if missing:
+        raise TooFew(f"teaching: each class needs {MIN_PHOTOS} photos at least; {', '.join(missing)}")
+    different = distinct(examples.features[:, 0], examples.truth, len(examples.labels)).tolist()
+    for label, photos in zip(examples.labels, different, strict=True):
+        if photos == 1:
+            raise TooFew(f"teaching: all photos of {label!r} are copies of one; add others")
+
+
+def _photos(count: int) -> str:
+    return {0: "no photo", 1: "1 photo"}.get(count, f"{count} photos")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Who learns from what. Of the problems the first sees all photos, one for each fold sees all but those that it
+    holds out, and the last two see one half each.
+
+    `fold` [N] and `half` [N] are of the photos, `other_fold` [M] of those of other things.
+    """
+
+    fold: NDArray[np.int64]
+    half: NDArray[np.int64]
+    other_fold: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, examples: Examples, others: int, others_groups: NDArray[np.int64] | None) -> _Plan:
+        groups = near_copies(examples.features[:, 0], examples.truth)
+        fold = folds_of(examples.truth, groups)
+        kinds = np.arange(others) if others_groups is None else np.unique(others_groups, return_inverse=True)[1]
+        return cls(fold, folds_of(examples.truth, groups, folds=2, seed=1), kinds % (int(fold.max()) + 1))
+
+    @property
+    def folds(self) -> int:
+        return int(self.fold.max()) + 1
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """The photos that each problem sees, [P, N]."""
+        everything = np.ones((1, len(self.fold)), bool)
+        by_fold = self.fold != np.arange(self.folds)[:, np.newaxis]
+        return np.concatenate([everything, by_fold, self.half != np.arange(2)[:, np.newaxis]])
+
+    @property
+    def others_seen(self) -> NDArray[np.bool_]:
+        """The photos of other things that each problem sees, [P, M]."""
+        everything = np.ones((1, len(self.other_fold)), bool)
+        by_fold = self.other_fold != np.arange(self.folds)[:, np.newaxis]
+        return np.concatenate([everything, by_fold, everything, everything])
+
+
+def _rows(examples: Examples, others: Sums | None, plan: _Plan) -> list[Rows]:
+    """The rows to learn from: all views of the photos, and the first view of other things."""
+    views, dimensions = examples.features.shape[1:]
+    own = own_weights(plan.seen, examples.truth, len(examples.labels))
+    rows = Rows(
+        examples.features.reshape(-1, dimensions),
+        np.repeat(examples.truth, views),
+        np.repeat(own / views, views, axis=1),
+    )
+    if others is None:
+        return [rows]
+    truth = np.full(len(others), len(examples.labels))
+    return [rows, Rows(others[:, 0], truth, other_weights(own, plan.others_seen))]
+
+
+def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan, heads: Sequence[Head]) -> Lesson:
+    """The lesson, with what the heads of the folds answer to the photos that they have not seen."""
+    labels, photos = len(examples.labels), examples.features[:, 0]
+    logits = _unseen(photos, plan.fold, heads[1 : plan.folds + 1], scale)
+    other_logits = None if others is None else _unseen(others[:, 0], plan.other_fold, heads[1 : plan.folds + 1], scale)
+    temperature = _temperature(logits, other_logits, examples.truth, labels)
+    held_out = HeldOut(
+        examples.labels, examples.photos, examples.truth, probabilities_of(logits, temperature), plan.fold
+    )
+    calibration = thresholds_for(held_out.probabilities, examples.truth, labels, temperature)
+    usual = None if other_logits is None else float(probabilities_of(other_logits, temperature)[:, -1].mean())
+    gains = next_ten(held_out.counts, held_out.right, _power(examples, plan, heads, scale, held_out))
+    return Lesson(
+        examples=examples,
+        labels=examples.labels,
+        head=heads[0],
+        temperature=temperature,
+        abstain_threshold=calibration.abstain,
+        unknown_threshold=calibration.unknown,
+        report=report_on(held_out, _nested(held_out, temperature), gains, usual),
+        held_out=held_out.probabilities,
+    )
+
+
+def _temperature(
+    logits: NDArray[np.float64], others: NDArray[np.float64] | None, truth: NDArray[np.int64], labels: int
+) -> float:
+    """The temperature that held-out `logits` [N, C] of the photos and of `others` [M, C] ask for, in balance."""
+    weights = own_weights(np.ones((1, len(truth)), bool), truth, labels)
+    if others is None:
+        return fit_temperature(logits, truth, weights[0])
+    theirs = other_weights(weights, np.ones((1, len(others)), bool))
+    return fit_temperature(
+        np.concatenate([logits, others]),
+        np.concatenate([truth, np.full(len(others), labels)]),
+        np.concatenate([weights[0], theirs[0]]),
+    )
+
+
+def _power(examples: Examples, plan: _Plan, heads: Sequence[Head], scale: float, held_out: HeldOut) -> float:
+    """The power by which errors fall with more photos, from the heads of halves and of folds."""
+    half = _unseen(examples.features[:, 0], plan.half, heads[-2:], scale)[:, : len(examples.labels)]
+    few, many = (np.count_nonzero(said != examples.truth) for said in (half.argmax(axis=1), held_out.predicted))
+    return power_of(int(few), int(many), 2 * (1 - 1 / plan.folds))
+
+
+def _unseen(photos: Sums, part: NDArray[np.int64], heads: Sequence[Head], scale: float) -> NDArray[np.float64]:
+    """Logits [N, C] of each photo by the head of the part [N] that holds it out."""
+    logits = np.zeros((len(photos), len(heads[0].bias)))
+    for index, head in enumerate(heads):
+        if (part == index).any():
+            logits[part == index] = logits_of(photos[part == index], head, scale)
+    return logits
+
+
+def _nested(held_out: HeldOut, temperature: float) -> list[Calibration]:
+    """Thresholds for each fold that the photos of all others ask for."""
+    return [
+        thresholds_for(
+            held_out.probabilities[held_out.fold != fold],
+            held_out.truth[held_out.fold != fold],
+            len(held_out.labels),
+            temperature,
+        )
+        for fold in range(int(held_out.fold.max()) + 1)
+    ]
