@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
@@ -27,6 +28,7 @@ from runtime.names import NOT_JSON, FileName, ModelName, Version, plain
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.teaching.examples import Sums
 from runtime.teaching.onnx_head import features_of, with_head
+from runtime.teaching.subjects import may_show
 from runtime.teaching.views import views_of
 
 SCHEMA_VERSION = 1
@@ -98,6 +100,13 @@ class Backbone:
     def spec(self) -> ImageSpec:
         """How a photo is decoded for it."""
         return self.record.input
+
+    def others_for(self, labels: Sequence[str]) -> tuple[Sums, NDArray[np.int64]]:
+        """Features [M, V, D] of photos of other things than `labels`, and the group [M] of those of the same thing."""
+        subjects = self.record.others
+        rows = [row for row, subject in enumerate(subjects) if not may_show(subject, labels)]
+        groups = np.unique([subjects[row] for row in rows], return_inverse=True)[1]
+        return self.others[rows], groups.astype(np.int64)
 
     @property
     def scale(self) -> float:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from runtime.names import DEFAULT_PRODUCT, UNKNOWN
 from runtime.store import Store, open_store
+from runtime.teaching.subjects import may_show
 from tests.support.photos import draw_other, encode, photo, write_kinds, write_others, write_photos
 from tests.support.web.photo_sources import names, serving
 from training.__main__ import main
@@ -22,7 +23,7 @@ from training.data.dataset import Dataset, DatasetError, DatasetManifest
 from training.data.download import FetchError
 from training.data.fetch import fetch
 from training.data.listing import read_other_list
-from training.data.other.kinds import kind_of, may_show, subject_of
+from training.data.other.kinds import kind_of, subject_of
 from training.data.other.sources import PUBLIC_LISTS, other_photos
 from training.data.prepare import LEAST_OTHERS, prepare
 from training.data.survey import survey

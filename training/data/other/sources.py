@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.teaching.subjects import may_show
 from training.data.listing import ListedPhoto, PhotoList, list_other_folder, read_other_list
-from training.data.other.kinds import may_show, subject_of
+from training.data.other.kinds import subject_of
 from training.recipe import PUBLIC_OTHER
 
 PUBLIC_LISTS = tuple(Path(__file__).with_name(name) for name in ("flowers.json", "things.json"))
