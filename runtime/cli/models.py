@@ -7,15 +7,14 @@ from shlex import quote
 
 import click
 
-from runtime.bundle.manifest import MANIFEST, SIGNATURE, Bundle, BundleError, read_manifest
+from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
 from runtime.cli.say import say
 from runtime.errors import Refusal
-from runtime.host.atomic import whole_file
 from runtime.registry import archive
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.registry.publish import point_at, prune, publish
-from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, sign, signing_key
+from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, sign_folder, signing_key
 from runtime.store import Missing, StoreError, open_store
 
 MODELS = "var/store/dandelion-models"  # where `make pipeline` publishes
@@ -228,9 +227,7 @@ def make_keys() -> None:
 def sign_bundle(key: str, bundle: Path) -> None:
     """Sign the folder BUNDLE, which is verified first."""
     Bundle.open(bundle)
-    file = bundle / SIGNATURE
-    with whole_file(file) as part:
-        part.write_bytes(sign((bundle / MANIFEST).read_bytes(), signing_key(key)))
+    file = sign_folder(bundle, signing_key(key))
     say(f"made {file}\nnext: python -m runtime models publish {quote(str(bundle))}")
 
 

@@ -18,8 +18,11 @@ TEMPORARY = ".partial-"
 
 
 @contextmanager
-def whole_file(file: Path) -> Iterator[Path]:
-    """Atomic write: yields a temporary path in the same folder, which is renamed to `file` if the block succeeds."""
+def whole_file(file: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """Atomic write: yields a temporary path in the same folder, which is renamed to `file` if the block succeeds.
+
+    Until then nobody but its owner can read it, whatever `mode` says.
+    """
 
     def make() -> Path:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=file.parent)
@@ -29,7 +32,7 @@ def whole_file(file: Path) -> Iterator[Path]:
     with _locked(make) as part:
         try:
             yield part
-            part.chmod(0o644)
+            part.chmod(mode)
             part.replace(file)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -21,23 +21,30 @@ from runtime.bundle.manifest import (
 from runtime.host.atomic import alone_in, remove_abandoned, remove_folder, temporary_folder
 from runtime.names import is_name
 from runtime.registry.catalogue import MAX_SHOWN, MODELS, Catalogue, key_of
+from runtime.registry.host_key import host_key, host_public_key
 from runtime.registry.pointer import Pointer, check_signature
-from runtime.registry.signature import verify
+from runtime.registry.signature import BadKey, is_signed, sign_folder, verify
 from runtime.registry.state import State, StateFile
 from runtime.store import Missing, TooLarge
 
 if TYPE_CHECKING:
     from nacl.signing import VerifyKey
 
+KEPT_TAUGHT = 5  # versions that were taught here and may be nowhere else
+
 
 class Cache:
     """A folder of versions, written by atomic renames and verified again when opened.
 
-    It keeps the active version, the previous one, the pinned one and the last that was fetched.
+    It keeps the active version, the previous one, the pinned one, the last that was fetched and those taught here.
     """
 
     def __init__(self, folder: Path, key: VerifyKey | None = None) -> None:
-        """With `key`, only versions and pointers signed by its private key are accepted."""
+        """With `key`, only versions and pointers signed by its private key are accepted.
+
+        And versions signed by this host's own key, which are those that were taught here.
+        """
+        self._folder = folder
         self.state_file = StateFile(folder / "state.json")
         self._versions = folder / "models"
         self._key = key
@@ -55,7 +62,7 @@ class Cache:
 
     def remove_abandoned(self) -> None:
         """Remove temporary folders of killed processes."""
-        remove_abandoned(self._versions.parent)
+        remove_abandoned(self._folder)
 
     def accept(self, pointer: Pointer, *, origin: str) -> None:
         """Verify the signature of a pointer, and remember its counter (rollback protection).
@@ -145,6 +152,22 @@ class Cache:
         if state.last_good != version:
             self.state_file.change(last_good=version, previous=state.last_good)
 
+    def keep(self, version: str) -> None:
+        """Protect a version that was taught here from `prune`: it may be nowhere else. Of many the newest count."""
+        taught = [other for other in self.state.taught if other != version]
+        self.state_file.change(taught=[*taught, version][-KEPT_TAUGHT:])
+
+    def sign(self, folder: Path) -> None:
+        """Sign a verified bundle by this host's own key, if signatures are required and it has none that counts here.
+
+        Raises BadKey for a key that cannot be read, OSError.
+        """
+        if self.is_signed:
+            try:
+                self._check_signature(folder)
+            except BundleError:
+                sign_folder(folder, host_key(self._folder))
+
     def pin(self, version: str | None) -> None:
         """Pin `version`; None unpins."""
         self.state_file.change(pinned=version)
@@ -159,12 +182,12 @@ class Cache:
             self._in_use.remove(version)
 
     def prune(self, *, except_for: Iterable[str] = ()) -> list[str]:
-        """Evict the versions that are not active, previous, pinned, in use or in `except_for`.
+        """Evict the versions that are not active, previous, pinned, taught here, in use or in `except_for`.
 
         Returns the evicted versions.
         """
         state = self.state
-        needed = {state.last_good, state.previous, state.pinned, *self._in_use, *except_for}
+        needed = {state.last_good, state.previous, state.pinned, *state.taught, *self._in_use, *except_for}
         removed = [version for version in self.versions() if version not in needed]
         for version in removed:
             with suppress(OSError):  # what cannot be removed is looked at again
@@ -189,12 +212,16 @@ class Cache:
 
     def _check_signature(self, folder: Path) -> None:
         if self._key:
-            verify(
-                _start_of(folder / MANIFEST, MAX_MANIFEST_BYTES) or b"",
-                _start_of(folder / SIGNATURE, MAX_SIGNATURE_BYTES),
-                self._key,
-                origin=folder.name,
-            )
+            manifest, signature = _about(folder)
+            if not self._is_own(manifest or b"", signature or b""):
+                verify(manifest or b"", signature, self._key, origin=folder.name)
+
+    def _is_own(self, manifest: bytes, signature: bytes) -> bool:
+        try:
+            own = host_public_key(self._folder)
+        except BadKey:  # which whoever signs is told
+            return False
+        return own is not None and is_signed(manifest, signature, own)
 
     def _has_same(self, folder: Path, version: str) -> bool:
         """Whether the version in `folder` is cached already and intact: then it is not replaced."""

@@ -7,8 +7,9 @@ import binascii
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.bundle.manifest import BundleError
+from runtime.bundle.manifest import MANIFEST, SIGNATURE, BundleError
 from runtime.errors import Refusal
+from runtime.host.atomic import whole_file
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey, VerifyKey
@@ -49,6 +50,14 @@ def sign(manifest: bytes, key: SigningKey) -> bytes:
     return base64.b64encode(key.sign(manifest).signature) + b"\n"
 
 
+def sign_folder(folder: Path, key: SigningKey) -> Path:
+    """Sign the bundle in `folder`, which has been verified; returns the signature's file. Raises OSError."""
+    file = folder / SIGNATURE
+    with whole_file(file) as part:
+        part.write_bytes(sign((folder / MANIFEST).read_bytes(), key))
+    return file
+
+
 def verify(manifest: bytes, signature: bytes | None, key: VerifyKey, *, origin: str) -> None:
     """Raise BundleError unless `signature` was made over `manifest` with the private part of `key`."""
     if signature is None:
@@ -56,7 +65,10 @@ def verify(manifest: bytes, signature: bytes | None, key: VerifyKey, *, origin: 
             f"{origin}: is not signed, and {KEY_VARIABLE} asks for a signature; sign it and publish again"
         )
     if not is_signed(manifest, signature, key):
-        raise BundleError(f"{origin}: its signature is not of the key in {KEY_VARIABLE}; do not trust it")
+        raise BundleError(
+            f"{origin}: its signature is not of the key in {KEY_VARIABLE}; do not trust it, unless you know on which "
+            f"appliance it was taught: then sign it where the private key is, python -m runtime models sign {origin}"
+        )
 
 
 def is_signed(message: bytes, signature: bytes, key: VerifyKey) -> bool:

@@ -36,13 +36,15 @@ class UnfinishedLoad(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """The last good version, the previous one, the pinned one, and the outcomes of trials.
 
-    `counter` is the highest of a signed pointer, `pointed` the hash that it named. `proven`, `refused` and `loads` are
-    of trials by the release and on the processor that `host` names.
+    `taught` are versions that were taught on this host, oldest first. `counter` is the highest of a signed pointer,
+    `pointed` the hash that it named. `proven`, `refused` and `loads` are of trials by the release and on the processor
+    that `host` names.
     """
 
     last_good: Version | None = None
     previous: Version | None = None
     pinned: Version | None = None
+    taught: list[Version] = []
     counter: int = 0
     pointed: Sha256 | None = None
     host: str = ""

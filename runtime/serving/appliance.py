@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 
-from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle, BundleError
 from runtime.errors import Refusal
 from runtime.host.memory import HeapTrimmer
@@ -23,15 +22,22 @@ from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
 from runtime.serving.reloader import PollTiming, Reloader
 from runtime.serving.settings import Settings
+from runtime.serving.taught.publisher import Publisher
 from runtime.serving.trial.runner import TrialRunner
 from runtime.store import open_store
+from runtime.store.folder import FolderStore
+
+LOCAL_STORE = "store"  # in the cache: versions that were taught here, if no store is configured
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Appliance:
-    """One serving process. `reloader`, `feedback` and `examples` are None if the settings name no store for them."""
+    """One serving process. `feedback` and `examples` are None if the settings name no store for them.
+
+    `reloader` is None if they name the one bundle that serves; without a store it follows a folder of this host.
+    """
 
     settings: Settings
     metrics: Metrics
@@ -39,6 +45,7 @@ class Appliance:
     reloader: Reloader | None
     feedback: Feedback | None
     examples: Examples | None = None
+    publisher: Publisher = field(default_factory=partial(Publisher, None))
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
     draining: bool = False
@@ -93,8 +100,12 @@ def assemble(settings: Settings) -> Appliance:
     Raises BundleError if no model can be served, and Refusal for a key or a store's name that cannot be read.
     """
     metrics = Metrics()
-    reloader = _open_reloader(settings, metrics)
-    model = reloader.initial_model() if reloader else _only_model(settings)
+    reloader = None
+    if settings.bundle:
+        model = _load(settings, Bundle.open(settings.bundle), str(settings.bundle))
+    else:
+        reloader = open_reloader(settings, metrics)
+        model = reloader.initial_model()
     feedback = examples = None
     if settings.data:
         examples = Examples(open_store(settings.data), settings.photo_limits)
@@ -102,7 +113,8 @@ def assemble(settings: Settings) -> Appliance:
         limits = Limits(settings.feedback_photos, settings.feedback_bytes, settings.feedback_share)
         feedback = Feedback(open_store(settings.data), spool, metrics, retry_s=settings.poll_s, limits=limits)
     _log_limits(settings, model)
-    return Appliance(settings, metrics, Engine(model, settings, metrics), reloader, feedback, examples)
+    engine, publisher = Engine(model, settings, metrics), Publisher(reloader)
+    return Appliance(settings, metrics, engine, reloader, feedback, examples, publisher)
 
 
 def _log_limits(settings: Settings, model: LoadedModel) -> None:
@@ -119,33 +131,22 @@ def _log_limits(settings: Settings, model: LoadedModel) -> None:
     log.info("heavy photos and long JSON: %s", f"child processes, at most {children}" if children else "threads")
 
 
-def _open_reloader(settings: Settings, metrics: Metrics) -> Reloader | None:
-    if settings.bundle or not settings.models:
-        return None
+def open_reloader(settings: Settings, metrics: Metrics) -> Reloader:
+    """What follows the store that the settings name, or a folder of this host; nothing is asked of it yet.
+
+    Raises Refusal for a key or a store's name that cannot be read.
+    """
     cache = _cache(settings)
     return Reloader(
-        Catalogue(open_store(settings.models)),
+        Catalogue(open_store(settings.models) if settings.models else FolderStore(settings.cache / LOCAL_STORE)),
         cache,
         _trial_runner(settings, cache),
         partial(_load, settings),
         metrics,
         timing=PollTiming(settings.poll_s, settings.look_s),
         names=settings.model_names,
+        local=not settings.models,
     )
-
-
-def _only_model(settings: Settings) -> LoadedModel:
-    """Where no store is followed: the bundle that is named, else the one imported and pinned here, else the default."""
-    if settings.bundle:
-        return _load(settings, Bundle.open(settings.bundle), str(settings.bundle))
-    cache = _cache(settings)
-    pinned = cache.state.pinned
-    if not pinned:
-        return _load(settings, Bundle.open(default_bundle()), "the default bundle")
-    bundle, trials = cache.open(pinned), _trial_runner(settings, cache)
-    trials.validate(bundle)
-    with trials.loading(pinned):
-        return _load(settings, bundle, f"imported to {settings.cache}", trials.kernel_of(bundle))
 
 
 def _cache(settings: Settings) -> Cache:

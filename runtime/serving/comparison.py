@@ -12,9 +12,10 @@ from runtime.host.deadline import in_daemon_thread
 from runtime.host.memory import return_free_memory
 from runtime.image import PhotoLimits, decode_photo
 from runtime.inference.predictions import Answer, Timings, answer_from, milliseconds, predict
+from runtime.serving.bundle_source import UnknownVersion
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.reloader import Reloader, UnknownVersion
+from runtime.serving.reloader import Reloader
 from runtime.serving.scheduling.scheduler import ClientName, nobody
 from runtime.serving.settings import Settings
 

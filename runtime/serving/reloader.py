@@ -8,38 +8,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from runtime.bundle.default import default_bundle
-from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
-from runtime.errors import Refusal
-from runtime.host.deadline import DeadlineExceeded, within
+from runtime.bundle.manifest import Bundle, BundleError
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.registry.pointer import Pointer
+from runtime.registry.publish import publish
 from runtime.registry.summary import Summaries, Summary
 from runtime.serving.backoff import Backoff
+from runtime.serving.bundle_source import BundleSource, UnknownVersion
+from runtime.serving.disk import disk_error, on_disk
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
+from runtime.serving.store_deadline import StoreDeadline
 from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, StoreStatus
 from runtime.serving.trial.process import TrialStopped
 from runtime.serving.trial.runner import TrialRunner, manifest_hash
 from runtime.store import Missing, StoreError
 
 UNREACHABLE = "the store cannot be reached"
-MIN_DOWNLOAD_BYTES_S = 32 * 1024  # the slowest download of a bundle; its time is added to that of a poll
 REFRESH_AFTER_S = 2.0  # throttle: a request for the list of versions starts another poll after this time
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Load = Callable[[Bundle, str, str | None], LoadedModel]
-
-
-class UnknownVersion(Refusal):
-    """No such version, neither on this host nor in the store."""
 
 
 class _PointerRead(NamedTuple):
@@ -51,13 +47,6 @@ class _PointerRead(NamedTuple):
     @property
     def version(self) -> str | None:
         return self.pointer.version if self.pointer else None
-
-
-@dataclass
-class _TimeLeft:
-    """Seconds that the store may still take in one poll; validating and loading do not count."""
-
-    seconds: float
 
 
 class PollTiming(NamedTuple):
@@ -84,11 +73,13 @@ class Reloader:
         *,
         timing: PollTiming,
         names: Collection[str] | None = None,
+        local: bool = False,
     ) -> None:
         """`load` loads and warms up a validated bundle with the kernel that passed; it raises BundleError.
 
         `names` are the names of models that may serve. None is the name of the active model if models must be signed,
-        and any name if not.
+        and any name if not. With `local` the store is a folder of this host alone, in which an administrator decides
+        what serves: any name may, and its pointer needs no signature.
         """
         self.catalogue = catalogue
         self.cache = cache
@@ -96,8 +87,10 @@ class Reloader:
         self._load = load
         self._metrics = metrics
         self._timing = timing
-        self._names = names
+        self.names = names
+        self.is_local = local
         self._summaries = Summaries(catalogue)
+        self._bundles = BundleSource(catalogue, cache, self._summaries, names=names, local=local)
         self._swap: Callable[[LoadedModel], None] = lambda _: None
         self._serving: LoadedModel | None = None
         self._operator_changes = 0  # counts them: a poll that began before one must not undo it
@@ -133,12 +126,14 @@ class Reloader:
     def initial_model(self) -> LoadedModel:
         """The model of a cold start: the last good version of the cache, else the store's, else the default bundle."""
         state = self.cache.state
-        for version in dict.fromkeys(filter(None, (state.pinned, state.last_good))):
+        for version in dict.fromkeys(filter(None, (state.pinned, None if self.is_local else state.last_good))):
             try:
-                bundle = self.cache.open(version)
+                bundle = self._bundles.kept(version)
                 self._trials.validate(bundle)
                 return self._set_serving(self._load_version(bundle, f"the cache ({self.catalogue.store.uri})"))
             except BundleError as error:
+                if self.is_local:  # nothing else tells what should serve
+                    raise
                 log.warning("%s", error)
         newest = self._fetch_initial()
         if newest is None:
@@ -162,12 +157,13 @@ class Reloader:
     def poll(self) -> None:
         """Poll the store once, and serve the version that it points at. A bad store or bundle does not raise."""
         changes = self._operator_changes
-        time_left = _TimeLeft(self._timing.look_s)
+        deadline = self.deadline()
+        self._follow_pin(changes)
         try:
-            asked = self._read_pointer(time_left)
+            asked = self._read_pointer(deadline)
             if asked.pointer and not self.cache.state.pinned:
-                self._follow(asked.pointer, changes, time_left)
-            self._with_deadline(self._summaries.refresh, time_left)
+                self._follow(asked.pointer, changes, deadline)
+            deadline.call(self._summaries.refresh)
         except StoreError as error:
             self._unreachable(error)
         else:  # not before: an incomplete poll does not clear an error
@@ -175,13 +171,17 @@ class Reloader:
             self._metrics.last_look.set_to_current_time()
 
     def load(self, version: str) -> None:
-        """Serve `version` now, until the store points at another. Raises UnknownVersion, StoreError, BundleError."""
+        """Serve `version` now, until the store points at another; a local store is made to point at it.
+
+        Raises UnknownVersion, StoreError, BundleError, DiskRefused.
+        """
         self._apply_change(version)
 
     def pin(self, version: str | None) -> None:
         """Serve `version` and stop following the store; None follows it again. Raises as `load` does."""
         if version is None:
-            self.cache.pin(None)
+            with on_disk():
+                self.cache.pin(None)
             self._wake.set()
         else:
             self._apply_change(version, pin=True)
@@ -196,9 +196,47 @@ class Reloader:
     def validated(self, version: str) -> Bundle:
         """The bundle of `version`, fetched and validated if needed; the active model stays. Raises as `load` does."""
         with self.cache.using(version):
-            bundle = self._bundle(version)
+            bundle = self._bundles.of(version, self.deadline())
             self._trials.validate(bundle)
             return bundle
+
+    def deadline(self, seconds: float | None = None) -> StoreDeadline:
+        """What the store may take: `seconds`, or as long as one look at it."""
+        return StoreDeadline(self.catalogue.store.uri, self._timing.look_s if seconds is None else seconds)
+
+    def try_for_operator(self, bundle: Bundle) -> None:
+        """Validate a bundle of the cache at once, though it was refused before. Raises BundleError."""
+        self._trials.forgive(bundle.manifest.version)
+        target = (bundle.manifest.version, manifest_hash(bundle.path))
+        try:
+            with self._trials.child_for(*target, at_once=True) as child:
+                self._trials.validate(bundle, child)
+        except TrialStopped:
+            raise
+        except BundleError as error:
+            self._refused.refuse(target, str(error))
+            raise
+        self._refused.forgive(target)
+
+    @contextmanager
+    def changing(self, version: str) -> Iterator[None]:
+        """Protect `version` in the cache during the block; a poll that is running changes the model no more."""
+        self._operator_changes += 1
+        with self.cache.using(version):
+            yield
+
+    def switch(self, bundle: Bundle, *, pin: bool) -> None:
+        """Serve a validated bundle; with `pin`, whatever the store points at. Raises BundleError, DiskRefused."""
+        version = bundle.manifest.version
+        with self._swap_lock:
+            self._operator_changes += 1
+            model = None if self._is_serving(version) else self._load_version(bundle, self.catalogue.store.uri)
+            if pin:
+                with on_disk():  # before it serves: a full disk changes nothing
+                    self.cache.pin(version)
+            if model:
+                self._serve(model)
+        self._wake.set()  # what the store points at may be new, too
 
     def _run(self) -> None:
         while not self._stopped:
@@ -211,21 +249,21 @@ class Reloader:
             self._wake.wait(self._timing.poll_s)
 
     def _fetch_initial(self) -> Bundle | None:
-        time_left = _TimeLeft(self._timing.look_s)
+        deadline = self.deadline()
         try:
-            asked = self._read_pointer(time_left)
-            newest = self._fetch_validated(asked.pointer, time_left) if asked.pointer else None
+            asked = self._read_pointer(deadline)
+            newest = self._fetch_validated(asked.pointer, deadline) if asked.pointer else None
         except StoreError as error:
             self._unreachable(error)
             return None
         self._update_status(StoreStatus(True, asked.detail, asked.version, None))
         return newest
 
-    def _read_pointer(self, time_left: _TimeLeft) -> _PointerRead:
+    def _read_pointer(self, deadline: StoreDeadline) -> _PointerRead:
         """Raises StoreError; an invalid pointer counts as none, with a warning."""
         try:
-            pointer = self._with_deadline(self.catalogue.latest, time_left)
-            if pointer:
+            pointer = deadline.call(self.catalogue.latest)
+            if pointer and not self.is_local:
                 self.cache.accept(pointer, origin=f"{self.catalogue.store.uri}/{POINTER}")
         except BundleError as error:
             self._metrics.reloads.labels("refused").inc()
@@ -236,13 +274,30 @@ class Reloader:
         self._status = self._status._replace(latest=asked.version)
         return asked
 
-    def _follow(self, pointer: Pointer, changes: int, time_left: _TimeLeft) -> None:
+    def _follow_pin(self, changes: int) -> None:
+        """Serve what another process, such as a command, has pinned on this host."""
+        version = self.cache.state.pinned
+        target = (version or "", "")
+        if version is None or self._is_serving(version) or not self._refused.is_due(target):
+            return
+        try:
+            bundle = self._bundles.kept(version)
+            self._trials.validate(bundle)
+        except TrialStopped as reason:
+            log.info("%s: %s", version, reason)
+        except BundleError as error:
+            self._refuse(target, error)
+        else:
+            self._refused.forgive(target)
+            self._serve_newest(bundle, changes, pinned=version)
+
+    def _follow(self, pointer: Pointer, changes: int, deadline: StoreDeadline) -> None:
         with self.cache.using(pointer.version):
-            bundle = self._fetch_validated(pointer, time_left)
+            bundle = self._fetch_validated(pointer, deadline)
             if bundle:
                 self._serve_newest(bundle, changes)
 
-    def _fetch_validated(self, pointer: Pointer, time_left: _TimeLeft) -> Bundle | None:
+    def _fetch_validated(self, pointer: Pointer, deadline: StoreDeadline) -> Bundle | None:
         """The version that the store points at, validated; None if it is active already, or refused.
 
         Raises StoreError if the store is unreachable.
@@ -251,14 +306,16 @@ class Reloader:
             return None
         try:
             with self._trials.child_for(*pointer.target) as child:
-                bundle = self._fetch(pointer.version, time_left, pointer.manifest_sha256)
+                bundle = self._bundles.pointed_at(
+                    pointer, deadline, serving=self._serving.manifest if self._serving else None
+                )
                 self._trials.validate(bundle, child)
         except TrialStopped as reason:
             log.info("%s: %s", pointer.version, reason)
         except (BundleError, Missing) as error:
             self._refuse(pointer.target, error)
         except OSError as error:
-            self._refuse(pointer.target, _disk_error(error))
+            self._refuse(pointer.target, disk_error(error))
         else:
             self._refused.forgive(pointer.target)
             return bundle
@@ -266,68 +323,12 @@ class Reloader:
 
     def _apply_change(self, version: str, *, pin: bool = False) -> None:
         """Change the active version for an operator: this overrides the store, and retries a refused version."""
-        self._operator_changes += 1
-        with self.cache.using(version):
-            self._trials.forgive(version)
-            bundle = self._bundle(version)
-            self._validate_for_operator(bundle)
-            with self._swap_lock:
-                self._operator_changes += 1
-                if not self._is_serving(version):
-                    self._serve(self._load_version(bundle, self.catalogue.store.uri))
-                if pin:
-                    self.cache.pin(version)
-
-    def _validate_for_operator(self, bundle: Bundle) -> None:
-        target = (bundle.manifest.version, manifest_hash(bundle.path))
-        try:
-            with self._trials.child_for(*target, at_once=True) as child:
-                self._trials.validate(bundle, child)
-        except TrialStopped:
-            raise
-        except BundleError as error:
-            self._refused.refuse(target, str(error))
-            raise
-        self._refused.forgive(target)
-
-    def _bundle(self, version: str) -> Bundle:
-        """The bundle from the cache, else from the store: versions are immutable."""
-        if version in self.cache.versions():
-            try:
-                return self.cache.open(version)
-            except BundleError as error:
-                log.warning("%s", error)
-        try:
-            return self._fetch(version, _TimeLeft(self._timing.look_s))
-        except Missing as error:
-            where = self.catalogue.store.uri
-            raise UnknownVersion(f"there is no version {version[:100]!r} in {where} or on this host") from error
-
-    def _fetch(self, version: str, time_left: _TimeLeft, manifest_sha256: str | None = None) -> Bundle:
-        names = self._expected_names() if manifest_sha256 else None  # an operator may load a model of any name
-        summary = self._with_deadline(lambda: self._summaries.of(version), time_left)
-        return self._with_deadline(
-            lambda: self.cache.pull(self.catalogue, version, manifest_sha256=manifest_sha256, names=names),
-            time_left,
-            transfer_s=summary.size_bytes / MIN_DOWNLOAD_BYTES_S,
-        )
-
-    def _with_deadline(self, call: Callable[[], T], time_left: _TimeLeft, *, transfer_s: float = 0.0) -> T:
-        began = time.monotonic()
-        try:
-            return within(time_left.seconds + transfer_s, call)
-        except DeadlineExceeded as error:
-            raise StoreError(
-                f"{self.catalogue.store.uri}: did not answer within {self._timing.look_s + transfer_s:.3g} s "
-                "(DANDELION_LOOK_S); look at the server and the network"
-            ) from error
-        finally:
-            time_left.seconds -= max(0.0, time.monotonic() - began - transfer_s)
-
-    def _expected_names(self) -> Collection[str] | None:
-        if self._names is not None or not self.cache.is_signed:
-            return self._names
-        return {self._serving.name.name if self._serving else read_manifest(default_bundle() / MANIFEST).name}
+        with self.changing(version):
+            bundle = self._bundles.of(version, self.deadline())
+            self.try_for_operator(bundle)
+            if self.is_local and not pin:
+                publish(bundle.path, self.catalogue.store, tag=self.catalogue.tag())
+            self.switch(bundle, pin=pin)
 
     def _is_serving(self, version: str) -> bool:
         return self._serving is not None and self._serving.name.version == version
@@ -340,16 +341,18 @@ class Reloader:
         self._serving = model
         return model
 
-    def _serve_newest(self, bundle: Bundle, changes: int) -> None:
-        """Serve the bundle, unless an operator has changed the version meanwhile."""
+    def _serve_newest(self, bundle: Bundle, changes: int, *, pinned: str | None = None) -> None:
+        """Serve the bundle, unless an operator has changed the version meanwhile, or what is pinned."""
         try:
             with self._swap_lock:
-                if changes == self._operator_changes and not self.cache.state.pinned:
+                if changes == self._operator_changes and self.cache.state.pinned == pinned:
                     self._serve(self._load_version(bundle, self.catalogue.store.uri))
         except BundleError as error:
             self._refuse((bundle.manifest.version, manifest_hash(bundle.path)), error)
 
     def _serve(self, model: LoadedModel) -> None:
+        if self._serving:  # the shipped one is not remembered when it is loaded; one can go back to it, too
+            self._remember(self._serving)
         self._swap(self._set_serving(model))
         self._remember(model)
         self.cache.prune(except_for=[model.name.version])
@@ -360,7 +363,7 @@ class Reloader:
         try:
             self.cache.served(model.name.version)
         except OSError as error:  # it serves anyway; only a cold start without the store would miss it
-            log.warning("%s", _disk_error(error))
+            log.warning("%s", disk_error(error))
 
     def _refuse(self, target: tuple[str, str], error: Exception) -> None:
         first = self._refused.refuse(target, str(error))
@@ -377,21 +380,16 @@ class Reloader:
         """Set the status, and log what has changed since the last poll."""
         before, self._status = self._status, status
         still_away = not status.reachable and before.detail.startswith(UNREACHABLE)  # another reason is no news
-        if status.reachable and not before.reachable:
+        if status.reachable and not before.reachable and not self.is_local:
             log.info("hot reload: polling %s", self.catalogue.store.uri)
         if status.trouble and status.trouble != before.trouble and not still_away:
             log.warning("%s", status.detail)
 
     def _log_default(self) -> None:
         uri = self.catalogue.store.uri
+        if self.is_local and self._status.detail == NOTHING_YET:
+            return
         if self._status.detail == NOTHING_YET:
             log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)
         else:  # the reason has been logged
             log.warning("serving the default bundle until a model can be loaded from %s", uri)
-
-
-def _disk_error(error: OSError) -> Exception:
-    """The error of a disk that is full or read-only, with its remedy."""
-    return OSError(
-        f"{error.filename or 'the cache'}: {error.strerror}; make room for DANDELION_CACHE, or make it writable"
-    )

@@ -123,7 +123,7 @@ def _limits(appliance: Appliance) -> Limits:
 
 
 def _following(reloader: Reloader | None) -> Following | None:
-    if reloader is None:
+    if reloader is None or reloader.is_local:
         return None
     status = reloader.status
     looked_at = None if status.looked_at is None else datetime.fromtimestamp(int(status.looked_at), UTC)

@@ -23,16 +23,20 @@ from runtime.api.problems import Problem, documented
 from runtime.api.routes.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.security.guards import Admission, admission_of, may_administer, may_predict
 from runtime.api.upload import photo_of
+from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, BundleError, read_manifest
 from runtime.errors import Refusal
 from runtime.host.deadline import in_daemon_thread
 from runtime.inference.predictions import Answer
 from runtime.names import Version
 from runtime.registry.cache import Cache
+from runtime.registry.state import State
 from runtime.registry.summary import NEWEST, Summary, summary_of
+from runtime.serving.bundle_source import UnknownVersion
 from runtime.serving.comparison import ComparisonModel
+from runtime.serving.disk import DiskRefused
 from runtime.serving.engine import Engine
-from runtime.serving.reloader import Reloader, UnknownVersion
+from runtime.serving.reloader import Reloader
 from runtime.store import StoreError
 
 MAX_PIN_BYTES = 4096  # of JSON that names a version
@@ -49,6 +53,7 @@ REFUSALS = documented(
     HTTPStatus.CONFLICT,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.INSUFFICIENT_STORAGE,
 )
 
 
@@ -70,11 +75,14 @@ class VersionDescription(Summary, frozen=True):
 class Models(msgspec.Struct, frozen=True):
     """All versions, oldest first. `latest` is what the store points at, `source` where it is.
 
+    Without a store of models the versions are those of this host alone: `local` is true, and `source` a folder of it.
+    `source` is null if DANDELION_BUNDLE names the one that serves.
     Versions that are in the store alone are those of the last look at it, which this request waits for no other of.
     `admission` is whether who asks may change the model: `key` asks for an administrator's key, `closed` has none.
     """
 
     source: str | None
+    local: bool
     serving: str
     pinned: str | None
     previous: str | None
@@ -176,7 +184,7 @@ async def _change(engine: Engine, reloader: Reloader | None, change: Callable[[R
     """Answer when the change is made, or with 202 after ANSWER_S: what is on trial then serves when it has passed."""
     if reloader is None:
         raise HTTPException(
-            "this appliance serves one bundle and follows no models; set DANDELION_MODELS",
+            "DANDELION_BUNDLE names the one model that serves here; unset it, or set DANDELION_MODELS in its place",
             status_code=HTTPStatus.CONFLICT,
         )
     making = asyncio.ensure_future(in_daemon_thread(partial(change, reloader)))
@@ -208,6 +216,8 @@ def _refusing() -> Iterator[None]:
         raise HTTPException(f"it is refused: {error}", status_code=HTTPStatus.CONFLICT) from error
     except StoreError as error:
         raise HTTPException(str(error), status_code=HTTPStatus.SERVICE_UNAVAILABLE) from error
+    except DiskRefused as error:
+        raise HTTPException(str(error), status_code=HTTPStatus.INSUFFICIENT_STORAGE) from error
 
 
 def _describe(engine: Engine, reloader: Reloader | None, admission: Admission) -> Models:
@@ -215,12 +225,14 @@ def _describe(engine: Engine, reloader: Reloader | None, admission: Admission) -
     if reloader is None:
         only = _description(summary_of(serving), cached=True, status="serving", reason=None)
         nowhere = StoreState(reachable=False, detail="none is configured")
-        return Models(None, serving.version, None, None, None, nowhere, admission, [only])
+        return Models(None, False, serving.version, None, None, None, nowhere, admission, [only])
     state, status, refused = reloader.cache.state, reloader.status, reloader.refused
     cached = set(reloader.cache.versions())
-    found = reloader.known_versions() | _cached(reloader.cache, cached) | {serving.version: summary_of(serving)}
+    found = reloader.known_versions() | _shipped(state) | _cached(reloader.cache, cached)
+    found |= {serving.version: summary_of(serving)}
     return Models(
         source=reloader.catalogue.store.uri,
+        local=reloader.is_local,
         serving=serving.version,
         pinned=state.pinned,
         previous=state.previous,
@@ -237,6 +249,13 @@ def _describe(engine: Engine, reloader: Reloader | None, admission: Admission) -
             for version in sorted(found)[-NEWEST:]
         ],
     )
+
+
+def _shipped(state: State) -> dict[str, Summary]:
+    """The bundle in this package, where one may want to go back to it."""
+    shipped = read_manifest(default_bundle() / MANIFEST)
+    wanted = bool(state.taught) or shipped.version in (state.previous, state.pinned)
+    return {shipped.version: summary_of(shipped)} if wanted else {}
 
 
 def _cached(cache: Cache, versions: set[str]) -> dict[str, Summary]:
