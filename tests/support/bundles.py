@@ -17,6 +17,7 @@ from runtime.bundle.manifest import (
     MANIFEST,
     MODEL,
     SCHEMA_VERSION,
+    TAUGHT_SCHEMA_VERSION,
     UNKNOWN_SCHEMA_VERSION,
     DriftReference,
     GoldenCase,
@@ -133,6 +134,25 @@ def _answers(model: bytes, size: int, classes: int) -> list[tuple[str, list[floa
         file.write_bytes(model)
         session = OnnxruntimeSession(file, spec, classes, threads=1)
     return [(name, session.infer(draw(name, 0, spec)[np.newaxis]).probabilities[0].tolist()) for name in PATTERNS]
+
+
+def taught_bundle(folder: Path, **changes: Any) -> Path:
+    """A bundle as one that was taught on an appliance says of itself: of other photos than FP32 has seen."""
+    import msgspec
+
+    manifest = msgspec.to_builtins(read_manifest(write_bundle(folder) / MANIFEST))
+    metrics = manifest["metrics"] | {"fp32": None, "agreement": None}
+    taught = {
+        "backbone": "b1",
+        "backbone_sha256": "0" * 64,
+        "photos": dict.fromkeys(manifest["labels"], 5),
+        "folds": 5,
+        "interval": [0.75, 1.0],
+        "dataset": "gate",
+    }
+    defaults = {"name": "gate", "schema_version": TAUGHT_SCHEMA_VERSION, "metrics": metrics, "taught": taught}
+    change_manifest(folder, **(defaults | changes))
+    return folder
 
 
 def change_manifest(folder: Path, **changes: Any) -> None:

@@ -220,7 +220,7 @@ def test_an_appliance_with_a_bundle_of_its_own_follows_nothing(tmp_path: Path):
         assert (listing["source"], listing["serving"]) == (None, "v1")
         refused = httpx.post(server.url + "/models/rollback", headers=ADMIN)
         assert refused.status_code == 409
-        assert "set DANDELION_MODELS" in refused.json()["detail"]
+        assert "DANDELION_BUNDLE names the one model that serves here" in refused.json()["detail"]
 
 
 def test_the_store_may_be_killed_and_come_back(mortal_s3: S3Server, tmp_path: Path):
