@@ -91,21 +91,15 @@ def check(bundle: Path | None) -> None:
     """Verify a bundle, file by file, and load it; without BUNDLE the one in this package."""
     from runtime.bundle.default import default_bundle
     from runtime.bundle.manifest import Bundle
+    from runtime.cli.described import identity_of, quality_of
     from runtime.host.cpu import available_cpus
     from runtime.inference.backends import open_validated
 
     path = bundle or default_bundle()
     opened = Bundle.open(path)
     kernel = open_validated(opened, threads=available_cpus()).kernel
-    manifest = opened.manifest
-    scores = manifest.metrics.int8
-    click.echo(
-        f"{manifest.name} {manifest.version}: {manifest.input.width} x {manifest.input.height} px, "
-        f"labels {', '.join(manifest.classes)}"
-    )
-    click.echo(
-        f"accuracy {scores.accuracy:.4f}, F1 {scores.f1:.4f} on {manifest.metrics.photos} validation photos (INT8)"
-    )
+    click.echo(identity_of(opened.manifest))
+    click.echo(quality_of(opened.manifest))
     click.echo(
         f"golden cases: {kernel.precision.upper()} ({kernel.kernel} kernel) is within {kernel.deviation:.4f} of the "
         "record; every file is intact"

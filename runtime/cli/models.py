@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 
 import click
 
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
+from runtime.cli.described import identity_of, quality_of
 from runtime.cli.say import say
 from runtime.errors import Refusal
 from runtime.registry import archive
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue
-from runtime.registry.publish import point_at, prune, publish
+from runtime.registry.publish import point_at, prune, publish, sign_version
 from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, sign_folder, signing_key
 from runtime.store import Missing, StoreError, open_store
 
@@ -78,6 +82,7 @@ def list_versions(models: str, cache: Path) -> None:
             click.echo(str(error), err=True)
             continue
         notes = {
+            "taught": manifest.taught is not None,
             "latest": latest is not None and latest.version == version,
             "pinned": state.pinned == version,
             "served last": state.last_good == version,
@@ -156,12 +161,16 @@ def rollback(cache: Path) -> None:
     help="What `python -m training fit` made, to be kept beside it.",
 )
 @_signing_key
-@click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
 def publish_bundle(models: str, checkpoint: Path | None, key: str | None, bundle: Path) -> None:
-    """Put the folder BUNDLE into the store and point at it; appliances that follow the store serve it soon."""
+    """Put BUNDLE into the store and point at it; appliances that follow the store serve it soon.
+
+    BUNDLE is a folder, or a file that `models export` made.
+    """
     store = open_store(models)
     signer = signing_key(key) if key else None
-    pointer = publish(bundle, store, checkpoint=checkpoint, tag=Catalogue(store).tag(), key=signer)
+    with TemporaryDirectory() as temporary, _folder_of(bundle, Path(temporary)) as folder:
+        pointer = publish(folder, store, checkpoint=checkpoint, tag=Catalogue(store).tag(), key=signer)
     click.echo(f"published {pointer.version} to {models}{', signed' if key else ''}")
 
 
@@ -222,13 +231,23 @@ def make_keys() -> None:
 
 
 @models.command("sign")
+@_models
 @click.option("--key", envvar=SIGNING_VARIABLE, show_envvar=True, required=True, help="Private key or its file.")
-@click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def sign_bundle(key: str, bundle: Path) -> None:
-    """Sign the folder BUNDLE, which is verified first."""
-    Bundle.open(bundle)
-    file = sign_folder(bundle, signing_key(key))
-    say(f"made {file}\nnext: python -m runtime models publish {quote(str(bundle))}")
+@click.argument("bundle")
+def sign_bundle(models: str, key: str, bundle: str) -> None:
+    """Sign BUNDLE, which is verified first: a folder, or a version in the store, such as one that was taught."""
+    signer = signing_key(key)
+    if Path(bundle).is_dir():
+        Bundle.open(Path(bundle))
+        file = sign_folder(Path(bundle), signer)
+        say(f"made {file}\nnext: python -m runtime models publish {quote(bundle)}")
+        return
+    try:
+        manifest = sign_version(open_store(models), bundle, signer)
+    except Missing as error:
+        raise Refusal(f"{bundle}: is neither a folder nor a version in {models}; see `models list`") from error
+    click.echo(f"signed {identity_of(manifest)}\n{quality_of(manifest)}")
+    say(f"next: python -m runtime models promote {manifest.version}")
 
 
 @click.group()
@@ -273,6 +292,16 @@ def list_objects(uri: str, prefix: str) -> None:
     """List what is in a store, below PREFIX."""
     for entry in open_store(uri).list(prefix):
         click.echo(f"{entry.size_bytes:>12,}  {entry.key}")
+
+
+@contextmanager
+def _folder_of(bundle: Path, temporary: Path) -> Iterator[Path]:
+    """The folder of a bundle that is one, or that is packed in a file."""
+    if bundle.is_dir():
+        yield bundle
+    else:
+        with archive.unpacked(bundle, temporary) as folder:
+            yield folder
 
 
 def _opened(cache: Path, key: str | None) -> Cache:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runtime.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE, Bundle, BundleError
+from runtime.bundle.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE,
+    Bundle,
+    BundleError,
+    Manifest,
+)
 from runtime.errors import Refusal
 from runtime.names import is_name
 from runtime.registry.catalogue import CHECKPOINT, LATEST_CHECKPOINT, MODELS, POINTER, Catalogue, key_of
@@ -93,6 +101,17 @@ def point_at(store: Store, version: str, *, tag: str | None, key: SigningKey | N
     if key:
         _check_signed(store, version, data, key)
     return _point(store, _verified(store, Pointer(version, hashlib.sha256(data).hexdigest())), tag, key)
+
+
+def sign_version(store: Store, version: str, key: SigningKey) -> Manifest:
+    """Sign a version that is in the store, such as one that an appliance was taught; its files are verified first.
+
+    Its pointer stays. Raises Missing, BundleError, StoreError.
+    """
+    data, manifest = Catalogue(store).manifest(version)
+    _verified(store, Pointer(version, hashlib.sha256(data).hexdigest()))
+    store.write(key_of(version, SIGNATURE), sign(data, key))
+    return manifest
 
 
 def prune(store: Store, *, keep: int = KEPT, in_use: frozenset[str] = frozenset()) -> list[str]:
@@ -196,7 +215,8 @@ def _check_signed(store: Store, version: str, manifest: bytes, key: SigningKey) 
     if not is_signed(manifest, signature, key.verify_key):
         raise BundleError(
             f"{store.uri}/{MODELS}/{version}: is not signed by the key in {SIGNING_VARIABLE}; publish it again from "
-            f"where it was made: python -m runtime models publish BUNDLE"
+            "where it was made, python -m runtime models publish BUNDLE, or sign it if you know who taught it: "
+            f"python -m runtime models sign {version}"
         )
 
 

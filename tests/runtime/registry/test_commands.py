@@ -14,8 +14,10 @@ from runtime.__main__ import main
 from runtime.bundle.manifest import MODEL
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
+from runtime.registry.publish import add
+from runtime.registry.signature import new_keys, signing_key
 from runtime.store import open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle
+from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, taught_bundle, write_bundle
 from tests.support.s3 import S3Server
 from tests.support.servers import appliance
 
@@ -68,6 +70,45 @@ def test_a_bundle_of_a_later_schema_is_refused_by_that_number(operator: Operator
     refusal = operator.refuses(*command, folder)
     assert "schema version 4, this runtime reads 1 to 3; export the bundle with the matching release" in refusal
     assert not Catalogue(open_store(operator.uri)).versions()
+
+
+def test_what_was_taught_says_so_wherever_it_goes(operator: Operator):
+    folder = taught_bundle(operator.folder / "v1")
+    said = operator.says("check", folder)
+    assert "by 5-fold cross-validation (0.7500 to 1.0000, INT8); taught on an appliance from 10 photos: dand" in said
+    assert "published v1" in operator.says("models", "publish", folder)
+    assert re.search(r"v1 .*1\.0000 .*taught, latest", operator.says("models", "list"))
+    operator.says("models", "export", folder, operator.folder / "v1.bundle")
+    elsewhere = {"DANDELION_MODELS": str(operator.folder / "elsewhere")}
+    assert "published v1" in operator.says("models", "publish", operator.folder / "v1.bundle", **elsewhere)
+    assert Catalogue(open_store(elsewhere["DANDELION_MODELS"])).manifest("v1")[1].taught
+
+
+def test_a_version_in_the_store_is_signed_by_who_knows_it(operator: Operator):
+    private, public = new_keys()
+    operator.says("models", "publish", write_bundle(operator.folder / "v0"), DANDELION_SIGNING_KEY=private)
+    add(taught_bundle(operator.folder / "v1"), open_store(operator.uri), key=signing_key(new_keys()[0]))
+    refusal = operator.refuses("models", "promote", "v1", DANDELION_SIGNING_KEY=private)
+    assert re.search(r"sign it if you know who taught it: \S+ -m runtime models sign v1", refusal)
+    said = operator.says("models", "sign", "v1", DANDELION_SIGNING_KEY=private)
+    assert re.search(
+        r"signed gate v1: 32 x 32 px, labels dandelion, grass\n.*taught on an appliance .*\nnext: .*promote v1", said
+    )
+    assert "points at v1, signed" in operator.says("models", "promote", "v1", DANDELION_SIGNING_KEY=private)
+    assert "verified v1" in operator.says("models", "pull", DANDELION_PUBLIC_KEY=public)
+
+
+def test_what_is_neither_a_folder_nor_a_version_is_not_signed(operator: Operator):
+    key = {"DANDELION_SIGNING_KEY": new_keys()[0]}
+    assert "v9: is neither a folder nor a version in" in operator.refuses("models", "sign", "v9", **key)
+    add(write_bundle(operator.folder / "v1"), open_store(operator.uri))
+    (operator.folder / "store/models/v1" / MODEL).write_bytes(b"rotten")
+    assert "publish it again" in operator.refuses("models", "sign", "v1", **key)
+
+
+def test_a_file_that_is_no_archive_is_not_published(operator: Operator):
+    (operator.folder / "file").write_bytes(b"nonsense")
+    assert "file: is not a bundle archive" in operator.refuses("models", "publish", operator.folder / "file")
 
 
 def test_publish_list_pull_pin_and_roll_back(operator: Operator):
