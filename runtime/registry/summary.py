@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.bundle.manifest import MODEL, BundleError, Manifest, UnknownMetrics
+from runtime.bundle.manifest import MODEL, BundleError, Manifest, Taught, UnknownMetrics
 from runtime.registry.catalogue import Catalogue
 from runtime.store import Missing
 
@@ -14,7 +14,7 @@ NEWEST = 50  # versions that are described: each costs a look into the store, on
 class Summary(msgspec.Struct, frozen=True):
     """One version; accuracy and F1 are of INT8 on its validation photos, `accuracy_loss` against its FP32.
 
-    A model that was taught on an appliance has no FP32: then `agreement` and `accuracy_loss` are None.
+    A model that was `taught` on an appliance has no FP32: then `agreement` and `accuracy_loss` are None.
     `size_bytes` are those of all files, `model_bytes` those of the INT8 model, which is what serves. `unknown` is
     whether it can answer that a photo is of none of the labels, `unknown_metrics` how good it is at that if known.
     """
@@ -34,6 +34,7 @@ class Summary(msgspec.Struct, frozen=True):
     image_size: int
     dataset_sha256: str
     mlflow_run: str | None
+    taught: Taught | None
 
 
 def summary_of(manifest: Manifest) -> Summary:
@@ -55,6 +56,7 @@ def summary_of(manifest: Manifest) -> Summary:
         image_size=manifest.input.height,
         dataset_sha256=manifest.dataset.sha256,
         mlflow_run=manifest.mlflow_run,
+        taught=manifest.taught,
     )
 
 

@@ -104,10 +104,11 @@ class _Versions:
             if models["source"] is None or _admission(models) != "allowed":
                 return
             with Tag("div", class_="row"):
+                local = "_local" if models.get("local") else ""
                 if version["status"] in ("available", "refused"):
-                    self._button("versions.load", lambda api: api.load(name), "versions.loaded", name)
+                    self._button("versions.load", lambda api: api.load(name), f"versions.loaded{local}", name)
                 if models["pinned"] != name:
-                    self._button("versions.pin", lambda api: api.pin(name), "versions.pinned", name)
+                    self._button("versions.pin", lambda api: api.pin(name), f"versions.pinned{local}", name)
 
     async def _show_examples(self, classes: Markup, version: Mapping[str, Any]) -> None:
         """Add photos to the classes of the model that serves, for visitors who may see them."""
@@ -125,8 +126,10 @@ class _Versions:
             Tag("p", text(f"versions.admission_{admission}"), class_="note admission")
             return
         with Tag("div", class_="row"):
+            local = "_local" if models.get("local") else ""
             if models["pinned"]:
-                self._button("versions.unpin", lambda api: api.pin(None), "versions.unpinned", "")
+                unpin, unpinned = f"versions.unpin{local}", f"versions.unpinned{local}"
+                self._button(unpin, lambda api: api.pin(None), unpinned, "")
             if models.get("previous"):
                 self._button("versions.roll_back", Api.roll_back, "versions.rolled_back", "")
 
@@ -199,11 +202,13 @@ def _refusal(error: Refused, text: Texts, key_words: str) -> str:
 def _store(models: Models, text: Texts) -> str:
     if models["source"] is None:
         return f'<i class="dot blank"></i><strong>{escape(text("versions.no_store"))}</strong>'
+    source = f"<code>{escape(str(models['source']))}</code>"
+    if models.get("local"):
+        return f'<i class="dot up"></i><strong>{escape(text("versions.local"))}</strong>{source}'
     state = models["store"]
     kind, words = ("up", "versions.store_up") if state["reachable"] else ("away", "versions.store_away")
     detail = f'<span class="reason">{escape(str(state["detail"]))}</span>' if state["detail"] else ""
-    source = escape(str(models["source"]))
-    return f'<i class="dot {kind}"></i><strong>{escape(text(words))}</strong><code>{source}</code>{detail}'
+    return f'<i class="dot {kind}"></i><strong>{escape(text(words))}</strong>{source}{detail}'
 
 
 def _badges(models: Models, version: Mapping[str, Any], text: Texts) -> str:
@@ -233,10 +238,9 @@ def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None, *, sever
     run = version["mlflow_run"]
     rows = [
         (text("versions.product"), str(version.get("name", "")) if several else ""),
-        (text("versions.accuracy"), text.percent(version["accuracy"])),
+        (text("versions.accuracy"), _accuracy(version, text)),
         (text("versions.f1"), text.percent(version["f1"])),
-        (text("versions.difference"), text("versions.points", points=text.number(100 * version["accuracy_loss"], 1))),
-        (text("versions.agreement"), text.percent(version["agreement"])),
+        *_precision_facts(version, text),
         *_unknown_facts(version.get("unknown_metrics"), text),
         (text("versions.size"), _size(version, text)),
         (text("versions.input"), f"{version['image_size']} px"),
@@ -247,6 +251,24 @@ def _facts(version: Mapping[str, Any], text: Texts, mlflow: str | None, *, sever
     if run:
         cells += f"<div><dt>MLflow</dt><dd>{_link(str(run), mlflow)}</dd></div>"
     return f'<dl class="facts-grid">{cells}</dl>'
+
+
+def _accuracy(version: Mapping[str, Any], text: Texts) -> str:
+    """With its interval where the version was taught on an appliance, from few photos perhaps."""
+    share, taught = text.percent(version["accuracy"]), version.get("taught")
+    if not taught:
+        return share
+    low, high = map(text.percent, taught["interval"])
+    return text("versions.interval", share=share, low=low, high=high)
+
+
+def _precision_facts(version: Mapping[str, Any], text: Texts) -> list[tuple[str, str]]:
+    """INT8 against FP32; of a taught version, which was never FP32, what it was taught from."""
+    if taught := version.get("taught"):
+        photos = text.number(sum(taught["photos"].values()))
+        return [(text("versions.taught"), text("versions.taught_from", photos=photos))]
+    lost = text("versions.points", points=text.number(100 * version["accuracy_loss"], 1))
+    return [(text("versions.difference"), lost), (text("versions.agreement"), text.percent(version["agreement"]))]
 
 
 def _unknown_facts(metrics: Mapping[str, Any] | None, text: Texts) -> list[tuple[str, str]]:

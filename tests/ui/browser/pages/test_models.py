@@ -8,10 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MODEL
+from runtime.registry.publish import publish
+from runtime.store import open_store
+from tests.support.bundles import taught_bundle
 from tests.support.operated import operated
 from tests.support.photos import photo
 from tests.support.servers import Appliance
@@ -80,3 +83,29 @@ def test_a_size_is_that_of_the_model_as_the_export_prints_it(visit: Visit, tmp_p
         fact = page.locator(".version dl div").filter(has=page.get_by_text("Size", exact=True))
         expect(fact.locator("dd")).to_contain_text(size)
         assert json.loads(httpx.get(running.url + "/models").text)["serving"]
+
+
+def test_what_was_taught_says_from_how_many_photos_and_how_sure_its_figure_is(visit: Visit, tmp_path: Path) -> None:
+    publish(taught_bundle(tmp_path / "v1"), open_store(str(tmp_path / "cache/store")))
+    with app(tmp_path, DANDELION_CACHE=str(tmp_path / "cache")) as running:
+        page = visit(running.url).open("/versions")
+        expect(page.locator("main .status-line")).to_contain_text("Versions kept on this host")
+        card = page.locator(".version.serving")
+        expect(card.locator("h2")).to_have_text("v1")
+
+        def fact(name: str) -> Locator:
+            return card.locator("dl div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
+
+        expect(fact("Taught on an appliance")).to_have_text("from 10 photos")
+        expect(fact("Accuracy")).to_have_text("100.0% (75.0% to 100.0%)")
+        expect(fact("Lost by quantisation (INT8)")).to_have_count(0)
+        page.get_by_role("button", name="Pin v1").click()
+        page.get_by_role("button", name="Unpin").click()
+        expect(page.locator("main .note")).to_contain_text("activated or taught last is active again")
+
+
+def test_the_one_bundle_that_is_named_says_so(visit: Visit, tmp_path: Path) -> None:
+    with app(tmp_path, "--bundle", str(default_bundle())) as running:
+        page = visit(running.url).open("/versions")
+        expect(page.get_by_text("DANDELION_BUNDLE names the one model")).to_be_visible()
+        expect(page.get_by_role("button", name="Pin")).to_have_count(0)
