@@ -23,10 +23,12 @@ from runtime.serving.metrics import Metrics
 from runtime.serving.reloader import PollTiming, Reloader
 from runtime.serving.settings import Settings
 from runtime.serving.taught.publisher import Publisher
+from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.serving.trial.runner import TrialRunner
 from runtime.store import open_store
 from runtime.store.folder import FolderStore
 
+TAUGHT_PHOTOS = "taught"  # in the cache: which photos are to be sent to the data store
 LOCAL_STORE = "store"  # in the cache: versions that were taught here, if no store is configured
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Appliance:
-    """One serving process. `feedback` and `examples` are None if the settings name no store for them.
+    """One serving process. `feedback`, `examples` and `taught_photos` are None if the settings name no store for them.
 
     `reloader` is None if they name the one bundle that serves; without a store it follows a folder of this host.
     """
@@ -46,6 +48,7 @@ class Appliance:
     feedback: Feedback | None
     examples: Examples | None = None
     publisher: Publisher = field(default_factory=partial(Publisher, None))
+    taught_photos: TaughtPhotos | None = None
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
     draining: bool = False
@@ -53,12 +56,14 @@ class Appliance:
     release: str = field(default_factory=partial(version, "dandelion"))
 
     def start(self) -> None:
-        """Start the background threads: model reloader, feedback upload, heap trimmer."""
+        """Start the background threads: model reloader, upload of feedback and of taught photos, heap trimmer."""
         self.tidying.start()
         if self.reloader:
             self.reloader.start(self.engine.swap)
         if self.feedback:
             self.feedback.start()
+        if self.taught_photos:
+            self.taught_photos.start()
 
     def stop(self) -> None:
         """Graceful shutdown: stop the threads and finish the photos in progress."""
@@ -66,6 +71,8 @@ class Appliance:
         self.tidying.stop()
         if self.feedback:
             self.feedback.stop()
+        if self.taught_photos:
+            self.taught_photos.stop()
         self.engine.close()
 
     @property
@@ -91,6 +98,8 @@ class Appliance:
             found.append(f"INT8 saturates on this CPU; falling back to the {kernel.kernel} kernel (slower)")
         if self.feedback and self.feedback.spooled:
             found.append(f"{self.feedback.spooled} corrected photos wait for their store")
+        if self.taught_photos:
+            found += self.taught_photos.troubles
         return found
 
 
@@ -106,15 +115,17 @@ def assemble(settings: Settings) -> Appliance:
     else:
         reloader = open_reloader(settings, metrics)
         model = reloader.initial_model()
-    feedback = examples = None
+    feedback = examples = taught_photos = None
     if settings.data:
         examples = Examples(open_store(settings.data), settings.photo_limits)
         spool = settings.cache / "spool"
         limits = Limits(settings.feedback_photos, settings.feedback_bytes, settings.feedback_share)
         feedback = Feedback(open_store(settings.data), spool, metrics, retry_s=settings.poll_s, limits=limits)
+        orders = settings.cache / TAUGHT_PHOTOS
+        taught_photos = TaughtPhotos(open_store(settings.data), orders, retry_s=settings.poll_s)
     _log_limits(settings, model)
     engine, publisher = Engine(model, settings, metrics), Publisher(reloader)
-    return Appliance(settings, metrics, engine, reloader, feedback, examples, publisher)
+    return Appliance(settings, metrics, engine, reloader, feedback, examples, publisher, taught_photos)
 
 
 def _log_limits(settings: Settings, model: LoadedModel) -> None:

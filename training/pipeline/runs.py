@@ -8,8 +8,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.store.trees import INDEX, Index, read_index
 from training.storage.locations import Places
-from training.storage.sync import INDEX, Index, delete_tree, download_tree, read_index, upload_tree
+from training.storage.sync import delete_tree, download_tree, upload_tree
 
 RUNS = "runs"
 KEPT = 5  # finished runs whose trees stay in the store

@@ -10,6 +10,7 @@ from typing import Any
 from runtime.errors import Refusal
 from runtime.names import UNKNOWN, label_among
 from runtime.registry.catalogue import Catalogue
+from runtime.store.trees import read_index
 from training.files import CHECKPOINT, HISTORY
 from training.pipeline.runs import Run
 from training.pipeline.serving import serving
@@ -17,7 +18,7 @@ from training.pipeline.versions import run_version
 from training.product import checked_product, product_name
 from training.recipe import AUTO, NO_OTHER, ImageSize, Recipe, epochs_for
 from training.storage.locations import Places
-from training.storage.sync import download_tree, read_index, upload_tree
+from training.storage.sync import download_tree, upload_tree
 
 RAW, PROCESSED = "raw", "processed"
 TRAINING, REPORT = "training", "report"

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.errors import MAX_LINE, Refusal
 from runtime.store import Store, open_store
+from runtime.store.trees import SyncError
 from tests.support.photos import photo, write_photos
 from training.data.dataset import Dataset, DatasetError
 from training.data.prepare import prepare
@@ -18,7 +19,7 @@ from training.feedback.review import ReviewError, bring_accepted, corrections, r
 from training.feedback.review_page import write_review_page
 from training.pipeline.runs import Run, prune_runs
 from training.storage.locations import Places
-from training.storage.sync import SyncError, download_tree, upload_tree
+from training.storage.sync import download_tree, upload_tree
 
 LEADING_OUT = ["../evil", "a/../../evil", "/evil", "..", ".", "", "/", "a//b", "a/", "a\\b", "a/.hidden", ".partial-x"]
 UNFIT = ["a\n", "a\x00b", "a/\x1b[2J", "\u202ea", "x" * 300, "é" * 200, "/".join(["x" * 200] * 6), "\ud800"]
