@@ -21,18 +21,23 @@ import pytest
 from botocore.exceptions import ClientError
 
 import runtime.serving.feedback.review_counter
+from runtime.names import DEFAULT_PRODUCT
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import prune, publish
+from runtime.serving.appliance import assemble
 from runtime.serving.feedback import Feedback
 from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
+from runtime.serving.taught.photos import send_photos
 from runtime.store import S3Settings, Store, StoreError, open_store
-from tests.support.bundles import write_bundle
+from tests.support.bundles import taught_bundle, write_bundle
 from tests.support.corrections import keep, send
 from tests.support.following import serving
 from tests.support.s3 import S3Server, s3_server
 from tests.support.servers import appliance
 from tests.support.stores import content
+from tests.support.taught import taught
 from tests.support.waiting import wait_until
 from training.feedback.review import accepted, review
 from training.pipeline.steps import waiting_feedback
@@ -168,6 +173,37 @@ def test_a_running_appliance_follows_models_and_keeps_corrections_without_a_comp
     assert len(list(users.server.open(f"s3://{DATA}").list("feedback/colours/grass/"))) == 2
 
 
+def test_the_appliance_sends_the_photos_that_it_was_taught_from(users: Users, tmp_path: Path) -> None:
+    photos = taught(tmp_path / "photos", ("open", 1), ("open", 2), ("shut", 3))
+    store = users.open("appliance", DATA)
+    assert send_photos(store, "gate", "d1", photos) == 3
+    assert send_photos(store, "gate", "d1", photos[1:]) == 0
+    kept = {entry.key for entry in users.server.open(f"s3://{DATA}").list("products/gate/")}
+    names = {f"{one.label}/{one.sha256}.jpeg" for one in photos[1:]} | {"index.json"}
+    assert kept == {f"products/gate/taught/{name}" for name in names}
+    assert send_photos(store, DEFAULT_PRODUCT, "d2", photos) == 3
+    pipeline = users.open("pipeline", DATA)
+    assert {entry.key for entry in pipeline.list("taught/")} > {"taught/index.json"}
+
+
+def test_a_taught_model_serves_on_its_appliance_alone_which_may_not_write_models(
+    users: Users, published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in users.environment("appliance").items():
+        monkeypatch.setenv(name, value)
+    own = assemble(Settings(threads=1, workers=1, cache=tmp_path / "cache", models=f"s3://{MODELS}"))
+    own.start()
+    try:
+        offered = own.publisher.offer(taught_bundle(tmp_path / "t1"))
+    finally:
+        own.stop()
+    assert (offered.where, offered.pinned, own.engine.model.name.version) == ("cache", True, "t1")
+    assert "the server refused" in offered.detail
+    latest = Catalogue(users.open("pipeline", MODELS)).latest()
+    assert latest
+    assert latest.version == published
+
+
 REFUSED: dict[str, Callable[[Any], object]] = {
     "write a model": lambda s3: s3.put_object(Bucket=MODELS, Key="models/latest.json", Body=b"mine"),
     "delete a model": lambda s3: s3.delete_object(Bucket=MODELS, Key="models/latest.json"),
@@ -179,6 +215,8 @@ REFUSED: dict[str, Callable[[Any], object]] = {
     ),
     "read a training photo": lambda s3: s3.get_object(Bucket=DATA, Key="raw/grass/photo.jpeg"),
     "write a training photo": lambda s3: s3.put_object(Bucket=DATA, Key="raw/grass/other.jpeg", Body=b""),
+    "write a training photo of a product": lambda s3: s3.put_object(Bucket=DATA, Key="products/a/raw/b/c", Body=b""),
+    "read a photo that it was taught from": lambda s3: s3.get_object(Bucket=DATA, Key="products/a/taught/b/c.jpeg"),
     "list training photos": lambda s3: s3.list_objects_v2(Bucket=DATA, Prefix="raw/"),
     "list all of the data": lambda s3: s3.list_objects_v2(Bucket=DATA),
     "read MLflow's": lambda s3: s3.get_object(Bucket=ARTIFACTS, Key="1/model"),
@@ -191,7 +229,7 @@ REFUSED: dict[str, Callable[[Any], object]] = {
 @pytest.fixture
 def filled(users: Users) -> None:
     data = users.server.open(f"s3://{DATA}")
-    for key in ("feedback/grass/photo.jpeg", "raw/grass/photo.jpeg"):
+    for key in ("feedback/grass/photo.jpeg", "raw/grass/photo.jpeg", "products/a/taught/b/c.jpeg"):
         data.write(key, b"somebody's photo")
     users.server.open(f"s3://{ARTIFACTS}").write("1/model", b"MLflow's")
 

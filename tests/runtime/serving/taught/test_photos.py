@@ -18,6 +18,7 @@ from tests.runtime.serving.taught.conftest import Start
 from tests.support.photos import photo
 from tests.support.s3 import S3Server
 from tests.support.stores import content
+from tests.support.taught import taught
 from tests.support.waiting import wait_until
 
 TREE = "products/gate/taught"
@@ -29,18 +30,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(str(tmp_path / "data"))
     server: S3Server = request.getfixturevalue("s3")
     return server.new_bucket(f"t{abs(hash(request.node.nodeid)) % 10**12}")
-
-
-def taught(folder: Path, *named: tuple[str, int]) -> list[TaughtPhoto]:
-    """Photos on this host, each of a label and drawn from a seed."""
-    folder.mkdir(exist_ok=True)
-    made = []
-    for label, seed in named:
-        data = photo("grass", seed)
-        digest = hashlib.sha256(data).hexdigest()
-        (folder / digest).write_bytes(data)
-        made.append(TaughtPhoto(label, digest, folder / digest))
-    return made
 
 
 def keys(store: Store, below: str = TREE) -> set[str]:
