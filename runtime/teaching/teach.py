@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.errors import Refusal
 from runtime.teaching.examples import Examples, Sums
 from runtime.teaching.head import Head
-from runtime.teaching.learning.balance import other_weights, own_weights
+from runtime.teaching.learning.balance import UNKNOWN_PRIOR, balanced, other_weights
 from runtime.teaching.learning.calibration import (
     Calibration,
     fit_temperature,
@@ -22,11 +22,13 @@ from runtime.teaching.learning.crossvalidation import folds_of
 from runtime.teaching.learning.figures import HeldOut, report_on
 from runtime.teaching.learning.learning_curve import next_ten, power_of
 from runtime.teaching.learning.near_copies import distinct, near_copies
-from runtime.teaching.learning.solver import Rows, fit, logits_of
+from runtime.teaching.learning.solver import TOLERANCE, Rows, fit, logits_of
 from runtime.teaching.report import Report
 
 MIN_PHOTOS = 3  # of a class: with two, cross-validation would learn it from one
 STRENGTH = 0.02  # C of scikit-learn's `LogisticRegression`, for photos that count 1 each on average
+
+_ROUGH = 0.05  # tolerance of the heads that are for the figures alone: 0.003 in a probability
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,15 +66,14 @@ def teach(
     others: Sums | None,
     scale: float,
     *,
-    others_groups: NDArray[np.int64] | None = None,
     start: Head | None = None,
     on_progress: Progress = lambda *_: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Lesson:
     """A head for the classes of `examples`, and for the unknown class if there are `others`.
 
-    `others` [M, V, D] are features of photos of other things, in cross-validation held out by `others_groups` [M].
-    Features are integers of unit `scale`. The search starts from the head `start` if it has the same classes.
+    `others` [M, V, D] are features of photos of other things. Features are integers of unit `scale`. The search starts
+    from the head `start` if it has as many classes: little is saved, and the last bits then depend on it.
     `on_progress(stage, done, total)` and `stopped()` are called many times a second.
 
     Raises TooFew if there is one class alone, or a class has fewer than MIN_PHOTOS photos or is one photo copied;
@@ -86,18 +87,23 @@ def teach(
         on_progress(stage, done, total)
 
     step("comparing", 0, 1)
-    plan = _Plan.of(examples, 0 if others is None else len(others), others_groups)
+    plan = _Plan.of(examples, 0 if others is None else len(others))
     step("learning", 0, 100)
+    rows = _rows(examples, others, plan)
+    classes = len(examples.labels) + (others is not None)
     heads = fit(
-        _rows(examples, others, plan),
-        len(examples.labels) + (others is not None),
+        rows,
+        classes,
         scale=scale,
         strength=STRENGTH,
-        start=start,
+        start=start if start is not None and start.bias.shape == (classes,) else None,
+        tolerance=[TOLERANCE, *[_ROUGH] * (len(plan.seen) - 1)],
         on_step=lambda done: step("learning", int(100 * done), 100),
     )
     step("checking", 0, 1)
-    lesson = _checked(examples, others, scale, plan, heads)
+    counts = _class_counts(rows, classes)
+    adjusted = [balanced(head, counted, len(examples.labels)) for head, counted in zip(heads, counts, strict=True)]
+    lesson = _checked(examples, others, scale, plan, adjusted)
     step("checking", 1, 1)
     return lesson
 
@@ -137,11 +143,10 @@ class _Plan:
     other_fold: NDArray[np.int64]
 
     @classmethod
-    def of(cls, examples: Examples, others: int, others_groups: NDArray[np.int64] | None) -> _Plan:
+    def of(cls, examples: Examples, others: int) -> _Plan:
         groups = near_copies(examples.features[:, 0], examples.truth)
         fold = folds_of(examples.truth, groups)
-        kinds = np.arange(others) if others_groups is None else np.unique(others_groups, return_inverse=True)[1]
-        return cls(fold, folds_of(examples.truth, groups, folds=2, seed=1), kinds % (int(fold.max()) + 1))
+        return cls(fold, folds_of(examples.truth, groups, folds=2, seed=1), np.arange(others) % (int(fold.max()) + 1))
 
     @property
     def folds(self) -> int:
@@ -165,7 +170,7 @@ class _Plan:
 def _rows(examples: Examples, others: Sums | None, plan: _Plan) -> list[Rows]:
     """The rows to learn from: all views of the photos, and the first view of other things."""
     views, dimensions = examples.features.shape[1:]
-    own = own_weights(plan.seen, examples.truth, len(examples.labels))
+    own = plan.seen.astype(np.float64)
     rows = Rows(
         examples.features.reshape(-1, dimensions),
         np.repeat(examples.truth, views),
@@ -173,8 +178,14 @@ def _rows(examples: Examples, others: Sums | None, plan: _Plan) -> list[Rows]:
     )
     if others is None:
         return [rows]
-    truth = np.full(len(others), len(examples.labels))
-    return [rows, Rows(others[:, 0], truth, other_weights(own, plan.others_seen))]
+    weights = other_weights(plan.others_seen, np.count_nonzero(plan.seen, axis=1))
+    return [rows, Rows(others[:, 0], np.full(len(others), len(examples.labels)), weights)]
+
+
+def _class_counts(rows: Sequence[Rows], classes: int) -> NDArray[np.float64]:
+    """How much each problem has seen of each class, [P, C]."""
+    parts = [[np.bincount(part.truth, each, minlength=classes) for each in part.weights] for part in rows]
+    return np.asarray(np.add.reduce(np.array(parts), axis=0))
 
 
 def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan, heads: Sequence[Head]) -> Lesson:
@@ -187,7 +198,7 @@ def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan,
         examples.labels, examples.photos, examples.truth, probabilities_of(logits, temperature), plan.fold
     )
     calibration = thresholds_for(held_out.probabilities, examples.truth, labels, temperature)
-    usual = None if other_logits is None else float(probabilities_of(other_logits, temperature)[:, -1].mean())
+    usual = 1.0 if other_logits is None else float(probabilities_of(other_logits, temperature)[:, -1].mean())
     gains = next_ten(held_out.counts, held_out.right, _power(examples, plan, heads, scale, held_out))
     return Lesson(
         examples=examples,
@@ -204,15 +215,14 @@ def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan,
 def _temperature(
     logits: NDArray[np.float64], others: NDArray[np.float64] | None, truth: NDArray[np.int64], labels: int
 ) -> float:
-    """The temperature that held-out `logits` [N, C] of the photos and of `others` [M, C] ask for, in balance."""
-    weights = own_weights(np.ones((1, len(truth)), bool), truth, labels)
+    """The temperature that held-out `logits` [N, C] of the photos and of `others` [M, C] ask for, at their prior."""
     if others is None:
-        return fit_temperature(logits, truth, weights[0])
-    theirs = other_weights(weights, np.ones((1, len(others)), bool))
+        return fit_temperature(logits, truth, np.ones(len(truth)))
+    theirs = len(truth) * UNKNOWN_PRIOR / (1 - UNKNOWN_PRIOR) / len(others)
     return fit_temperature(
         np.concatenate([logits, others]),
         np.concatenate([truth, np.full(len(others), labels)]),
-        np.concatenate([weights[0], theirs[0]]),
+        np.concatenate([np.ones(len(truth)), np.full(len(others), theirs)]),
     )
 
 

@@ -21,6 +21,7 @@ MANTISSA_BITS = 53  # of float64
 _LOG2_E = 1.4426950408889634
 # ln 2 in two parts (fdlibm's e_exp.c): the product of the first with an exponent is exact.
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_SQRT_HALF = 0.7071067811865476
 _LOWEST = -700.0  # exp of it is nearly the smallest normal float64
 _TAYLOR = [1 / float(np.prod(np.arange(1.0, n + 1))) for n in range(13, -1, -1)]  # |r| <= ln 2 / 2: to the last bits
 
@@ -50,6 +51,19 @@ def exp(values: NDArray[np.float64]) -> NDArray[np.float64]:
         power += coefficient
     powers: NDArray[np.float64] = np.ldexp(power, exponents.astype(np.int32))
     return powers
+
+
+def log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The natural logarithm of positive `values`, to within 2 units in the last place of a value of 1 or more."""
+    fractions, exponents = np.frexp(values)
+    below = fractions < _SQRT_HALF
+    fractions = np.where(below, 2 * fractions, fractions)  # in [0.7, 1.4]
+    ratio = (fractions - 1) / (fractions + 1)
+    square, series = ratio * ratio, np.zeros_like(ratio)
+    for odd in range(27, 0, -2):  # log(x) = 2 artanh((x - 1) / (x + 1))
+        series = series * square + 1 / odd
+    exponents = exponents - below
+    return np.asarray(2 * ratio * series + exponents * _LN2_LOW + exponents * _LN2_HIGH)
 
 
 def softmax(logits: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
