@@ -71,7 +71,7 @@ class BackboneRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Backbone:
     """A verified backbone: its record with the SHA-256 of that, and the ONNX file.
 
-    `others` [M, V, D] are the features of photos of other things; `golden` and `golden_fp32` [G, D] those of the golden
+    `others` [M, 1, D] are the features of photos of other things; `golden` and `golden_fp32` [G, D] those of the golden
     pictures, by exact INT8 arithmetic and by FP32, as float64 in the unit of `scale`.
     """
 
@@ -102,7 +102,7 @@ class Backbone:
         return self.record.input
 
     def others_for(self, labels: Sequence[str]) -> tuple[Sums, NDArray[np.int64]]:
-        """Features [M, V, D] of photos of other things than `labels`, and the group [M] of those of the same thing."""
+        """Features [M, 1, D] of photos of other things than `labels`, and the group [M] of those of the same thing."""
         subjects = self.record.others
         rows = [row for row, subject in enumerate(subjects) if not may_show(subject, labels)]
         groups = np.unique([subjects[row] for row in rows], return_inverse=True)[1]
