@@ -101,12 +101,10 @@ class Backbone:
         """How a photo is decoded for it."""
         return self.record.input
 
-    def others_for(self, labels: Sequence[str]) -> tuple[Sums, NDArray[np.int64]]:
-        """Features [M, 1, D] of photos of other things than `labels`, and the group [M] of those of the same thing."""
-        subjects = self.record.others
-        rows = [row for row, subject in enumerate(subjects) if not may_show(subject, labels)]
-        groups = np.unique([subjects[row] for row in rows], return_inverse=True)[1]
-        return self.others[rows], groups.astype(np.int64)
+    def others_for(self, labels: Sequence[str]) -> Sums:
+        """Features [M, 1, D] of photos of other things than `labels`."""
+        others: Sums = self.others[[not may_show(subject, labels) for subject in self.record.others]]
+        return others
 
     @property
     def scale(self) -> float:

@@ -64,10 +64,10 @@ def test_the_first_view_of_a_photo_is_as_it_is_served(backbone: Backbone) -> Non
 
 
 def test_photos_that_may_show_a_class_are_no_other_things(backbone: Backbone) -> None:
-    others, groups = backbone.others_for(["Daisies", "grass"])
+    others = backbone.others_for(["Daisies", "grass"])
     shown = [subject for subject in backbone.record.others if "daisy" in subject]
     assert shown
-    assert len(others) == len(groups) == len(backbone.record.others) - len(shown)
+    assert len(others) == len(backbone.record.others) - len(shown)
 
 
 def test_a_backbone_that_was_changed_is_refused(folder: Path) -> None:

@@ -47,8 +47,7 @@ def examples(backbone: Backbone, extractor: FeatureExtractor) -> Examples:
 
 @pytest.fixture(scope="module")
 def lesson(backbone: Backbone, examples: Examples) -> Lesson:
-    others, groups = backbone.others_for(LABELS)
-    return teach(examples, others, backbone.scale, others_groups=groups)
+    return teach(examples, backbone.others_for(LABELS), backbone.scale)
 
 
 @pytest.fixture(scope="module")
