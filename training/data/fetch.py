@@ -15,6 +15,7 @@ import msgspec
 from runtime.cli.progress import progress
 from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.names import UNKNOWN
+from runtime.teaching.example_sets.public import RECORDED
 from training.data.download import PATIENT, Downloads, FetchError, Timeouts, check_address
 from training.data.fetched_files import (
     known_hashes,
@@ -25,7 +26,7 @@ from training.data.fetched_files import (
     remove_others,
     write_manifest,
 )
-from training.data.listing import RECORDED, ListedPhoto, PhotoList, list_folder, list_url, read_list
+from training.data.listing import ListedPhoto, PhotoList, list_folder, list_url, read_list
 from training.data.other.download import bring_others
 from training.data.other.sources import NONE, OtherPhotos, other_photos
 from training.recipe import PUBLIC_OTHER

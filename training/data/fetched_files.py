@@ -9,7 +9,7 @@ import msgspec
 
 from runtime.host.atomic import whole_file
 from runtime.names import NOT_JSON
-from training.data.class_folders import is_photo_file, subfolders
+from runtime.teaching.from_files.class_folders import is_photo_file, subfolders
 from training.data.download import FetchError
 from training.data.listing import ListedPhoto, PhotoList, checked_paths
 from training.storage.hashing import sha256_of

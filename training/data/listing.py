@@ -12,11 +12,10 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 import msgspec
 
 from runtime.names import NOT_JSON, UNKNOWN, Sha256, alike, is_path_below, is_reserved, plain
-from training.data.class_folders import files_below, flat, is_class, is_photo_file, subfolders
+from runtime.teaching.from_files.class_folders import files_below, flat, is_class, is_photo_file, subfolders
 from training.data.download import Downloads, FetchError, Page, RefusedByServer, check_address
 from training.storage.hashing import sha256_of
 
-RECORDED = Path(__file__).with_name("greenr.json")
 LIST_NAME = "photos.json"
 MAX_DEPTH = 8  # of folders in a class folder on a web server
 MAX_SHOWN = 100  # characters of a path in an error

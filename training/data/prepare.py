@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime.names import UNKNOWN, alike, is_reserved
-from training.data.class_folders import class_folders_in
+from runtime.teaching.from_files.class_folders import class_folders_in
 from training.data.dataset import (
     SCHEMA_VERSION,
     UNKNOWN_SCHEMA_VERSION,

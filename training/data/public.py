@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from runtime.names import UNKNOWN
+from runtime.teaching.example_sets.public import RECORDED
 from training.data.dataset import Dataset
-from training.data.listing import RECORDED, read_list
+from training.data.listing import read_list
 
 
 def is_public(dataset: Dataset) -> bool:
-    """Whether most validation photos of its classes are recorded ones (`greenr.json`), whatever these are called.
+    """Whether most validation photos of its classes are recorded ones, whatever these are called.
 
     So corrections that users sent do not make another data set of it, and other photos of dandelions are others.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.cli.progress import progress
 from runtime.image import ImageError, ImageSpec, decode_photo, inspect
 from runtime.names import UNKNOWN
-from training.data.class_folders import class_folders_in, files_below, is_photo_file, subfolders
+from runtime.teaching.from_files.class_folders import class_folders_in, files_below, is_photo_file, subfolders
 from training.data.dataset import LeftOut
 from training.data.duplicates import Thumbnail, find_matches, group_numbers, thumbnail_of
 

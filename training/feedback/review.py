@@ -24,7 +24,7 @@ from runtime.names import (
 )
 from runtime.serving.feedback import FEEDBACK, MAX_PHOTO_BYTES, MAX_RECORD_BYTES, product_of
 from runtime.store import Store
-from training.data.class_folders import class_folders_in
+from runtime.teaching.from_files.class_folders import class_folders_in
 from training.storage.hashing import sha256_of
 from training.storage.sync import WORKERS
 

@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.photos import photo, write_photos
 from tests.support.web.photo_sources import Quiet, names, serving, write_list
+from runtime.teaching.example_sets.public import RECORDED
 from training.data.download import FetchError, Timeouts
 from training.data.fetch import fetch
-from training.data.listing import RECORDED, read_list
+from training.data.listing import read_list
 
 QUICK = Timeouts(connect_s=5, read_s=1, photo_s=3)
 

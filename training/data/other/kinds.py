@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from training.data.class_folders import JOIN
+from runtime.teaching.from_files.class_folders import JOIN
 
 THINGS = "things"  # the kind of which each photo shows another thing
 _IMAGENET = re.compile(r"n\d{8}_(.+)")  # `n01440764_tench`: WordNet's number, and what the photo shows

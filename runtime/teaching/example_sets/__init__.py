@@ -1,0 +1,1 @@
+"""Example sets: photos to try teaching with. Drawn ones need nothing, public ones a network."""
