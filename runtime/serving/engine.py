@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import Manifest
+from runtime.host.thread_priority import lower_thread_priority
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
 from runtime.image.distributions import brightness_of
 from runtime.inference.interface import Inference
@@ -32,7 +33,7 @@ from runtime.serving.scheduling.batcher import Batcher, IsDisconnected
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, is_light
 from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.scheduling.scheduler import Charged, ClientName, Run, Scheduler, nobody
-from runtime.serving.scheduling.workers import HEAVY_NICENESS, NICENESS, WorkerPool, lower_thread_priority
+from runtime.serving.scheduling.workers import HEAVY_NICENESS, NICENESS, WorkerPool
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads, default_capacity
 

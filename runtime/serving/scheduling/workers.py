@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -106,12 +104,3 @@ def settle(future: asyncio.Future[T], result: T | None, error: BaseException | N
         future.set_exception(error)
     else:
         future.set_result(result)  # type: ignore[arg-type]  # it is a T if there is no error
-
-
-def lower_thread_priority(niceness: int) -> None:
-    """Run worker threads at a lower priority than the event loop: shedding load must not wait for inference.
-
-    Only Linux has a niceness for each thread; elsewhere nothing is changed.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + niceness)

@@ -12,9 +12,9 @@ import msgspec
 
 from runtime.errors import Refusal
 from runtime.host.atomic import remove_abandoned, whole_file
+from runtime.host.thread_priority import lower_thread_priority
 from runtime.names import NOT_JSON, Label, ModelName, Sha256, is_name
 from runtime.serving.disk import on_disk
-from runtime.serving.scheduling.workers import lower_thread_priority
 from runtime.serving.taught.photos import TaughtPhoto, send_photos
 from runtime.store import Denied, Store
 
