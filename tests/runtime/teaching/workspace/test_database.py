@@ -1,0 +1,185 @@
+"""The database: older ones are migrated, newer and damaged ones left alone; kills and full disks lose nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.teaching.workspace import schema
+from runtime.teaching.workspace.database import FILE
+from runtime.teaching.workspace.errors import Unusable
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+from tests.runtime.teaching.workspace.test_history import add
+from tests.support.repeats import repeats
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_a_workspace_is_as_it_was_when_it_is_opened_again(workspace: Workspace, dataset: str, tmp_path: Path) -> None:
+    add(workspace, dataset, 1)
+    before = workspace.datasets.get(dataset, "")
+    workspace.close()
+    again = Workspace(tmp_path / "teaching", Bounds())
+    assert again.datasets.get(dataset, "") == before
+    again.close()
+
+
+def test_an_older_database_is_migrated_and_keeps_what_it_has(
+    workspace: Workspace, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.close()
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "ALTER TABLE datasets ADD COLUMN future TEXT;"))
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    monkeypatch.setattr("runtime.teaching.workspace.database.VERSION", schema.VERSION)
+    again = Workspace(tmp_path / "teaching", Bounds())
+    assert again.datasets.get(dataset, "").name == "meadow"
+    with again.database.reading() as connection:
+        assert connection.execute("SELECT future FROM datasets").fetchone()[0] is None
+        assert schema.version_of(connection) == schema.VERSION
+    again.close()
+
+
+def test_a_newer_database_is_refused_by_its_version_and_not_touched(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.close()
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(Unusable, match=rf"has schema version {schema.VERSION + 1}, and this release knows"):
+        Workspace(tmp_path, Bounds())
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_what_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database" * 100)
+    with pytest.raises(Unusable, match=r"teaching\.db: cannot be used .* move it away to begin anew"):
+        Workspace(tmp_path, Bounds())
+    assert (tmp_path / FILE).read_bytes() == b"no database" * 100
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "teaching").touch()
+    with pytest.raises(Unusable, match="teaching"):
+        Workspace(tmp_path / "teaching", Bounds())
+
+
+def test_files_that_a_killed_process_left_are_removed_and_no_others(
+    workspace: Workspace, dataset: str, tmp_path: Path
+) -> None:
+    photo = add(workspace, dataset, 1)
+    workspace.close()
+    old = tmp_path / "teaching" / "photos" / dataset / ("0" * 64)
+    new = old.with_name("1" * 64)
+    for file in (old, new):
+        file.write_bytes(b"left")
+    os.utime(old, (1, 1))
+    again = Workspace(tmp_path / "teaching", Bounds())
+    assert {file.name for file in old.parent.iterdir()} == {photo, new.name}
+    again.close()
+
+
+def test_threads_change_a_dataset_at_once_and_none_is_lost(workspace: Workspace, dataset: str) -> None:
+    def work(first: int) -> None:
+        for number in range(first, first + 20):
+            add(workspace, dataset, number)
+
+    threads = [threading.Thread(target=work, args=[100 * thread]) for thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert workspace.datasets.classes(dataset)[1].photos == 120
+
+
+_CHANGES = """
+import itertools, sys
+from pathlib import Path
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+from tests.runtime.teaching.workspace.test_history import add
+workspace = Workspace(Path(sys.argv[1]), Bounds())
+dataset = workspace.datasets.create("x")
+workspace.datasets.add_class(dataset, "grass")
+for number in itertools.count():
+    photo = add(workspace, dataset, number)
+    workspace.photos.label(dataset, [photo], None)
+    if number % 3 == 0:
+        workspace.photos.remove(dataset, [photo])
+        workspace.photos.undo(dataset)
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_loses_nothing_and_leaves_nothing_half(tmp_path: Path) -> None:
+    chance = random.Random(3)  # noqa: S311
+    for round_ in range(repeats(6)):
+        folder = tmp_path / str(round_)
+        command = [sys.executable, "-c", _CHANGES, str(folder)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout
+            said = child.stdout.readline()
+            time.sleep(chance.uniform(0, 0.2))
+            child.send_signal(signal.SIGKILL)
+            last = int((said + child.stdout.read()).splitlines()[-1])
+        workspace = Workspace(folder, Bounds())
+        (dataset,) = (each.id for each in workspace.datasets.all())
+        with workspace.database.reading() as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        photos = [photo for _, photo in workspace.photos.known()]
+        assert len(photos) >= last + 1
+        assert all(workspace.files.photo(dataset, photo).stat().st_size == 4 for photo in photos)
+        while workspace.datasets.get(dataset, "").undo:
+            workspace.photos.undo(dataset)
+        workspace.close()
+
+
+_FILL = """
+import sys
+from pathlib import Path
+from runtime.teaching.workspace.errors import NoRoom
+from runtime.teaching.workspace.photos import NewPhoto
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+folder = Path(sys.argv[1])
+workspace = Workspace(folder / "teaching", Bounds())
+dataset = workspace.datasets.create("x")
+ballast = folder / "ballast"
+ballast.write_bytes(bytes(2**20))
+try:
+    for number in range(10_000):
+        workspace.photos.add(dataset, NewPhoto("n", number.to_bytes(4, "big") * 10_000, b""), None, "upload")
+except NoRoom as error:
+    print(error)
+count = len(workspace.photos.known())
+ballast.unlink()
+assert workspace.photos.add(dataset, NewPhoto("n", b"one more", b""), None, "upload").outcome == "added"
+known = workspace.photos.known()
+assert len(known) == count + 1, (len(known), count)
+assert all(workspace.files.photo(*each).stat().st_size for each in known)
+print("went on with", len(known))
+"""
+
+
+def test_a_full_disk_is_named_nothing_is_lost_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = tmp_path / "fill.py"
+    script.write_text(_FILL)
+    inside = f"mount -t tmpfs -o size=6m none {disk} && PYTHONPATH={ROOT} {sys.executable} {script} {disk}"
+    done = subprocess.run(["unshare", "--mount", "--map-root-user", "sh", "-c", inside], capture_output=True, text=True)
+    if "unshare failed" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("needs user namespaces")
+    assert done.returncode == 0, done.stderr
+    assert "is full" in done.stdout
+    assert "make room there and do it again, nothing was lost" in done.stdout
+    assert "went on with" in done.stdout
