@@ -165,9 +165,11 @@ class FeatureExtractor:
 
 
 def default_backbone() -> Path:
-    """The folder of the backbone in this package."""
-    (record,) = Path(__file__).with_name("backbones").glob(f"*/{RECORD}")
-    return record.parent
+    """The folder of the backbone in this package; raises BundleError."""
+    folder = Path(__file__).with_name("backbones")
+    for record in folder.glob(f"*/{RECORD}"):
+        return record.parent
+    raise BundleError(f"{folder}: has no backbone; install the package again")
 
 
 def _record(data: bytes, file: Path) -> BackboneRecord:

@@ -110,20 +110,26 @@ def teach(
 
 def check(examples: Examples) -> None:
     """Raises TooFew if there is not enough to learn from, and says what is missing."""
-    if len(examples.labels) < 2:
-        raise TooFew("teaching: there are photos of one class alone; add a second class to tell it from")
-    counts = examples.counts.tolist()
-    missing = [
-        f"{label!r} has {_photos(photos)}: {MIN_PHOTOS - photos} more"
-        for label, photos in zip(examples.labels, counts, strict=True)
-        if photos < MIN_PHOTOS
-    ]
-    if missing:
-        raise TooFew(f"teaching: each class needs {MIN_PHOTOS} photos at least; {', '.join(missing)}")
+    check_counts(examples.labels, examples.counts.tolist())
     different = distinct(examples.features[:, 0], examples.truth, len(examples.labels)).tolist()
     for label, photos in zip(examples.labels, different, strict=True):
         if photos == 1:
             raise TooFew(f"teaching: all photos of {label!r} are copies of one; add others")
+
+
+def check_counts(labels: Sequence[str], counts: Sequence[int]) -> None:
+    """Raises TooFew if there are too few classes, or too few photos in one of them, and says what is missing."""
+    if not labels:
+        raise TooFew("teaching: there are no classes yet; add two, with photos")
+    if len(labels) == 1:
+        raise TooFew("teaching: there are photos of one class alone; add a second class to tell it from")
+    missing = [
+        f"{label!r} has {_photos(photos)}: {MIN_PHOTOS - photos} more"
+        for label, photos in zip(labels, counts, strict=True)
+        if photos < MIN_PHOTOS
+    ]
+    if missing:
+        raise TooFew(f"teaching: each class needs {MIN_PHOTOS} photos at least; {', '.join(missing)}")
 
 
 def _photos(count: int) -> str:
