@@ -27,9 +27,12 @@ from runtime.api.routes.display import ExamplesOnce, examples, picture
 from runtime.api.routes.explain import explain
 from runtime.api.routes.feedback import feedback
 from runtime.api.routes.predict import predict, predict_batch
+from runtime.api.routes.teach import router as teach
 from runtime.api.security.browser_guard import BrowserGuard
 from runtime.api.security.guards import may_predict
 from runtime.api.security.key_check import KeyCheck
+from runtime.api.teaching.candidate import CandidateModel
+from runtime.api.teaching.service import TeachingService
 from runtime.api.v2 import routes as v2
 from runtime.api.v2.statistics import Statistics
 from runtime.host.memory import return_free_memory
@@ -52,7 +55,8 @@ class App:
         self.appliance = appliance
         metrics, settings = appliance.metrics, appliance.settings
         key_check = KeyCheck(settings, metrics)
-        self._routes = _routes(appliance, key_check)
+        self.teaching = TeachingService(appliance)
+        self._routes = _routes(appliance, self.teaching, key_check)
         bodies = BodyLimits(metrics, appliance.engine.uploads, settings, appliance.engine.heavy.hasty_s)
         routes = HeadAsGet(self._routes)
         guard = BrowserGuard(routes, settings, metrics)  # type: ignore[arg-type]  # Litestar spells ASGI in its own types
@@ -76,13 +80,15 @@ class App:
         return self._routes.lifespan()
 
 
-def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
+def _routes(appliance: Appliance, teaching: TeachingService, key_check: KeyCheck) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         appliance.start()
+        teaching.start()
         return_free_memory()  # what the imports and the first drawing of the routes left behind
         yield
+        await asyncio.get_running_loop().run_in_executor(None, teaching.stop)
         await asyncio.get_running_loop().run_in_executor(None, appliance.stop)
 
     # Litestar copies the handler for each guard it calls: without API keys there is no guard.
@@ -92,6 +98,7 @@ def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
             home,
             Router("/", route_handlers=[predict, predict_batch, explain, feedback], guards=guards),
             models.router,
+            teach,
             v2.router,
             health.health,
             health.live,
@@ -102,7 +109,7 @@ def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
             health.metrics,
             docs.asset,
         ],
-        dependencies={name: _constant(value) for name, value in _dependencies(appliance).items()},
+        dependencies={name: _constant(value) for name, value in _dependencies(appliance, teaching).items()},
         state=State(
             {
                 "engine": appliance.engine,
@@ -119,10 +126,11 @@ def _routes(appliance: Appliance, key_check: KeyCheck) -> Litestar:
     )
 
 
-def _dependencies(appliance: Appliance) -> dict[str, object]:
+def _dependencies(appliance: Appliance, teaching: TeachingService) -> dict[str, object]:
     """Dependency injection: what route handlers take by parameter name."""
     return {
         "appliance": appliance,
+        "candidate": CandidateModel(appliance.engine, appliance.settings),
         "comparison": ComparisonModel(appliance.engine, appliance.reloader, appliance.settings),
         "engine": appliance.engine,
         "feedback": appliance.feedback,
@@ -131,6 +139,7 @@ def _dependencies(appliance: Appliance) -> dict[str, object]:
         "settings": appliance.settings,
         "shown": ExamplesOnce(appliance.examples),
         "statistics": Statistics(),
+        "teaching": teaching,
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from litestar import Request
@@ -53,6 +54,25 @@ async def photos_of(request: AnyRequest, engine: Engine) -> list[NamedPhoto]:
     engine.admission.check_wait()
     with _timed(request.app.state.metrics):
         return await _read_photos(request, most)
+
+
+async def sources_of(request: AnyRequest, name: str, most: int) -> list[Callable[[], Awaitable[NamedPhoto]]]:
+    """What reads each photo of a request: the body, which is called `name`, or the files of a form; one at a time.
+
+    Raises HTTPException 400, 413 or 415 with what to send instead. An admission of its own is up to the caller.
+    """
+    if is_form(request.content_type[0]):
+        return [partial(_read_file, field) for field in await _files_of(request, most)]
+    photo = NamedPhoto(name, await _read_photo(request))
+
+    async def read() -> NamedPhoto:
+        return photo
+
+    return [read]
+
+
+async def _read_file(field: UploadFile) -> NamedPhoto:
+    return NamedPhoto(field.filename, await field.read())
 
 
 def settings_of(request: AnyRequest) -> Settings:
@@ -117,6 +137,10 @@ async def _read_photo(request: AnyRequest) -> bytes:
 
 
 async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
+    return [await _read_file(field) for field in await _files_of(request, most)]
+
+
+async def _files_of(request: AnyRequest, most: int) -> list[UploadFile]:
     how = _HOW_MANY.format(most)
     if request.content_type[0].lower() != FORM:
         raise HTTPException(f"the request is not a multipart form; {how}", status_code=415)
@@ -126,7 +150,7 @@ async def _read_photos(request: AnyRequest, most: int) -> list[NamedPhoto]:
         raise ClientException(f"the form has no file in the field `{FIELDS[0]}`; {how}")
     if len(fields) > most:
         raise HTTPException(f"the form has {len(fields)} photos; send at most {most} at once", status_code=413)
-    return [NamedPhoto(field.filename, await field.read()) for field in fields]
+    return fields
 
 
 async def read_form(request: AnyRequest, how: str) -> FormMultiDict:

@@ -59,6 +59,15 @@ _OPTIONS = (
         Settings.feedback_share,
         "What one client address may send of both in a day, as a fraction; 1 for no limit of its own.",
     ),
+    _option(
+        "--teach-photos",
+        click.IntRange(10, 1_000_000),
+        Settings.teach_photos,
+        "Photos that one dataset for teaching may have.",
+    ),
+    _option(
+        "--teach-mb", click.IntRange(1, 1_000_000), Settings.teach_bytes // 2**20, "Photos of all such datasets, MiB."
+    ),
     _option("--cache", click.Path(path_type=Path), Path("var/cache"), "Folder for models and photos in transit."),
     _option("--poll-s", click.FloatRange(0.1, 86_400), 30.0, "Seconds between two looks at the models."),
     _option("--look-s", click.FloatRange(1, 86_400), 60.0, "Longest time that one look at the models may take."),
@@ -212,6 +221,7 @@ def settings_of(
     heavy_processes: int | None,
     budget_ms: int,
     feedback_mb: int,
+    teach_mb: int,
     trial_memory_mb: int | None,
     upload_memory_mb: int | None,
     model_names: str | None,
@@ -240,6 +250,7 @@ def settings_of(
         heavy_processes=children_for(cpus) if heavy_processes is None else heavy_processes,
         budget_s=budget_ms / 1000,
         feedback_bytes=feedback_mb * 2**20,
+        teach_bytes=teach_mb * 2**20,
         upload_memory_bytes=None if upload_memory_mb is None else upload_memory_mb * 2**20,
         trial_memory_bytes=None if trial_memory_mb is None else trial_memory_mb * 2**20,
         model_names=frozenset(entries(model_names)) or None,

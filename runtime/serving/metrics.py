@@ -47,6 +47,10 @@ REJECTIONS = (
 TRAFFIC = ("use", "measurement")
 CONNECTION_LIMITS = ("connections", "head_timeout", "head_size", "pipelining", "unread_answers")
 RELOADS = ("loaded", "refused", "unreachable")
+TEACH_PHOTOS = ("added", "there_already", "refused")
+TEACH_RUNS = ("done", "failed", "cancelled")
+TEACH_STAGES = ("features", "run")
+TEACH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)  # seconds
 FEEDBACK = ("stored", "spooled", "refused", "full", "client_limit")
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
@@ -131,6 +135,7 @@ class Metrics:
         ).labels()
         self._register_drift()
         self._register_feedback()
+        self._register_teaching()
 
     def _register_drift(self) -> None:
         self.drift = self._gauge(
@@ -148,6 +153,19 @@ class Metrics:
         self.feedback_waiting_photos = self._gauge("feedback_waiting_photos", "Corrected photos that wait for review")
         self.feedback_waiting_bytes = self._gauge(
             "feedback_waiting_bytes", "Bytes of the corrected photos that wait for review"
+        )
+
+    def _register_teaching(self) -> None:
+        self.teach_photos = self._counter(
+            "teach_photos", "Photos sent to teach from, by outcome", "outcome", outcome=TEACH_PHOTOS
+        )
+        self.teach_runs = self._counter("teach_runs", "Teachings by outcome", "outcome", outcome=TEACH_RUNS)
+        self.teach_seconds = self._histogram(
+            "teach_seconds",
+            "Time of teaching: the features of one photo, and a whole run",
+            TEACH_BUCKETS,
+            "stage",
+            stage=TEACH_STAGES,
         )
 
     def serve(self, model: LoadedModel) -> None:

@@ -21,6 +21,7 @@ class Settings:
     the memory that is left); `model_names` are those of models that may serve, None for the one that serves already.
     `feedback_photos` and `feedback_bytes` bound what waits for review, `feedback_share` (above 0, to 1) what one client
     may send of both in a day.
+    `teach_photos` bounds the photos of one dataset that is taught from, `teach_bytes` those of all datasets together.
     `examples` shows example photos of the data store to everybody who may predict, not only to administrators.
     `api_keys` and `admin_keys` are SHA-256 digests in hex; without API keys anybody may predict.
     `max_request_pixels` bounds what decoding the photos of one request costs, in pixels of a WebP
@@ -58,6 +59,8 @@ class Settings:
     feedback_photos: int = 1000
     feedback_bytes: int = 512 * 2**20
     feedback_share: float = 0.25
+    teach_photos: int = 10_000
+    teach_bytes: int = 2048 * 2**20
     examples: bool = False
     cache: Path = field(default=Path("var/cache"))
     poll_s: float = 30.0

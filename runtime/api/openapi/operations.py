@@ -43,6 +43,22 @@ class PhotosOperation(Operation):
 
 
 @dataclass
+class PhotosToTeachOperation(Operation):
+    """A route that takes one photo as the body, or a form of many."""
+
+    def __post_init__(self) -> None:
+        """Describe the body."""
+        any_file = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        many = Schema(type=OpenAPIType.ARRAY, items=any_file, min_items=1)
+        form = Schema(type=OpenAPIType.OBJECT, properties={FIELDS[0]: many}, required=[FIELDS[0]])
+        self.request_body = RequestBody(
+            content={"multipart/form-data": OpenAPIMediaType(schema=form)}
+            | {media_type: OpenAPIMediaType(schema=any_file) for media_type in _RAW},
+            required=True,
+        )
+
+
+@dataclass
 class FeedbackOperation(Operation):
     """A route that takes a photo with its right label."""
 

@@ -83,5 +83,5 @@ def openapi_config(version: str) -> OpenAPIConfig:
         path=PATH,
         components=COMPONENTS,
         render_plugins=[_LocalSwaggerUI(path="/"), Document()],
-        tags=[Tag("Predict"), Tag("Model"), Tag("Health")],
+        tags=[Tag("Predict"), Tag("Model"), Tag("Teach"), Tag("Health")],
     )

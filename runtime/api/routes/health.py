@@ -18,6 +18,7 @@ from runtime.api.accept import preferred
 from runtime.api.openapi.document import API_KEY
 from runtime.api.problems import documented
 from runtime.api.security.guards import may_predict, may_see_details
+from runtime.api.teaching.service import TeachingService
 from runtime.bundle.manifest import Manifest
 from runtime.image import MEDIA_TYPES, accepted_megapixels
 from runtime.inference.predictions import ModelName
@@ -99,9 +100,9 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 @get("/health", summary="Health status and active model", tags=["Health"])
-async def health(request: Request[Any, Any, Any], appliance: Appliance) -> Health:
+async def health(request: Request[Any, Any, Any], appliance: Appliance, teaching: TeachingService) -> Health:
     """Health status; a degraded appliance answers with 200, too."""
-    reasons = appliance.troubles()
+    reasons = appliance.troubles() + teaching.troubles()
     if reasons and not may_see_details(request):
         reasons = [HIDDEN]
     status: Literal["ok", "degraded", "stopping"] = "degraded" if reasons else "ok"

@@ -20,7 +20,7 @@ ORIGIN, FETCH_SITE = b"origin", b"sec-fetch-site"
 _HOST, _FORWARDED_HOST, _PREFLIGHT = b"host", b"x-forwarded-host", b"access-control-request-method"
 _READ = frozenset({ORIGIN, FETCH_SITE, _HOST, _FORWARDED_HOST, _PREFLIGHT})
 _ALLOWED: Headers = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
         b"accept, authorization, content-type, inference-header-content-length, x-api-key, x-request-id, x-traffic",

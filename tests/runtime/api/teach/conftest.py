@@ -1,0 +1,40 @@
+"""An appliance that may be taught, and a client with its administrator's key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from runtime.api.security.keys import new_key
+from tests.support.bundles import write_bundle
+from tests.support.servers import appliance
+
+
+@pytest.fixture(scope="module")
+def admin() -> tuple[str, str]:
+    return new_key()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, admin: tuple[str, str]) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("teach")
+    key, entry = admin
+    bundle = str(write_bundle(folder / "v1"))
+    with (
+        appliance(folder, "--bundle", bundle, "--cache", str(folder / "cache"), DANDELION_ADMIN_KEYS=entry) as server,
+        httpx.Client(base_url=server.url, headers={"x-api-key": key}) as client,
+    ):
+        yield client
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def dataset(client: httpx.Client) -> str:
+    made = client.post("/teach", json={"name": "meadow"})
+    assert made.status_code == 201, made.text
+    path = f"/teach/{made.json()['id']}"
+    for label in ("dandelion", "grass"):
+        assert client.put(f"{path}/classes", json={"label": label}).status_code == 200
+    return path
