@@ -22,6 +22,7 @@ from runtime.cli.batch import batch
 from runtime.cli.group import Commands
 from runtime.cli.models import models, store
 from runtime.cli.options import serving_options, settings_of
+from runtime.cli.teach import teach
 from runtime.host.logs import Format, configure_logging
 from runtime.host.memory import share_one_arena
 from runtime.host.sockets import listen
@@ -117,6 +118,7 @@ def key() -> None:
 main.add_command(batch)
 main.add_command(models)
 main.add_command(store)
+main.add_command(teach)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def test_importing_all_of_the_runtime_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["--help", "serve --help", "check --help", "batch --help", "key",
-                                       "models --help", "models list --help", "store --help"])  # fmt: skip
+                                       "models --help", "models list --help", "store --help",
+                                       "teach --help"])  # fmt: skip
 def test_help_imports_neither_the_web_framework_nor_a_decoder_nor_the_network(arguments: str) -> None:
     code = (
         "import runpy, sys\n"
