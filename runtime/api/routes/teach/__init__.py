@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from litestar import Router
 
+from runtime.api.options_method import options_of
 from runtime.api.routes.teach import classes, datasets, learning, photos
 from runtime.api.routes.teach.refusals import refuse
 from runtime.api.security.guards import may_administer
 from runtime.errors import Refusal
 
+_HANDLERS = [*datasets.HANDLERS, *classes.HANDLERS, *photos.HANDLERS, *learning.HANDLERS]
+
 router = Router(
     "/teach",
-    route_handlers=[*datasets.HANDLERS, *classes.HANDLERS, *photos.HANDLERS, *learning.HANDLERS],
+    route_handlers=[*options_of(_HANDLERS), *_HANDLERS],
     guards=[may_administer],
     exception_handlers={Refusal: refuse},
     tags=["Teach"],

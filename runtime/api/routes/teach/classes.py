@@ -9,6 +9,7 @@ from litestar import delete, patch, put
 
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.routes.teach.refusals import MAX_JSON_BYTES, SENDING, in_thread, too_large
+from runtime.api.routes.teach.texts import LabelText
 from runtime.api.teaching.service import TeachingService
 from runtime.teaching.workspace.datasets import Datasets
 from runtime.teaching.workspace.records import Dataset
@@ -19,14 +20,14 @@ PATH = "/{dataset:str}/classes"
 class ClassLabel(msgspec.Struct, frozen=True):
     """The label of a class."""
 
-    label: str
+    label: LabelText
 
 
 class NewLabel(msgspec.Struct, frozen=True):
     """A class, and the label that it gets."""
 
-    label: str
-    to: str
+    label: LabelText
+    to: LabelText
 
 
 @put(

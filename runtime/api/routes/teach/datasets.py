@@ -11,6 +11,7 @@ from litestar import delete, get, patch, post
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.problems import KEYED, documented
 from runtime.api.routes.teach.refusals import CHANGING, MAX_JSON_BYTES, READING, SENDING, in_thread, too_large
+from runtime.api.routes.teach.texts import NameText
 from runtime.api.teaching.service import BackbonePart, TeachingService
 from runtime.serving.settings import Settings
 from runtime.teaching.example_sets.loading import example_sets
@@ -47,7 +48,7 @@ class Overview(msgspec.Struct, frozen=True):
 class Named(msgspec.Struct, frozen=True):
     """The name of a dataset."""
 
-    name: str
+    name: NameText
 
 
 @get("/", responses=KEYED | documented(HTTPStatus.SERVICE_UNAVAILABLE), security=ADMIN_KEY, summary="Overview")
