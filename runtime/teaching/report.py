@@ -14,8 +14,8 @@ class _Record(msgspec.Struct, frozen=True):
 class ClassReport(_Record, frozen=True):
     """One class: its photos, and the share of them that is recognised by a model which has not seen them.
 
-    `next_ten` is by how much ten more photos of this class would probably raise the accuracy; None if it cannot be
-    told yet.
+    `next_ten` is by how much ten more photos of this class would probably raise the accuracy, where each class counts
+    alike; None if it cannot be told yet.
     """
 
     label: str
@@ -50,7 +50,8 @@ class Report(_Record, frozen=True):
 
     `accuracy` is among the labels, whatever the thresholds. `answered` is the share of the photos that get a label with
     certainty, `answered_precision` how many of those labels are right; `called_unknown` is the share of the photos that
-    are said to be of none of the classes. `doubtful` comes worst first, `confused` most frequent first.
+    are said to be of none of the classes; the thresholds are those that the photos of the other folds ask for.
+    `doubtful` comes worst first, those that speak for none of the labels last; `confused` most frequent first.
     """
 
     photos: int

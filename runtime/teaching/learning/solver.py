@@ -17,6 +17,7 @@ CHUNK = 512  # rows: 2 MB as float64 with 512 features, which stays in the cache
 # length of the gradient. On real features no probability is off by more than a fiftieth of that.
 TOLERANCE = 0.01
 MOST_STEPS = 2000
+_LEAST_RADIUS = 16.0  # with features that hardly differ the bias is still found to a hundredth of a photo
 _MEMORY_BYTES = 12 << 20  # of all pairs of L-BFGS
 _MOST_PAIRS, _LEAST_PAIRS = 30, 5
 _FLATTER = 0.9  # a step is long enough once the slope along it has fallen to this share
@@ -86,7 +87,7 @@ class _Loss:
         self._residual_bits = exact_bits(largest, CHUNK)
         # The root mean square length of centred features.
         squares = sum(_squares(block.features, self._centre) for block in blocks)
-        self.radius = max(scale * math.sqrt(squares / rows), np.finfo(np.float64).tiny)
+        self.radius = max(scale * math.sqrt(squares / rows), _LEAST_RADIUS)
         self._unit = self.radius / 4
 
     def parameters(self, start: Head | None) -> NDArray[np.float64]:
@@ -178,10 +179,10 @@ def _minimise(
 
 def _done(lengths: NDArray[np.float64], first: NDArray[np.float64], last: NDArray[np.float64]) -> float:
     """How much of the way from the `first` lengths of gradients to the `last` is done: they fall exponentially."""
-    last = np.minimum(last, first)
-    ways = np.log(first / last)
-    done = np.log(first / np.clip(lengths, last, first))
-    return float(np.divide(done, ways, out=np.ones_like(done), where=ways > 0).min())
+    last = np.clip(last, np.finfo(np.float64).tiny, None)
+    ways = np.log(np.maximum(first / last, 1))
+    left = np.log(np.maximum(lengths / last, 1))
+    return float(np.clip(1 - left / np.maximum(ways, np.finfo(np.float64).tiny), 0, 1).min())
 
 
 def _along(

@@ -12,7 +12,6 @@ import torch
 from click.testing import CliRunner
 
 import training.learning.fit
-from runtime.inference.thresholds import unknown_threshold
 from runtime.names import UNKNOWN
 from training.__main__ import main
 from training.data.altered_copies import ALTERATIONS
@@ -158,18 +157,6 @@ def test_the_area_under_the_curve_is_that_of_other_things_against_own_photos() -
     assert unknown_auroc(said([0, 1, 2], (0.9, 0, 0.1), (0, 0.8, 0.2), (0.1, 0, 0.9))) == 1
     assert unknown_auroc(said([0, 2], (0.1, 0, 0.9), (0.9, 0, 0.1))) == 0
     assert unknown_auroc(said([0, 1], (0.1, 0, 0.9), (0.9, 0, 0.1))) is None
-
-
-@pytest.mark.parametrize("photos", [20, 100, 2800])
-def test_at_most_one_own_photo_in_25_is_called_unknown(photos: int) -> None:
-    own = np.random.default_rng(0).beta(1, 20, photos).astype(np.float32)
-    threshold = unknown_threshold(own)
-    assert (own >= threshold).mean() <= 0.04
-    assert (own >= threshold - 2e-4).sum() > photos * 0.04 - 1
-
-
-def test_own_photos_that_are_all_unknown_for_certain_leave_a_threshold_of_one() -> None:
-    assert unknown_threshold(np.ones(50, np.float32)) == 1.0
 
 
 def test_copies_of_own_photos_raise_the_threshold_and_other_things_do_not() -> None:

@@ -1,0 +1,184 @@
+"""From features of photos to a head with its report."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+
+from runtime.teaching.examples import Examples, Sums
+from runtime.teaching.learning.calibration import probabilities_of
+from runtime.teaching.learning.solver import logits_of
+from runtime.teaching.report import Report
+from runtime.teaching.teach import MIN_PHOTOS, Lesson, Stopped, TooFew, teach
+from tests.runtime.teaching.learning.drawn import SCALE, drawn_features
+
+DIMENSIONS = 128
+
+
+def examples(counts: list[int], *, noise: float = 1.5, views: int = 2) -> Examples:
+    """Photos of as many classes as there are counts; those of other things are of the class after them."""
+    truth = np.repeat(np.arange(len(counts)), counts)
+    everything = drawn_features(np.append(truth, 9), dimensions=DIMENSIONS, noise=noise, views=views)[:-1]
+    labels = [f"class {index}" for index in range(len(counts))]
+    return Examples(labels, [f"photo {index}" for index in range(len(truth))], truth, everything)
+
+
+def other_things(count: int = 120) -> Sums:
+    truth = np.append(np.repeat([7, 8], count // 2), 9)
+    return drawn_features(truth, dimensions=DIMENSIONS, noise=1.5, views=2)[:-1]
+
+
+def answers(lesson: Lesson, photos: Sums) -> NDArray[np.float64]:
+    return probabilities_of(logits_of(photos[:, 0], lesson.head, SCALE), lesson.temperature)
+
+
+def test_a_lesson_recognises_photos_that_it_has_not_seen() -> None:
+    known = examples([60, 60, 60])
+    lesson = teach(known, other_things(), SCALE)
+    unseen = drawn_features(np.append(np.arange(300) % 3, 9), dimensions=DIMENSIONS, noise=1.5, seed=0)[:-1]
+    said = answers(lesson, unseen)
+    assert said.shape == (300, 4)
+    assert (said[:, :3].argmax(axis=1) == np.arange(300) % 3).mean() > 0.9
+    assert lesson.unknown_threshold is not None
+    assert (said[:, -1] >= lesson.unknown_threshold).mean() <= 0.1
+    assert (answers(lesson, other_things())[:, -1] >= lesson.unknown_threshold).mean() > 0.8
+
+
+def test_the_report_is_of_photos_that_were_held_out() -> None:
+    """Photos of nothing but noise are learned by heart, and are recognised no better than by guessing."""
+    noise = examples([100, 100])
+    features = drawn_features(np.zeros(200, np.int64), dimensions=DIMENSIONS, noise=2.0, views=2)
+    lesson = teach(Examples(noise.labels, noise.photos, noise.truth, features), None, SCALE)
+    said = answers(lesson, features)
+    assert (said.argmax(axis=1) == noise.truth).mean() > 0.85
+    assert 0.35 < lesson.report.accuracy < 0.65
+    assert lesson.report.interval[0] < 0.5 < lesson.report.interval[1]
+    assert lesson.report.answered < 0.2
+
+
+def test_copies_of_photos_do_not_make_the_report_better() -> None:
+    plain = examples([40, 40], noise=3.0)
+    twice = Examples(
+        plain.labels,
+        [*plain.photos, *(f"copy of {photo}" for photo in plain.photos)],
+        np.tile(plain.truth, 2),
+        np.concatenate([plain.features, plain.features]),
+    )
+    honest, copied = teach(plain, None, SCALE).report, teach(twice, None, SCALE).report
+    assert copied.accuracy == pytest.approx(honest.accuracy, abs=0.05)
+
+
+def test_a_photo_under_the_wrong_label_is_the_most_doubtful() -> None:
+    known = examples([50, 50])
+    truth = known.truth.copy()
+    truth[[3, 70]] = 1 - truth[[3, 70]]
+    found = teach(Examples(known.labels, known.photos, truth, known.features), other_things(), SCALE).report.doubtful
+    assert {each.photo for each in found[:2]} == {"photo 3", "photo 70"}
+    assert {each.suggestion for each in found[:2]} == {"class 0", "class 1"}
+
+
+def test_without_other_things_there_is_no_unknown_class() -> None:
+    lesson = teach(examples([20, 20]), None, SCALE)
+    assert lesson.unknown_threshold is None
+    assert lesson.head.weights.shape == (DIMENSIONS, 2)
+    assert lesson.held_out.shape == (40, 2)
+    assert lesson.report.called_unknown == 0
+
+
+def test_the_report_goes_to_json_and_back() -> None:
+    report = teach(examples([12, 15, 4]), other_things(), SCALE).report
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    assert [each.photos for each in report.classes] == [12, 15, 4]
+    assert report.classes[2].next_ten is None
+
+
+@pytest.mark.parametrize("counts", [[3, 3], [3, 40], [3] * 12])
+def test_three_photos_of_a_class_are_enough(counts: list[int]) -> None:
+    lesson = teach(examples(counts), other_things(), SCALE)
+    assert lesson.report.photos == sum(counts)
+    assert np.isfinite(lesson.head.weights).all()
+    assert lesson.abstain_threshold >= 0.9
+
+
+@pytest.mark.parametrize(("classes", "each"), [(10, 20), (50, 10)])
+def test_many_classes_are_learned_as_well_as_scikit_learn_does(classes: int, each: int) -> None:
+    known = examples([each] * classes, noise=1.0, views=1)
+    values = known.features[:, 0] * SCALE
+    theirs = [
+        cross_val_score(LogisticRegression(C=strength, max_iter=1000), values, known.truth, cv=5).mean()
+        for strength in (0.01, 0.1)
+    ]
+    lesson = teach(known, other_things(), SCALE)
+    assert lesson.head.bias.shape == (classes + 1,)
+    assert lesson.report.accuracy > max(theirs) - 0.02
+
+
+def test_the_same_photos_give_the_same_lesson_to_the_last_bit() -> None:
+    one, other = (teach(examples([30, 30]), other_things(), SCALE) for _ in range(2))
+    assert one.head.weights.tobytes() == other.head.weights.tobytes()
+    assert (one.temperature, one.report) == (other.temperature, other.report)
+
+
+def test_a_lesson_may_go_on_from_the_head_before() -> None:
+    known = examples([30, 30])
+    first = teach(known, other_things(), SCALE)
+    again = teach(known, other_things(), SCALE, start=first.head)
+    assert answers(again, known.features) == pytest.approx(answers(first, known.features), abs=1e-3)
+    fewer = teach(known, None, SCALE, start=first.head)  # of other classes: not used
+    assert fewer.head.bias.shape == (2,)
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(TooFew, match="one class alone; add a second class"):
+        teach(examples([20]), other_things(), SCALE)
+
+
+def test_too_few_photos_are_refused_with_how_many_are_missing() -> None:
+    known = examples([20, 2, 1])
+    with pytest.raises(TooFew) as refused:
+        teach(known, other_things(), SCALE)
+    assert str(refused.value) == (
+        f"teaching: each class needs {MIN_PHOTOS} photos at least; 'class 1' has 2 photos: 1 more, "
+        "'class 2' has 1 photo: 2 more"
+    )
+
+
+def test_a_class_without_a_photo_is_refused() -> None:
+    known = examples([5, 5])
+    with pytest.raises(TooFew, match="'gate' has no photo: 3 more"):
+        teach(Examples([*known.labels, "gate"], known.photos, known.truth, known.features), None, SCALE)
+
+
+def test_a_class_of_copies_is_refused() -> None:
+    known = examples([5, 5])
+    features = known.features.copy()
+    features[5:] = features[5]
+    with pytest.raises(TooFew, match="all photos of 'class 1' are copies of one; add others"):
+        teach(Examples(known.labels, known.photos, known.truth, features), None, SCALE)
+
+
+def test_progress_goes_from_stage_to_stage() -> None:
+    told: list[tuple[str, int, int]] = []
+    teach(examples([30, 30]), other_things(), SCALE, on_progress=lambda *each: told.append(each))
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == ["comparing", "learning", "checking"]
+    learning = [done for stage, done, _ in told if stage == "learning"]
+    assert learning[0] == 0
+    assert learning[-1] == 100
+    assert told[-1] == ("checking", 1, 1)
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_a_lesson_is_stopped_between_any_two_steps(after: int) -> None:
+    asked: list[None] = []
+
+    def stopped() -> bool:
+        asked.append(None)
+        return len(asked) > after
+
+    with pytest.raises(Stopped):
+        teach(examples([30, 30]), other_things(), SCALE, stopped=stopped)
+    assert len(asked) == after + 1
