@@ -20,7 +20,7 @@ def folds_of(
     """
     number = fold_count(truth, groups) if folds is None else folds
     generator = np.random.default_rng(seed)
-    counts = np.zeros((int(truth.max()) + 1, number), np.int64)  # of each class in each fold
+    counts = np.zeros((int(truth.max(initial=0)) + 1, number), np.int64)  # of each class in each fold
     found = np.zeros(len(truth), np.int64)
     members = [np.flatnonzero(groups == each) for each in generator.permutation(np.unique(groups))]
     for group in sorted(members, key=len, reverse=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -24,7 +27,12 @@ def examples(counts: list[int], *, noise: float = 1.5, views: int = 2) -> Exampl
     truth = np.repeat(np.arange(len(counts)), counts)
     everything = drawn_features(np.append(truth, 9), dimensions=DIMENSIONS, noise=noise, views=views)[:-1]
     labels = [f"class {index}" for index in range(len(counts))]
-    return Examples(labels, [f"photo {index}" for index in range(len(truth))], truth, everything)
+    return named(labels, truth, everything)
+
+
+def named(labels: Sequence[str], truth: NDArray[np.int64], features: Sums) -> Examples:
+    photos = [f"photo {index}" for index in range(len(truth))]
+    return Examples(labels, photos, truth, features, np.full(len(truth), 0.5, np.float32))
 
 
 def other_things(count: int = 120) -> Sums:
@@ -52,7 +60,7 @@ def test_the_report_is_of_photos_that_were_held_out() -> None:
     """Photos of nothing but noise are learned by heart, and are recognised no better than by guessing."""
     noise = examples([100, 100])
     features = drawn_features(np.zeros(200, np.int64), dimensions=DIMENSIONS, noise=2.0, views=2)
-    lesson = teach(Examples(noise.labels, noise.photos, noise.truth, features), None, SCALE)
+    lesson = teach(replace(noise, features=features), None, SCALE)
     said = answers(lesson, features)
     assert (said.argmax(axis=1) == noise.truth).mean() > 0.85
     assert 0.35 < lesson.report.accuracy < 0.65
@@ -62,12 +70,7 @@ def test_the_report_is_of_photos_that_were_held_out() -> None:
 
 def test_copies_of_photos_do_not_make_the_report_better() -> None:
     plain = examples([40, 40], noise=3.0)
-    twice = Examples(
-        plain.labels,
-        [*plain.photos, *(f"copy of {photo}" for photo in plain.photos)],
-        np.tile(plain.truth, 2),
-        np.concatenate([plain.features, plain.features]),
-    )
+    twice = named(plain.labels, np.tile(plain.truth, 2), np.concatenate([plain.features, plain.features]))
     honest, copied = teach(plain, None, SCALE).report, teach(twice, None, SCALE).report
     assert copied.accuracy == pytest.approx(honest.accuracy, abs=0.05)
 
@@ -76,7 +79,7 @@ def test_a_photo_under_the_wrong_label_is_the_most_doubtful() -> None:
     known = examples([50, 50])
     truth = known.truth.copy()
     truth[[3, 70]] = 1 - truth[[3, 70]]
-    found = teach(Examples(known.labels, known.photos, truth, known.features), other_things(), SCALE).report.doubtful
+    found = teach(replace(known, truth=truth), other_things(), SCALE).report.doubtful
     assert {each.photo for each in found[:2]} == {"photo 3", "photo 70"}
     assert {each.suggestion for each in found[:2]} == {"class 0", "class 1"}
 
@@ -132,6 +135,26 @@ def test_a_lesson_may_go_on_from_the_head_before() -> None:
     assert fewer.head.bias.shape == (2,)
 
 
+def test_groups_of_other_things_are_held_out_together_and_change_the_figures_alone() -> None:
+    known, others = examples([30, 30]), other_things()
+    alone, grouped = (teach(known, others, SCALE, others_groups=groups) for groups in (None, np.repeat([0, 1, 2], 40)))
+    assert alone.head.weights == pytest.approx(grouped.head.weights, abs=1e-3)
+    assert alone.temperature != grouped.temperature
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_a_handful_of_other_things_does_no_harm(count: int) -> None:
+    others = other_things()[:count]
+    lesson = teach(examples([30, 30]), others, SCALE, others_groups=np.zeros(count, np.int64))
+    assert (lesson.unknown_threshold is None) == (count < 2)
+    assert lesson.report.accuracy > 0.9
+
+
+def test_no_class_is_refused() -> None:
+    with pytest.raises(TooFew, match="there are no classes yet; add two, with photos"):
+        teach(named([], np.zeros(0, np.int64), other_things()[:0]), None, SCALE)
+
+
 def test_one_class_is_refused() -> None:
     with pytest.raises(TooFew, match="one class alone; add a second class"):
         teach(examples([20]), other_things(), SCALE)
@@ -150,7 +173,7 @@ def test_too_few_photos_are_refused_with_how_many_are_missing() -> None:
 def test_a_class_without_a_photo_is_refused() -> None:
     known = examples([5, 5])
     with pytest.raises(TooFew, match="'gate' has no photo: 3 more"):
-        teach(Examples([*known.labels, "gate"], known.photos, known.truth, known.features), None, SCALE)
+        teach(replace(known, labels=[*known.labels, "gate"]), None, SCALE)
 
 
 def test_a_class_of_copies_is_refused() -> None:
@@ -158,7 +181,7 @@ def test_a_class_of_copies_is_refused() -> None:
     features = known.features.copy()
     features[5:] = features[5]
     with pytest.raises(TooFew, match="all photos of 'class 1' are copies of one; add others"):
-        teach(Examples(known.labels, known.photos, known.truth, features), None, SCALE)
+        teach(replace(known, features=features), None, SCALE)
 
 
 def test_progress_goes_from_stage_to_stage() -> None:
