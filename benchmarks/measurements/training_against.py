@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from rich.table import Table
 
 from benchmarks.contenders.checkouts import NEUTRAL, OTHER, THIS, Checkout, require_own_code
 from benchmarks.contenders.servers import ROOT
+from benchmarks.host.finished_process import run_to_end
 from benchmarks.host.interference import Contention, watch_contention
 from benchmarks.host.machine import Machine, this_machine
 from benchmarks.statistics.goals import Goal
@@ -127,21 +126,11 @@ def _recipe(recipe: Recipe) -> list[str | int]:
 def _step(checkout: Path, *words: str | int | Path) -> Spent:
     """Run `python -m` with `words` on the checkout's own code; raises Refusal with the last line of what fails."""
     environment = os.environ | NEUTRAL | {"PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", *map(str, words)]
-    with tempfile.TemporaryFile() as output:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read().decode(errors="replace").strip()
-    if process.returncode and GATED not in said:
-        last = said.splitlines()[-1:] or ["it said nothing"]
+    ended = run_to_end([sys.executable, "-m", *map(str, words)], environment, checkout)
+    if ended.status and GATED not in ended.said:
+        last = ended.said.splitlines()[-1:] or ["it said nothing"]
         raise Refusal(f"{checkout}: python -m {' '.join(map(str, words[:2]))} failed: {last[0]}")
-    return Spent(wall_s, usage.ru_utime + usage.ru_stime)
+    return Spent(ended.wall_s, ended.cpu_s)
 
 
 def step_rows(samples: Mapping[str, Sequence[Round]]) -> list[StepRow]:

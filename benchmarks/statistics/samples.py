@@ -77,6 +77,14 @@ def median_of(samples: Sequence[float], *, seed: int = 0) -> Estimate:
     return _estimate(float(np.median(values)), np.median(values[_resamples(len(values), seed)], axis=1))
 
 
+def mean_of(samples: Sequence[float], *, seed: int = 0) -> Estimate:
+    """The mean, with a percentile bootstrap interval; of fewer than FEWEST samples the range from end to end."""
+    values = np.asarray(samples, np.float64)
+    if len(values) < FEWEST:
+        return Estimate(float(values.mean()), float(values.min()), float(values.max()))
+    return _estimate(float(values.mean()), values[_resamples(len(values), seed)].mean(axis=1))
+
+
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0) -> Estimate:
     """How many times larger one median is than the other, with a percentile bootstrap interval.
 
