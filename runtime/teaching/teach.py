@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.errors import Refusal
 from runtime.teaching.examples import Examples, Sums
 from runtime.teaching.head import Head
-from runtime.teaching.learning.balance import UNKNOWN_PRIOR, balanced, other_weights
+from runtime.teaching.learning.balance import UNKNOWN_PRIOR
 from runtime.teaching.learning.calibration import (
     Calibration,
     fit_temperature,
@@ -20,13 +20,13 @@ from runtime.teaching.learning.calibration import (
 )
 from runtime.teaching.learning.crossvalidation import folds_of
 from runtime.teaching.learning.figures import HeldOut, report_on
+from runtime.teaching.learning.heads import fit_heads
 from runtime.teaching.learning.learning_curve import next_ten, power_of
 from runtime.teaching.learning.near_copies import distinct, near_copies
-from runtime.teaching.learning.solver import TOLERANCE, Rows, fit, logits_of
+from runtime.teaching.learning.solver import TOLERANCE, logits_of
 from runtime.teaching.report import Report
 
 MIN_PHOTOS = 3  # of a class: with two, cross-validation would learn it from one
-STRENGTH = 0.02  # C of scikit-learn's `LogisticRegression`, for photos that count 1 each on average
 
 _ROUGH = 0.05  # tolerance of the heads that are for the figures alone: 0.003 in a probability
 _LEAST_OTHERS = 2
@@ -96,21 +96,19 @@ def teach(
     groups = np.arange(0 if others is None else len(others)) if others_groups is None else others_groups
     plan = _Plan.of(examples, groups)
     step("learning", 0, 100)
-    rows = _rows(examples, others, plan)
     classes = len(examples.labels) + (others is not None)
-    heads = fit(
-        rows,
-        classes,
-        scale=scale,
-        strength=STRENGTH,
+    heads = fit_heads(
+        examples,
+        others,
+        scale,
+        plan.seen,
+        plan.others_seen,
         start=start if start is not None and start.bias.shape == (classes,) else None,
         tolerance=[TOLERANCE, *[_ROUGH] * (len(plan.seen) - 1)],
         on_step=lambda done: step("learning", int(100 * done), 100),
     )
     step("checking", 0, 1)
-    counts = _class_counts(rows, classes)
-    adjusted = [balanced(head, counted, len(examples.labels)) for head, counted in zip(heads, counts, strict=True)]
-    lesson = _checked(examples, others, scale, plan, adjusted)
+    lesson = _checked(examples, others, scale, plan, heads)
     step("checking", 1, 1)
     return lesson
 
@@ -182,27 +180,6 @@ class _Plan:
         everything = np.ones((1, len(self.other_fold)), bool)
         by_fold = self.other_fold != np.arange(self.folds)[:, np.newaxis]
         return np.concatenate([everything, by_fold, everything, everything])
-
-
-def _rows(examples: Examples, others: Sums | None, plan: _Plan) -> list[Rows]:
-    """The rows to learn from: all views of the photos, and the first view of other things."""
-    views, dimensions = examples.features.shape[1:]
-    own = plan.seen.astype(np.float64)
-    rows = Rows(
-        examples.features.reshape(-1, dimensions),
-        np.repeat(examples.truth, views),
-        np.repeat(own / views, views, axis=1),
-    )
-    if others is None:
-        return [rows]
-    weights = other_weights(plan.others_seen, np.count_nonzero(plan.seen, axis=1))
-    return [rows, Rows(others[:, 0], np.full(len(others), len(examples.labels)), weights)]
-
-
-def _class_counts(rows: Sequence[Rows], classes: int) -> NDArray[np.float64]:
-    """How much each problem has seen of each class, [P, C]."""
-    parts = [[np.bincount(part.truth, each, minlength=classes) for each in part.weights] for part in rows]
-    return np.asarray(np.add.reduce(np.array(parts), axis=0))
 
 
 def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan, heads: Sequence[Head]) -> Lesson:

@@ -29,12 +29,19 @@ def other_weights(seen: NDArray[np.bool_], own: NDArray[np.int64]) -> NDArray[np
     return np.asarray(seen * (together / np.maximum(np.count_nonzero(seen, axis=1), 1))[:, np.newaxis])
 
 
-def balanced(head: Head, counts: NDArray[np.float64], labels: int) -> Head:
-    """A head that was fitted to `counts` [C] of each class, as for photos that show each of the `labels` as often.
+def balanced(head: Head, counts: NDArray[np.int64]) -> Head:
+    """A head that was fitted to `counts` [C] photos of each class, as for photos that show each class as often."""
+    return Head(head.weights, head.bias - log(counts.astype(np.float64)))
 
-    The class after the labels, if there is one, is the unknown class, with UNKNOWN_PRIOR.
+
+def with_unknown(head: Head, other: Head) -> Head:
+    """`head` with a further output, the unknown class with UNKNOWN_PRIOR.
+
+    `other` has an output for any of the labels, to which the evidence of `head` was added, and one for other things,
+    of which it saw UNKNOWN_SHARE.
     """
-    priors = np.full(labels, 1 / labels)
-    if len(counts) > labels:
-        priors = np.append(priors * (1 - UNKNOWN_PRIOR), UNKNOWN_PRIOR)
-    return Head(head.weights, head.bias + log(priors) - log(counts))
+    weights = other.weights[:, 1] - other.weights[:, 0]
+    odds = np.array([UNKNOWN_PRIOR / (1 - UNKNOWN_PRIOR), UNKNOWN_SHARE / (1 - UNKNOWN_SHARE)])
+    prior, seen = log(odds)
+    bias = other.bias[1] - other.bias[0] + prior - seen
+    return Head(np.column_stack([head.weights, weights]), np.append(head.bias, bias))

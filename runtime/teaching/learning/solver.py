@@ -17,6 +17,7 @@ CHUNK = 512  # rows: 2 MB as float64 with 512 features, which stays in the cache
 # length of the gradient. On real features no probability is off by more than a fiftieth of that.
 TOLERANCE = 0.01
 MOST_STEPS = 2000
+PENALTY_BITS = 16  # of a penalty's entries: 26 are left for weights, and its eigenvalues are off by a hundredth
 _LEAST_RADIUS = 16.0  # with features that hardly differ the bias is still found to a hundredth of a photo
 _MEMORY_BYTES = 12 << 20  # of all pairs of L-BFGS
 _MOST_PAIRS, _LEAST_PAIRS = 30, 5
@@ -28,12 +29,13 @@ _MOST_TRIALS = 30
 class Rows:
     """N rows of features [N, D] with their classes [N], and how much each counts in P problems: `weights` [P, N].
 
-    A row of weight 0 is not seen.
+    A row of weight 0 is not seen. `offsets` [P, N], if there are any, are added to the logits of the first class.
     """
 
     features: NDArray[np.uint16]
     truth: NDArray[np.int64]
     weights: NDArray[np.float64]
+    offsets: NDArray[np.float64] | None = None
 
 
 def fit(
@@ -42,18 +44,20 @@ def fit(
     *,
     scale: float,
     strength: float,
+    penalty: NDArray[np.float64] | None = None,
     start: Head | None = None,
     tolerance: float | Sequence[float] = TOLERANCE,
     on_step: Callable[[float], None] = lambda _: None,
 ) -> list[Head]:
     """The heads of P problems on the same rows, which minimise |W|^2 / 2 + `strength` x sum of weight x log loss.
 
-    That is scikit-learn's `LogisticRegression(C=strength)` with `sample_weight`; the bias has no penalty. The features
-    are integers of unit `scale`. All problems are solved in step by L-BFGS (Liu and Nocedal 1989), from `start` if it
-    is given, each to its `tolerance`, so that a chunk of rows is read once for all of them. `on_step` is told about how
-    much of the way is done, 0..1; what it raises ends the search.
+    That is scikit-learn's `LogisticRegression(C=strength)` with `sample_weight`; the bias has no penalty. A matrix
+    `penalty` [D, D] P adds w' P w / 2 for the weights w of each class. The features are integers of unit `scale`. All
+    problems are solved in step by L-BFGS (Liu and Nocedal 1989), from `start` if it is given, each to its `tolerance`,
+    so that a chunk of rows is read once for all of them. `on_step` is told about how much of the way is done, 0..1;
+    what it raises ends the search.
     """
-    loss = _Loss(blocks, classes, scale=scale, strength=strength)
+    loss = _Loss(blocks, classes, scale=scale, strength=strength, penalty=penalty)
     lengths = np.broadcast_to(np.asarray(tolerance, np.float64), loss.problems) / loss.radius
     found = _minimise(loss, loss.parameters(start), lengths, on_step)
     return [loss.head(each) for each in found]
@@ -76,7 +80,15 @@ class _Loss:
     loss about as curved along it as along the others: with ten classes half as many steps are taken.
     """
 
-    def __init__(self, blocks: Sequence[Rows], classes: int, *, scale: float, strength: float) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Rows],
+        classes: int,
+        *,
+        scale: float,
+        strength: float,
+        penalty: NDArray[np.float64] | None,
+    ) -> None:
         self._blocks, self._classes, self._strength, self._scale = blocks, classes, strength, scale
         self.problems, self.dimensions = len(blocks[0].weights), blocks[0].features.shape[1]
         rows = sum(len(block.features) for block in blocks)
@@ -89,6 +101,7 @@ class _Loss:
         squares = sum(_squares(block.features, self._centre) for block in blocks)
         self.radius = max(scale * math.sqrt(squares / rows), _LEAST_RADIUS)
         self._unit = self.radius / 4
+        self._penalty = None if penalty is None else on_grid(penalty.reshape(1, -1), PENALTY_BITS)
 
     def parameters(self, start: Head | None) -> NDArray[np.float64]:
         """The parameters [P, C x (D + 1)] to start from."""
@@ -121,13 +134,24 @@ class _Loss:
                 logits = weights @ features.T
                 logits *= units
                 logits += shift
+                if block.offsets is not None:
+                    logits[:: self._classes] += block.offsets[problems, part]
                 sums += self._pulled(logits, features, block.truth[part], block.weights[problems, part])
         sums[:, :-1] -= sums[:, -1:] * self._centre
         sums *= self._strength
         sums[:, :-1] *= self._scale
         sums[:, -1] *= self._unit
         sums[:, :-1] += table[:, :-1]
+        if self._penalty is not None:
+            sums[:, :-1] += self._penalised(table[:, :-1])
         return sums.reshape(len(problems), -1)
+
+    def _penalised(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The penalty matrix times `weights` [R, D], as it is on its grid."""
+        assert self._penalty is not None  # noqa: S101 - asked before
+        matrix, unit = self._penalty
+        whole, units = on_grid(weights, exact_bits(1 << PENALTY_BITS, self.dimensions))
+        return (whole @ matrix.reshape(self.dimensions, -1)) * (units * unit)
 
     def _pulled(
         self,
@@ -162,8 +186,10 @@ def _minimise(
     here, slope = parameters, loss.gradient(parameters, active)
     memory = _Memory(parameters.shape)
     first = lengths = np.sqrt(_dot(slope, slope))
+    done = 0.0
     for _ in range(MOST_STEPS):
-        on_step(_done(lengths, first, tolerance[active]))
+        done = max(done, _done(lengths, first, tolerance[active]))
+        on_step(done)
         going = lengths > tolerance[active]
         found[active] = here
         if not going.any():
@@ -172,8 +198,9 @@ def _minimise(
         memory.keep(going)
         direction = -memory.newton(slope)
         there, then = _along(loss, active, here, slope, direction)
-        memory.add(there - here, then - slope)
-        here, slope, lengths = there, then, np.sqrt(_dot(then, then))
+        progress = memory.add(there - here, then - slope)
+        here, slope = there, then
+        lengths = np.where(progress, np.sqrt(_dot(then, then)), 0)  # else no nearer than rounding allows
     raise ArithmeticError(f"logistic regression has not converged in {MOST_STEPS} steps")
 
 
@@ -231,9 +258,11 @@ class _Memory:
         if not problems.all():
             self._pairs = [(step[problems], change[problems], bend[problems]) for step, change, bend in self._pairs]
 
-    def add(self, step: NDArray[np.float64], change: NDArray[np.float64]) -> None:
-        """Remember one more pair [A, S]."""
-        self._pairs = [*self._pairs[-self._most + 1 :], (step, change, _dot(step, change))]
+    def add(self, step: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Remember one more pair [A, S]; tells for which problems it is one, [A]: the others are to be forgotten."""
+        bend = _dot(step, change)
+        self._pairs = [*self._pairs[-self._most + 1 :], (step, change, bend)]
+        return bend > 0
 
     def newton(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
         """The estimate of the inverse Hessian times `slope` [A, S]: the two-loop recursion."""

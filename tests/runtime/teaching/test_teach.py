@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -205,3 +212,58 @@ def test_a_lesson_is_stopped_between_any_two_steps(after: int) -> None:
     with pytest.raises(Stopped):
         teach(examples([30, 30]), other_things(), SCALE, stopped=stopped)
     assert len(asked) == after + 1
+
+
+PROGRAM = """
+import hashlib
+import msgspec
+import numpy as np
+from runtime.teaching.teach import teach
+from tests.runtime.teaching.learning.drawn import SCALE, drawn_features
+from runtime.teaching.examples import Examples
+truth = np.arange(150) % 3
+everything = drawn_features(np.append(truth, np.full(60, 4)), dimensions=512, noise=2.5, views=2)
+known = Examples(["a", "b", "c"], [str(row) for row in range(150)], truth, everything[:150], np.ones(150, np.float32))
+lesson = teach(known, everything[150:], SCALE)
+kept = (lesson.temperature, lesson.abstain_threshold, lesson.unknown_threshold, lesson.report)
+arrays = (lesson.head.weights, lesson.head.bias, lesson.held_out)
+print(hashlib.sha256(msgspec.json.encode(kept) + b"".join(map(np.ndarray.tobytes, arrays))).hexdigest())
+"""
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Prescott"},
+        {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "3"},
+        {"NPY_DISABLE_CPU_FEATURES": "features", "OPENBLAS_CORETYPE": "Nehalem"},
+    ],
+)
+def test_a_lesson_is_the_same_to_the_last_bit_whatever_the_cpu_and_the_threads(surroundings: dict[str, str]) -> None:
+    if "NPY_DISABLE_CPU_FEATURES" in surroundings:
+        surroundings = surroundings | {"NPY_DISABLE_CPU_FEATURES": _disabled()}
+    assert _digest(surroundings) == _usual_digest()
+
+
+def _disabled() -> str:
+    """All the features of this CPU that NumPy can do without."""
+    built = importlib.import_module("numpy._core._multiarray_umath")
+    return " ".join(each for each in built.__cpu_dispatch__ if built.__cpu_features__.get(each))
+
+
+@functools.cache
+def _usual_digest() -> str:
+    return _digest({"OPENBLAS_NUM_THREADS": "1"})
+
+
+def _digest(surroundings: dict[str, str]) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())} | surroundings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(ran.stdout.strip()) == len(hashlib.sha256().hexdigest())
+    return ran.stdout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from runtime.teaching.head import Head
-from runtime.teaching.learning.balance import UNKNOWN_PRIOR, UNKNOWN_SHARE, balanced, other_weights
+from runtime.teaching.learning.balance import UNKNOWN_PRIOR, UNKNOWN_SHARE, balanced, other_weights, with_unknown
 from runtime.teaching.learning.solver import Rows, fit, logits_of
 from tests.runtime.teaching.learning.drawn import SCALE, drawn_features
 from training import recipe
@@ -23,12 +23,16 @@ def test_other_things_are_a_third_of_what_each_problem_learns_from() -> None:
 
 
 def test_a_head_that_knows_nothing_of_a_photo_answers_the_priors() -> None:
-    counts = np.array([150.0, 10.0, 80.0])
-    guessing = Head(np.zeros((4, 3)), np.log(counts / counts.sum()))  # what a fit to the counts alone would be
-    powers = np.exp(balanced(guessing, counts, 2).bias)
+    counts = np.array([150, 10])
+    guessing = Head(np.zeros((4, 2)), np.log(counts / counts.sum()))  # what a fit to the counts alone would be
+    head = balanced(guessing, counts)
+    powers = np.exp(head.bias)
+    assert (powers / powers.sum()).tolist() == pytest.approx([0.5, 0.5])
+    evidence = np.log(powers.sum())
+    odds = UNKNOWN_SHARE / (1 - UNKNOWN_SHARE)
+    other = Head(np.zeros((4, 2)), np.array([0.0, np.log(odds) + evidence]))
+    powers = np.exp(with_unknown(head, other).bias)
     assert (powers / powers.sum()).tolist() == pytest.approx([0.4, 0.4, UNKNOWN_PRIOR])
-    powers = np.exp(balanced(guessing, counts, 3).bias)
-    assert (powers / powers.sum()).tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_a_rare_class_is_recognised_as_often_as_a_common_one() -> None:
@@ -38,7 +42,7 @@ def test_a_rare_class_is_recognised_as_often_as_a_common_one() -> None:
     photos = drawn_features(unseen, noise=2.0, seed=3)[:, 0]
     (head,) = fit([Rows(features, truth, np.ones((1, 312)))], 2, scale=SCALE, strength=0.02)
     recalls = []
-    for each in (head, balanced(head, np.array([300.0, 12.0]), 2)):
+    for each in (head, balanced(head, np.array([300, 12]))):
         right = logits_of(photos, each, SCALE).argmax(axis=1) == unseen
         recalls.append([right[unseen == 0].mean(), right[unseen == 1].mean()])
     assert recalls[0][1] < recalls[0][0] - 0.2
