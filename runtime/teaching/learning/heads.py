@@ -39,7 +39,7 @@ def fit_heads(
     is a head for the same classes to search from.
     """
     labels, (views, dimensions) = len(examples.labels), examples.features.shape[1:]
-    penalty = None if others is None else invariance(others)
+    penalty = invariance(examples.features if others is None or others.shape[1] == 1 else others)
     rows = examples.features.reshape(-1, dimensions)
     weights = np.repeat(seen.astype(np.float64) / views, views, axis=1)
     own = fit(
@@ -80,15 +80,16 @@ def fit_heads(
     return [with_unknown(head, other) for head, other in zip(heads, unknown, strict=True)]
 
 
-def invariance(others: Sums) -> NDArray[np.float64] | None:
-    """A penalty [D, D] of directions in which views of one photo differ, from all views of other things [M, V, D].
+def invariance(photos: Sums) -> NDArray[np.float64] | None:
+    """A penalty [D, D] of directions in which views of one photo differ, from all views of `photos` [M, V, D].
 
-    What changes in the mirror image of a photo tells no classes apart (tangent propagation: Simard et al. 1991). The
+    What changes in the mirror image of a photo tells no classes apart (tangent propagation: Simard et al. 1991); 784
+    photos of other things show it better than a few of the user's. The
     mean of its eigenvalues is INVARIANCE. None where there is one view, or all views are alike.
     """
-    total = np.zeros((others.shape[2],) * 2)
-    for view in range(1, others.shape[1]):
-        changes = others[:, view].astype(np.float64) - others[:, 0]
+    total = np.zeros((photos.shape[2],) * 2)
+    for view in range(1, photos.shape[1]):
+        changes = photos[:, view].astype(np.float64) - photos[:, 0]
         total += changes.T @ changes  # exact: below 2^53
     trace = float(np.add.reduce(total.diagonal()))
     return total * (INVARIANCE * len(total) / trace) if trace else None

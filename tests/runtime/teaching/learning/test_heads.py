@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -36,14 +38,22 @@ def fitted(known: Examples, others: NDArray[np.uint16] | None, start: Head | Non
     return head
 
 
-def test_without_other_things_it_is_scikit_learns_logistic_regression_on_all_views() -> None:
-    known = examples()
-    rows, truth = known.features.reshape(180, -1) * SCALE, np.repeat(known.truth, 2)
-    model = LogisticRegression(C=STRENGTH / 2, solver="newton-cg", tol=1e-9, max_iter=1000).fit(rows, truth)
+def test_with_one_view_it_is_scikit_learns_logistic_regression() -> None:
+    known = replace(examples(), features=examples().features[:, :1])
+    values = known.features[:, 0] * SCALE
+    model = LogisticRegression(C=STRENGTH, solver="newton-cg", tol=1e-9, max_iter=1000).fit(values, known.truth)
     ours = logits_of(known.features[:, 0], fitted(known, None), SCALE)
-    theirs = model.decision_function(known.features[:, 0] * SCALE)
+    theirs = model.decision_function(values)
     centred = [each - each.mean(axis=1, keepdims=True) for each in (ours, theirs)]
     assert abs(centred[0] - centred[1]).max() < 1e-4
+
+
+def test_of_other_things_with_one_view_own_photos_tell_what_changes() -> None:
+    known, others = examples(), other_things()
+    shaky = replace(known, features=known.features.copy())
+    shaky.features[:, 1, 7] = 0
+    weights = [abs(fitted(each, others[:, :1]).weights[7, :3]).sum() for each in (known, shaky)]
+    assert weights[1] < 0.7 * weights[0]
 
 
 def test_the_unknown_class_leaves_what_is_said_among_the_labels() -> None:
