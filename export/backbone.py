@@ -167,11 +167,11 @@ def _gates(int8: NDArray[np.float64], fp32: NDArray[np.float64]) -> list[Gate]:
 
 
 def _features_of_others(extractor: FeatureExtractor, photos: Sequence[OtherPhoto]) -> Sums:
-    """[M, 1, D]: as they are served, for a mirror image teaches nothing new of what is not looked for."""
+    """[M, V, D], all views: what changes between them is what no class is to be told by."""
     with progress("features of other things", len(photos)) as advance:
         found = []
         for photo in photos:
-            found.append(extractor.features_of(photo.file.read_bytes()).features[:1])
+            found.append(extractor.features_of(photo.file.read_bytes()).features)
             advance()
     return np.stack(found)
 

@@ -102,7 +102,7 @@ class Backbone:
         return self.record.input
 
     def others_for(self, labels: Sequence[str]) -> Sums:
-        """Features [M, 1, D] of photos of other things than `labels`."""
+        """Features [M, V, D] of photos of other things than `labels`."""
         others: Sums = self.others[[not may_show(subject, labels) for subject in self.record.others]]
         return others
 

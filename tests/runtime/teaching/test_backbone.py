@@ -13,6 +13,7 @@ from runtime.bundle.manifest import BundleError
 from runtime.inference.backends import int8_kernels
 from runtime.teaching.backbone import MODEL, RECORD, Backbone, FeatureExtractor, default_backbone
 from runtime.teaching.onnx_head import features_of
+from runtime.teaching.views import VIEWS
 from tests.support.photos import encode
 
 
@@ -35,7 +36,7 @@ def test_the_backbone_of_this_package_is_intact_and_passed_its_gates(backbone: B
     assert all(gate.passed for gate in backbone.record.gates)
     assert features_of(backbone.model) == backbone.golden.shape[1] == backbone.others.shape[2] == 512
     assert len(backbone.others) == len(backbone.record.others) > 700
-    assert backbone.others.shape[1] == 1
+    assert backbone.others.shape[1] == VIEWS
 
 
 def test_features_are_equal_by_every_kernel_of_this_cpu_and_by_exact_arithmetic(backbone: Backbone) -> None:
