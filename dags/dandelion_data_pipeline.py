@@ -14,6 +14,9 @@ DOC = """
 Fetches photos, stores them, prepares a dataset, stores that, trains, and publishes a model that is not worse than the
 one that serves. Each step is idempotent: clear any task and let it run again.
 
+* **Photos** come from `source`; without one they are those that the product `product` was taught from on an appliance,
+  if it was, else the public ones of dandelions and grass.
+
 * **Where**: the stores are `DANDELION_DATA` and `DANDELION_MODELS`, the tracking server is `MLFLOW_TRACKING_URI`.
 * **Labels** are the names of the class folders at the source.
 * **Product**: by its labels, or as the parameter `product` says; each has its own photos in the store.
@@ -24,7 +27,7 @@ one that serves. Each step is idempotent: clear any task and let it run again.
 
 
 def _source(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: settings[name] for name in ("source", "listing", "other", "workers")}
+    return {name: settings[name] for name in ("source", "listing", "other", "workers", "product")}
 
 
 def _split(settings: dict[str, Any]) -> dict[str, Any]:

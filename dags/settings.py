@@ -46,7 +46,8 @@ _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 SOURCE = (
     Setting("source", "DANDELION_SOURCE", None, {"type": "string"},
-            "Folder or base URL of `<class>/<photo>`; the public dandelion and grass photos if empty"),
+            "Folder or base URL of `<class>/<photo>`; if empty, what the product was taught from on an appliance, else "
+            "the public dandelion and grass photos"),
     Setting("listing", None, None, {"type": "string"},
             "JSON list of what the source holds, where a server does not tell"),
     Setting("other", "DANDELION_OTHER", DEFAULT_OTHER, {"type": "string"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -314,11 +315,13 @@ def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged
     from export.release import judge
     from runtime.bundle.manifest import Bundle
     from training.data.dataset import Dataset
+    from training.pipeline.taught import learned
     from training.storage.locations import Places
 
-    places = Places.from_environment()
+    opened, places = Bundle.open(bundle), Places.from_environment()
     dataset, cache = Dataset.open(data), places.work / "champions"
-    return judge(Bundle.open(bundle), places.models_store, dataset, cache, tolerance=tolerance, replace=replace)
+    known = partial(learned, places.of(opened.manifest.name))
+    return judge(opened, places.models_store, dataset, cache, tolerance=tolerance, replace=replace, learned=known)
 
 
 def _gate_line(gate: Gate) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from export.taught_champion import Learned, said_unseen
 from runtime.bundle.manifest import Bundle, Manifest
 from runtime.cli.progress import progress
 from runtime.host.cpu import available_cpus
@@ -41,7 +42,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def compare(
-    challenger: Bundle, champion: Bundle, dataset: Dataset, *, tolerance: float = TOLERANCE, replace: bool = False
+    challenger: Bundle,
+    champion: Bundle,
+    dataset: Dataset,
+    *,
+    tolerance: float = TOLERANCE,
+    replace: bool = False,
+    learned: Learned = frozenset,
 ) -> Verdict:
     """Promote the challenger unless it is right on fewer photos by more than `tolerance` (a share of all, 0..1).
 
@@ -50,6 +57,8 @@ def compare(
     The difference of the accuracies has the interval of Agresti and Min (2005) for paired proportions, and the exact
     test of McNemar (1947) says how likely so uneven a split of the photos on which only one is right would be between
     equals. A champion that has seen some of the photos in its own training is flattered: the test errs on its side.
+    One that was taught on an appliance has seen them all, and is taught anew without them where that is possible:
+    `learned` returns the SHA-256 of the photos that it was taught from.
     """
     photos = _shown(dataset)
     truth = np.array([photo.label for photo in photos])
@@ -58,8 +67,12 @@ def compare(
         return _unopposed(True, "it is the champion already", champion, ours)
     if other := _otherness(challenger.manifest, champion.manifest):
         return _unopposed(replace, f"{other}; {ASKED if replace else NOT_ASKED}", champion, ours)
-    theirs = right(champion, dataset) == truth
-    return paired(ours, theirs, champion.manifest.version, tolerance)
+    unseen = said_unseen(champion.manifest, dataset, photos, learned)
+    theirs = (right(champion, dataset) if unseen is None else unseen) == truth
+    verdict = paired(ours, theirs, champion.manifest.version, tolerance)
+    if unseen is None:
+        return verdict
+    return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; the champion was taught anew without them")
 
 
 def paired(ours: NDArray[np.bool_], theirs: NDArray[np.bool_], champion: str, tolerance: float) -> Verdict:

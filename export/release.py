@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from export.champion_challenger import TOLERANCE, Verdict, compare
+from export.taught_champion import Learned
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.registry.cache import Cache
@@ -43,11 +44,12 @@ def judge(
     tolerance: float = TOLERANCE,
     replace: bool = False,
     asked: str | None = None,
+    learned: Learned = frozenset,
 ) -> Judged:
     """Compare with the version that serves: what `models` points at, brought into `cache`, else the shipped bundle.
 
     See `compare`. `replace` lets a model of another product, or of other labels, take its place; so does a product that
-    was `asked` for by its name, where it is not the one that serves.
+    was `asked` for by its name, where it is not the one that serves. `learned` is as `compare` has it.
     """
     now = serving(models)
     if now.pointer is None:
@@ -56,7 +58,8 @@ def judge(
         version, manifest_sha256 = now.pointer.target
         champion = Cache(cache).pull(Catalogue(models), version, manifest_sha256=manifest_sha256)
     named = asked is not None and asked == bundle.manifest.name != champion.manifest.name
-    return Judged(compare(bundle, champion, dataset, tolerance=tolerance, replace=replace or named), now.tag)
+    verdict = compare(bundle, champion, dataset, tolerance=tolerance, replace=replace or named, learned=learned)
+    return Judged(verdict, now.tag)
 
 
 def release(

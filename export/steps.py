@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from training.files import CHECKPOINT
 from training.pipeline.runs import Run, prune_runs
 from training.pipeline.steps import TRAINING, dataset_of
+from training.pipeline.taught import learned
 from training.pipeline.versions import run_version
 from training.storage.locations import Places
 
@@ -57,7 +59,8 @@ def gate(
 
     photos, bundle = dataset_of(places, run, dataset), _bundle(Run(places, run))
     cache = places.work / "champions"
-    judged = judge(bundle, places.models_store, photos, cache, tolerance=tolerance, replace=replace, asked=asked)
+    flags: Result = {"tolerance": tolerance, "replace": replace, "asked": asked}
+    judged = judge(bundle, places.models_store, photos, cache, **flags, learned=partial(learned, places))
     fields: Result = msgspec.to_builtins(judged.verdict)
     return fields | {"pointer_tag": judged.tag}
 

@@ -26,7 +26,7 @@ class SyncError(Refusal):
 class Index(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a tree in a store consists of: the SHA-256 of each file, by its path below the tree.
 
-    `origin` is whose it is, where several may want the same place: none of them replaces the tree of another.
+    `origin` is where the files came from, if that matters to whoever replaces the tree.
     """
 
     created: str
@@ -75,9 +75,10 @@ def replace_tree(
     the index names and the store has lost, to another writer or to anything else, travels again. Raises StoreError.
     """
     there = dict(before.files) if before else {}
+    same = before is not None and dict(files) == there and before.origin == origin
     changed = sorted(path for path, digest in files.items() if there.get(path) != digest)
     put(changed)
-    if before is None or dict(files) != there:
+    if not same:
         write_index(store, prefix, files, origin=origin)
     held = {entry.key.removeprefix(f"{prefix}/") for entry in store.list(f"{prefix}/")} - {INDEX}
     lost = sorted(files.keys() - held)

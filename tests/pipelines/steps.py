@@ -33,9 +33,11 @@ def places_in(folder: Path, **changes: Any) -> Places:
     return Places(**(fields | changes))
 
 
-def tasks(places: Places, source: Path | str, run: str = RUN, **recipe: Any) -> dict[str, Callable[[], dict[str, Any]]]:
+def tasks(
+    places: Places, source: Path | str | None, run: str = RUN, *, product: str | None = None, **recipe: Any
+) -> dict[str, Callable[[], dict[str, Any]]]:
     """The tasks of the data pipeline in their order, as its DAG calls them; their results pass from one to the next."""
-    given: dict[str, Any] = {"source": str(source), "listing": None, "workers": 4}
+    given: dict[str, Any] = {"source": source and str(source), "listing": None, "workers": 4, "product": product}
 
     def dataset() -> str:
         return str(steps.prepare(places, run, labels=None, **SPLIT)["dataset"])

@@ -10,17 +10,18 @@ from typing import Any
 from runtime.errors import Refusal
 from runtime.names import UNKNOWN, label_among
 from runtime.registry.catalogue import Catalogue
+from runtime.store.data_trees import TAUGHT
 from runtime.store.trees import read_index
 from training.files import CHECKPOINT, HISTORY
 from training.pipeline.runs import Run
 from training.pipeline.serving import serving
+from training.pipeline.taught import PROCESSED, RAW, bring_stored, taught_source
 from training.pipeline.versions import run_version
 from training.product import checked_product, product_name
 from training.recipe import AUTO, NO_OTHER, ImageSize, Recipe, epochs_for
 from training.storage.locations import Places
 from training.storage.sync import download_tree, upload_tree
 
-RAW, PROCESSED = "raw", "processed"
 TRAINING, REPORT = "training", "report"
 
 RESUME = "everything of the run is kept; run the task `track` again when the server is back"
@@ -41,22 +42,32 @@ def prepare_places(places: Places) -> Result:
 
 
 def fetch(
-    places: Places, run: str, *, source: str | None, listing: str | None, workers: int, other: str = NO_OTHER
+    places: Places,
+    run: str,
+    *,
+    source: str | None,
+    listing: str | None,
+    workers: int,
+    other: str = NO_OTHER,
+    product: str | None = None,
 ) -> Result:
-    """Bring the photos of `source` and of other things to this machine, or go on with it."""
+    """Bring the photos of `source` and of other things to this machine, or go on with it.
+
+    Without a source they are those that `product` was taught from on an appliance, else the public ones.
+    """
     from training.data.fetch import fetch as fetch_photos
 
-    raw = _fetched(places, run)
+    taught = None if source or listing else taught_source(places, run, product)
     done = fetch_photos(
-        raw,
-        source=source,
+        _fetched(places, run),
+        source=str(taught) if taught else source,
         recorded=Path(listing) if listing else None,
         other=None if other == NO_OTHER else other,
         workers=workers,
     )
     if done.without_other:
         print(f"without photos of other things: {done.without_other}")
-    return {"photos": done.photos, "other": done.other, "resumed": done.resumed}
+    return {"photos": done.photos, "other": done.other, "resumed": done.resumed, "origin": TAUGHT if taught else None}
 
 
 def product_of(places: Places, labels: Iterable[str] | None = None, *, asked: str | None) -> str:
@@ -71,15 +82,22 @@ def product_of(places: Places, labels: Iterable[str] | None = None, *, asked: st
 
 
 def store_raw(
-    places: Places, run: str, *, source: str | None, listing: str | None, workers: int, other: str = NO_OTHER
+    places: Places,
+    run: str,
+    *,
+    source: str | None,
+    listing: str | None,
+    workers: int,
+    other: str = NO_OTHER,
+    product: str | None = None,
 ) -> Result:
     """Keep the fetched photos in the data store; what is not on this machine is fetched again."""
     from training.data.fetched_files import read_manifest
 
-    fetched = fetch(places, run, source=source, listing=listing, workers=workers, other=other)
+    fetched = fetch(places, run, source=source, listing=listing, workers=workers, other=other, product=product)
     folder = _fetched(places, run)
     paths = [photo.path for photo in read_manifest(folder).photos]
-    uploaded = upload_tree(folder, places.data_store, places.tree(RAW), paths)
+    uploaded = upload_tree(folder, places.data_store, places.tree(RAW), paths, origin=fetched["origin"])
     photos = sum(fetched["photos"].values())
     return {"prefix": places.tree(RAW), "photos": photos, "other": fetched["other"], "uploaded": uploaded}
 
@@ -95,7 +113,9 @@ def prepare(places: Places, run: str, *, labels: list[str] | None, validation: f
 def store_processed(places: Places, run: str, *, labels: list[str] | None, validation: float, seed: int) -> Result:
     """Keep the prepared dataset in the data store; where this machine has not prepared it, it does so now."""
     prepared = prepare(places, run, labels=labels, validation=validation, seed=seed)
-    uploaded = upload_tree(Run(places, run).folder / PROCESSED, places.data_store, places.tree(PROCESSED))
+    store, raw = places.data_store, read_index(places.data_store, places.tree(RAW))
+    origin = raw.origin if raw else None
+    uploaded = upload_tree(Run(places, run).folder / PROCESSED, store, places.tree(PROCESSED), origin=origin)
     return {
         "prefix": places.tree(PROCESSED),
         "product": places.product,
@@ -105,15 +125,18 @@ def store_processed(places: Places, run: str, *, labels: list[str] | None, valid
 
 
 def sync_processed(places: Places, run: str, *, validation: float, seed: int) -> Result:
-    """Bring the stored dataset here, prepare it anew with the product's corrections accepted since, and store that."""
+    """Bring the stored dataset here, prepare it anew with the product's corrections accepted since, and store that.
+
+    Of a product that was taught on an appliance the photos are those that it is taught from by now.
+    """
     from training.data.dataset import MANIFEST
 
-    store = places.data_store
     raw = Run(places, run).folder / RAW
-    download_tree(store, places.tree(PROCESSED), raw)
-    (raw / MANIFEST).unlink()
+    origin = bring_stored(places, raw)
+    (raw / MANIFEST).unlink(missing_ok=True)
     prepared = _prepare(places, run, labels=None, validation=validation, seed=seed)
-    upload_tree(Run(places, run).folder / PROCESSED, store, places.tree(PROCESSED))
+    processed = Run(places, run).folder / PROCESSED
+    upload_tree(processed, places.data_store, places.tree(PROCESSED), origin=origin)
     return prepared
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,9 @@ WORKERS = 8
 MAX_FILE_BYTES = 2**31
 
 
-def upload_tree(folder: Path, store: Store, prefix: str, paths: Iterable[str] | None = None) -> int:
+def upload_tree(
+    folder: Path, store: Store, prefix: str, paths: Iterable[str] | None = None, *, origin: str | None = None
+) -> int:
     """Make the tree `prefix` exactly what is in `folder`, or its `paths`; returns how many files travelled.
 
     See `replace_tree`.
@@ -25,7 +27,7 @@ def upload_tree(folder: Path, store: Store, prefix: str, paths: Iterable[str] | 
     def put(changed: Sequence[str]) -> None:
         _each(changed, lambda path: store.upload(f"{prefix}/{path}", folder / path), f"store {prefix}")
 
-    return replace_tree(store, prefix, files, put, before=read_index(store, prefix))
+    return replace_tree(store, prefix, files, put, before=read_index(store, prefix), origin=origin)
 
 
 def download_tree(store: Store, prefix: str, folder: Path) -> Index:
@@ -33,6 +35,14 @@ def download_tree(store: Store, prefix: str, folder: Path) -> Index:
     index = read_index(store, prefix)
     if index is None:
         raise SyncError(f"{store.uri}/{prefix}: is not there; run the step that makes it first")
+    download_files(store, prefix, index.files, folder)
+    for path in set(_files(folder)) - index.files.keys():
+        (folder / path).unlink()
+    return index
+
+
+def download_files(store: Store, prefix: str, files: Mapping[str, str], folder: Path) -> None:
+    """Bring files of the tree `prefix`, the SHA-256 of each by its path, to `folder`. Raises SyncError, StoreError."""
 
     def bring(path: str) -> None:
         target = folder / path
@@ -41,14 +51,11 @@ def download_tree(store: Store, prefix: str, folder: Path) -> Index:
             store.download(f"{prefix}/{path}", target, max_bytes=MAX_FILE_BYTES)
         except Missing as error:
             raise SyncError(f"{store.uri}/{prefix}/{path}: the index names it, but it is not there") from error
-        if sha256_of(target) != index.files[path]:
+        if sha256_of(target) != files[path]:
             target.unlink()
             raise SyncError(f"{store.uri}/{prefix}/{path}: is not what the index says; store the tree again")
 
-    _each([path for path in index.files if not _same(folder / path, index.files[path])], bring, f"fetch {prefix}")
-    for path in set(_files(folder)) - index.files.keys():
-        (folder / path).unlink()
-    return index
+    _each([path for path in files if not _same(folder / path, files[path])], bring, f"fetch {prefix}")
 
 
 def delete_tree(store: Store, prefix: str) -> None:
