@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from runtime.__main__ import main
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import BundleError
 from runtime.registry.cache import Cache
@@ -278,6 +280,13 @@ def test_a_host_signs_what_it_taught_and_others_take_it_once_the_operator_has_si
     ours.stop()
     theirs.stop()
     assert serving(start("ours", models=store.uri, public_key=public)) == "v1"
+
+    for command in ("sign", "promote"):
+        operator = ["models", command, "v1", "--models", store.uri, "--key", private]
+        assert CliRunner().invoke(main, operator).exit_code == 0
+    both = frozenset({"dandelion-classifier", "gate"})
+    again = start("theirs", models=store.uri, public_key=public, model_names=both)
+    wait_until(lambda: serving(again) == "v1", "the other host takes what the operator has signed")
 
 
 def test_without_a_store_a_host_that_asks_for_signatures_serves_what_it_taught_itself(start: Start, tmp_path: Path):
