@@ -26,8 +26,12 @@ from runtime.bundle.manifest import MODEL, Bundle
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.registry.state import StateFile
+from runtime.serving.appliance import open_reloader
 from runtime.serving.feedback import Feedback
 from runtime.serving.metrics import Metrics
+from runtime.serving.settings import Settings
+from runtime.serving.taught.photos import TaughtPhoto, send_photos
+from runtime.serving.taught.publisher import Publisher
 from runtime.serving.trial.runner import TrialRunner
 from runtime.store import open_store
 
@@ -64,6 +68,18 @@ def publish_and_die(bundle: str, store: str, writes: str, fatal: str, when: str)
     Path(writes).write_text(str(count))
 
 
+def offer(cache: str, bundle: str, models: str) -> None:
+    """Publish a taught bundle to `models`, or to the host alone where that is empty."""
+    settings = Settings(threads=1, workers=1, cache=Path(cache), models=models or None)
+    Publisher(open_reloader(settings, Metrics())).offer(Path(bundle), serve=False)
+
+
+def send_taught(data: str, photos: str) -> None:
+    """Send all files of a folder, each named by its hash, as photos of one class."""
+    taught = [TaughtPhoto("open", file.name, file) for file in sorted(Path(photos).iterdir())]
+    send_photos(open_store(data), "gate", "d1", taught)
+
+
 def validate(state: str, bundle: str, *trial: str) -> None:
     """A trial whose child is started by the command `trial`."""
     runtime.serving.trial.process.COMMAND = [*trial]
@@ -89,6 +105,8 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "keep": keep,
     "send": send,
     "publish_and_die": publish_and_die,
+    "offer": offer,
+    "send_taught": send_taught,
     "validate": validate,
     "load": load,
 }
