@@ -40,7 +40,7 @@ train: $(VENV)/.training ## Fetch the photos, train, evaluate, track and export 
 	$(NAMED) $(BIN)/python -m training track --optional
 	$(NAMED) $(BIN)/python -m export build
 
-pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL, PRODUCT=name)
+pipeline: $(VENV)/.airflow ## Photos to a published model, once, through Airflow; a running `make run` picks it up (SOURCE=folder or URL, PRODUCT=name; PRODUCT alone: what that was taught from)
 	deploy/local/pipeline.sh $(if $(SOURCE),"$$SOURCE")
 
 airflow: $(VENV)/.airflow ## Airflow with the DAGs and its page on http://localhost:8080 (AIRFLOW_PORT=8081)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
 from runtime.cli.described import identity_of, quality_of
 from runtime.cli.say import say
@@ -21,6 +22,7 @@ from runtime.registry.publish import point_at, prune, publish, sign_version
 from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, sign_folder, signing_key
 from runtime.store import Missing, StoreError, open_store
 
+_SOON = "from the next look of the appliance on, or its next start"
 MODELS = "var/store/dandelion-models"  # where `make pipeline` publishes
 
 _models = click.option(
@@ -125,32 +127,27 @@ def pull(models: str, cache: Path, public_key: str | None, version: str | None) 
 @_cache
 @click.argument("version")
 def pin(cache: Path, version: str) -> None:
-    """Serve VERSION from the next start on, whatever the store points at. It must be on this host: pull it first."""
-    here = Cache(cache)
-    here.open(version)
-    here.pin(version)
-    click.echo(f"pinned {version}; it serves from the next start on (a running appliance: POST /models/pin)")
+    """Serve VERSION, whatever the store points at. It must be on this host: pull it first."""
+    _pin(Cache(cache), version)
 
 
 @models.command()
 @_cache
 def unpin(cache: Path) -> None:
-    """Follow the store again, from the next start on."""
+    """Follow the store again."""
     Cache(cache).pin(None)
-    click.echo("the store is followed again, from the next start on")
+    click.echo(f"the store is followed again, {_SOON}")
 
 
 @models.command()
 @_cache
 def rollback(cache: Path) -> None:
-    """Serve the version that served before the last, from the next start on, and pin it."""
+    """Serve the version that served before the last, and pin it."""
     here = Cache(cache)
     previous = here.state.previous
     if previous is None:
         raise Refusal(f"{cache}: no version served before the last; choose one with python -m runtime models pin")
-    here.open(previous)
-    here.pin(previous)
-    click.echo(f"pinned {previous}; it serves from the next start on (a running appliance: POST /models/rollback)")
+    _pin(here, previous)
 
 
 @models.command("publish")
@@ -214,12 +211,12 @@ def export_bundle(bundle: Path, file: Path) -> None:
 @_key
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_bundle(cache: Path, public_key: str | None, file: Path) -> None:
-    """Verify the bundle in FILE, keep it on this host and pin it: it serves from the next start on."""
+    """Verify the bundle in FILE, keep it on this host and pin it."""
     here = _opened(cache, public_key)
     with archive.unpacked(file, cache) as folder:
         version = here.add(folder).manifest.version
     here.pin(version)
-    click.echo(f"verified and pinned {version}; it serves from the next start on")
+    click.echo(f"verified and pinned {version}; it serves {_SOON}")
 
 
 @models.command("keys")
@@ -292,6 +289,13 @@ def list_objects(uri: str, prefix: str) -> None:
     """List what is in a store, below PREFIX."""
     for entry in open_store(uri).list(prefix):
         click.echo(f"{entry.size_bytes:>12,}  {entry.key}")
+
+
+def _pin(here: Cache, version: str) -> None:
+    if version != default_bundle().name:  # which needs no cache
+        here.open(version)
+    here.pin(version)
+    click.echo(f"pinned {version}; it serves {_SOON}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from benchmarks.host.server_process import ServerError
 from runtime.__main__ import main
+from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MODEL
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
@@ -126,6 +127,9 @@ def test_publish_list_pull_pin_and_roll_back(operator: Operator):
     operator.cache.served("v1")
     operator.cache.served("v2")
     assert "pinned v1" in operator.says("models", "rollback")
+    operator.cache.served(default_bundle().name)
+    operator.cache.served("v2")
+    assert f"pinned {default_bundle().name}" in operator.says("models", "rollback"), "which needs no cache"
 
 
 def test_promote_and_prune(operator: Operator):
