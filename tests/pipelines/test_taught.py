@@ -140,7 +140,7 @@ def test_a_retraining_of_photos_from_elsewhere_keeps_to_them(places: Places, tmp
 
 def test_a_tree_without_a_photo_is_refused_by_its_name(places: Places):
     write_index(places.data_store, f"products/{GATE}/taught", {}, origin="d1")
-    with pytest.raises(SyncError, match=r"products/gate/taught: holds no photos yet; serve the taught model again"):
+    with pytest.raises(SyncError, match=r"products/gate/taught: holds no photos; serve the taught model again"):
         tasks(places, None, product=GATE)["fetch"]()
 
 

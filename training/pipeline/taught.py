@@ -22,7 +22,7 @@ def taught_index(places: Places, product: str | None = None) -> Index | None:
     prefix = data_tree(product or places.product, TAUGHT)
     index = read_index(places.data_store, prefix)
     if index is not None and not index.files:
-        raise SyncError(f"{places.data}/{prefix}: holds no photos yet; serve the taught model again, or name a source")
+        raise SyncError(f"{places.data}/{prefix}: holds no photos; serve the taught model again, or name a source")
     return index
 
 

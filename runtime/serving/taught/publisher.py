@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,8 @@ from runtime.store import Conflict, StoreError
 
 PATIENCE_S = 5.0  # with a store that was away at the last look
 TRANSFERS = 4  # of a bundle, at most: it and the shipped one are written, and read back
+
+log = logging.getLogger(__name__)
 
 
 class OneBundle(Refusal):
@@ -63,7 +66,9 @@ class Publisher:
         if self._reloader is None:
             raise OneBundle("DANDELION_BUNDLE names the one model that serves here; unset it to serve what was taught")
         with self._lock, self._reloader.changing(folder.name):
-            return _Offer(self._reloader, folder).make(serve=serve)
+            offered = _Offer(self._reloader, folder).make(serve=serve)
+        log.log(logging.WARNING if offered.pinned else logging.INFO, "taught %s: %s", offered.version, offered.detail)
+        return offered
 
 
 class _Offer:
@@ -142,6 +147,8 @@ class _Offer:
         return None
 
     def _not_taken(self, refusal: Refusal) -> str:
+        if self._reloader.is_local:
+            return f"its store on this host did not take it ({refusal})"
         path = quote(str(self._bundle.path))
         later = f"python -m runtime models publish {path}"
         if self._cache.is_signed:

@@ -143,9 +143,10 @@ class InProcess(TrialRunner):
 
 
 class StandIn:
-    """What is loaded in place of a model: its name."""
+    """What is loaded in place of a model: its name and manifest."""
 
     def __init__(self, bundle: Bundle, source: str) -> None:
+        self.manifest = bundle.manifest
         self.name = ModelName(bundle.manifest.name, bundle.manifest.version)
         self.source = source
 
