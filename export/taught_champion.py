@@ -43,9 +43,9 @@ def said_unseen(
         features=np.array([one.features for one in seen[: len(kept)]]),
         brightness=np.array([one.brightness for one in seen[: len(kept)]], np.float32),
     )
-    others, groups = backbone.others_for(champion.labels) if champion.unknown else (None, None)
+    others = backbone.others_for(champion.labels) if champion.unknown else None
     try:
-        head = teach(examples, others, backbone.scale, others_groups=groups).head
+        head = teach(examples, others, backbone.scale).head
     except TooFew:
         return None
     logits = logits_of(np.array([one.features[0] for one in seen[len(kept) :]]), head, backbone.scale)
