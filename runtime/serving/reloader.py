@@ -236,7 +236,10 @@ class Reloader:
                     self.cache.pin(version)
             if model:
                 self._serve(model)
-        self._wake.set()  # what the store points at may be new, too
+
+    def look_soon(self) -> None:
+        """Poll again without waiting for the next turn."""
+        self._wake.set()
 
     def _run(self) -> None:
         while not self._stopped:

@@ -55,9 +55,10 @@ class Publisher:
     def offer(self, folder: Path, *, serve: bool = True) -> Offered:
         """Publish the bundle in `folder`, which was taught here, and serve it at once. Idempotent.
 
-        It is copied into the cache and tried in a child process first: what fails there is published nowhere. A store
-        that is away or refuses it does not keep it from serving here, pinned. Without `serve` it is left to the
-        appliance that uses the same cache, if one runs, to serve it after its next look.
+        It is copied into the cache and tried in a child process first: what fails there is published nowhere. Then it
+        serves, and then it is published, however long that takes. A store that is away or refuses it does not keep it
+        from serving here, pinned. Without `serve` it is left to the appliance that uses the same cache, if one runs, to
+        serve it after its next look.
 
         Raises OneBundle where DANDELION_BUNDLE names what serves, BundleError if the bundle is not intact or fails its
         trial, Conflict if another version was published meanwhile, BadKey for a damaged key of this host, and
@@ -85,18 +86,28 @@ class _Offer:
         self._version = self._bundle.manifest.version
 
     def make(self, *, serve: bool) -> Offered:
-        """See Publisher.offer."""
+        """See Publisher.offer. It is pinned until the store points at it: no poll undoes it, and no kill halves it."""
         self._reloader.try_for_operator(self._bundle)
-        offered = self._place()
+        before = self._cache.state.pinned
         if serve:
-            self._reloader.switch(self._bundle, pin=offered.pinned)
-        elif offered.pinned:
+            self._reloader.switch(self._bundle, pin=True)
+        else:
             with on_disk():
                 self._cache.pin(self._version)
+        try:
+            offered = self._place(pinned=before is not None)
+        except Conflict:
+            self._pin(before)
+            raise
+        if not offered.pinned:
+            self._pin(None)
         return offered
 
-    def _place(self) -> Offered:
-        """Put it where it may be: into the store, which then points at it if it may, else to this host alone."""
+    def _place(self, *, pinned: bool) -> Offered:
+        """Put it where it may be: into the store, which then points at it if it may, else to this host alone.
+
+        `pinned` is whether another version was pinned, so that this one stays so.
+        """
         status = self._reloader.status
         away = not status.reachable and status.detail != NOT_ASKED
         deadline = self._reloader.deadline(PATIENCE_S if away else None)
@@ -110,7 +121,7 @@ class _Offer:
             raise
         except (StoreError, BundleError, UnsignedPointer) as refusal:
             return self._alone(self._not_taken(refusal))
-        return self._alone(restriction) if restriction else self._published()
+        return self._alone(restriction) if restriction else self._published(pinned=pinned)
 
     def _publish(self, tag: str | None) -> None:
         if tag is None:  # the shipped one has served till now: one can go back to it
@@ -122,16 +133,21 @@ class _Offer:
             with suppress(StoreError):
                 prune(self._store, in_use=frozenset(filter(None, known)))
 
-    def _published(self) -> Offered:
-        pinned, local = self._cache.state.pinned is not None, self._reloader.is_local
+    def _published(self, *, pinned: bool) -> Offered:
+        local = self._reloader.is_local
         detail = "it is kept on this host" if local else f"it is in {self._store.uri}, for all that follow that store"
         also = "; it is pinned here, as the version before it was" if pinned else ""
         return Offered(self._version, "cache" if local else "store", pinned, detail + also)
 
     def _alone(self, detail: str) -> Offered:
-        with on_disk():
+        with suppress(OSError):  # a disk that is full: it stays as long as it is pinned
             self._cache.keep(self._version)
         return Offered(self._version, "cache", True, f"it serves on this host alone, pinned: {detail}")
+
+    def _pin(self, version: str | None) -> None:
+        with suppress(OSError):  # a disk that is full: what is pinned stays so, and the page says it
+            self._cache.pin(version)
+        self._reloader.look_soon()
 
     def _restriction(self) -> str | None:
         """Why the store must not point at it, and what lifts that; None if it may."""
