@@ -135,7 +135,7 @@ class Api:
         url = httpx.URL(path, query=query.encode()) if query else httpx.URL(path)
         try:
             return await self._client.request(
-                method, url, headers=self._headers | dict(headers), content=body if method == "POST" else None
+                method, url, headers=self._headers | dict(headers), content=None if method == "GET" else body
             )
         except httpx.TransportError as error:
             raise Unreachable(str(error) or type(error).__name__) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 CLASSIFY = "/"
 LIVE = "/live"
+TEACH = "/teaching"
 MONITOR = "/monitor"
 VERSIONS = "/versions"
 BENCHMARK = "/benchmark"
 
 # What a page is called elsewhere: in the navigation, and in the API, which has a path of the same name for programs.
-ALIASES = {"/models": VERSIONS, "/classify": CLASSIFY}
-PAGES = (CLASSIFY, LIVE, MONITOR, VERSIONS, BENCHMARK)
+ALIASES = {"/models": VERSIONS, "/classify": CLASSIFY, "/teach": TEACH}
+PAGES = (CLASSIFY, LIVE, TEACH, MONITOR, VERSIONS, BENCHMARK)
 RELAY = "/ui/api"
 STATIC = "/ui/static"
 KNOWN = "/ui/known"  # whether a page is still kept here

@@ -1,4 +1,4 @@
-"""Visitor sessions, in memory only: the chosen appliance and its API key."""
+"""Visitor sessions, in memory only: the chosen appliance, its API key, and whether the operator is at this machine."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ class Visitor(NamedTuple):
 
 @dataclass(frozen=True)
 class Session:
-    """What one visitor has chosen. `key` is never logged, stored or sent to the page."""
+    """What one visitor has chosen. `key` is never logged, stored or sent to the page.
+
+    `operator_origin` is the origin at which a browser on this machine has opened the page as the operator's own, by the
+    handshake of the page's channel; empty for all others.
+    """
 
     target: str
     key: str = ""
+    operator_origin: str = ""
 
     def __repr__(self) -> str:
         """Without the key: a session may turn up in a log."""

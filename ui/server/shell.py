@@ -42,6 +42,7 @@ _HEAD = f"""
 <link rel="stylesheet" href="PREFIX{STATIC}/tokens.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/style.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/unknown.css">
+<link rel="stylesheet" href="PREFIX{STATIC}/teach.css">
 <link rel="stylesheet" href="PREFIX{STATIC}/narrow.css">
 <script src="PREFIX{STATIC}/theme.js"></script>
 <script src="PREFIX{STATIC}/connection.js"></script>
@@ -92,7 +93,7 @@ def create_shell(
     shell.add_middleware(SessionMiddleware, sessions=sessions, proxies=proxies)  # the outermost
     pages.add_exception_handler(404, _not_found)  # NiceGUI's own draws a page
     shell.mount(STATIC, _Assets(directory=FOLDER))
-    shell.include_router(create_relay(targets, sessions))
+    shell.include_router(create_relay(targets, sessions, settings))
     head = _HEAD.replace("BUILD", _build())
 
     @shell.get(f"{KNOWN}/{{client_id}}", include_in_schema=False)

@@ -1,5 +1,6 @@
 // Live classification of camera frames with backpressure: the next frame is taken only when the last one is answered.
 
+import { close, grab, obstacle, open } from "./camera.js";
 import { paint } from "./heat.js";
 import { fill, send } from "./send.js";
 import { unknownAnswers, unknownHeading } from "./unknown.js";
@@ -23,28 +24,20 @@ export default {
     // Whether there is a camera to start, asked when the page opens and whenever one is plugged in or out.
     async look() {
       if (this.state !== "idle") return;
-      this.trouble = await this.obstacle();
+      this.trouble = await obstacle(this.t);
       this.usable = !this.trouble;
-    },
-    async obstacle() {
-      if (!navigator.mediaDevices?.getUserMedia) return this.t.insecure;
-      const allowed = await navigator.permissions?.query({ name: "camera" }).catch(() => null);
-      if (allowed?.state === "denied") return this.t.forbidden;
-      const devices = await navigator.mediaDevices.enumerateDevices();
-      return devices.some((device) => device.kind === "videoinput") ? "" : this.t.no_camera;
     },
     async start() {
       this.trouble = "";
       this.state = "starting";
-      try {
-        const video = { facingMode: this.facing, width: { ideal: 1280 } };
-        this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-      } catch (error) {
+      const { stream, cameras, trouble } = await open(this.facing, this.t);
+      if (trouble) {
         this.state = "idle";
-        this.trouble = error.name === "NotAllowedError" ? this.t.forbidden : error.name === "NotReadableError" ? this.t.taken : this.t.no_camera;
+        this.trouble = trouble;
         return;
       }
-      this.cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput").length;
+      this.stream = stream;
+      this.cameras = cameras;
       this.$refs.video.srcObject = this.stream;
       await this.$refs.video.play();
       this.state = "live";
@@ -54,7 +47,7 @@ export default {
     stop() {
       this.turn = null;
       this.aborter?.abort();
-      for (const track of this.stream?.getTracks() ?? []) track.stop();
+      close(this.stream);
       this.stream = null;
       this.state = "idle";
       this.rate = 0;
@@ -70,7 +63,7 @@ export default {
           await this.pause(500);
           continue;
         }
-        const frame = await this.grab();
+        const frame = await grab(this.$refs.video, LONGEST, QUALITY);
         if (!frame) {
           await this.pause(100);
           continue;
@@ -105,16 +98,6 @@ export default {
       }
     },
     pause: (milliseconds) => new Promise((next) => setTimeout(next, milliseconds)),
-    grab() {
-      const video = this.$refs.video;
-      if (!video?.videoWidth) return null;
-      const scale = Math.min(1, LONGEST / Math.max(video.videoWidth, video.videoHeight));
-      this.canvas ??= document.createElement("canvas");
-      this.canvas.width = Math.round(video.videoWidth * scale);
-      this.canvas.height = Math.round(video.videoHeight * scale);
-      this.canvas.getContext("2d").drawImage(video, 0, 0, this.canvas.width, this.canvas.height);
-      return new Promise((done) => this.canvas.toBlob(done, "image/jpeg", QUALITY));
-    },
   },
   mounted() {
     this.look();

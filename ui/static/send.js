@@ -1,13 +1,13 @@
 // Send photos to the appliance through the reverse proxy; map every error to one of a few kinds.
 
-const KINDS = { 400: "broken", 401: "key", 403: "site", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken", 429: "limit" };
+const KINDS = { 400: "broken", 401: "key", 403: "site", 404: "unknown", 409: "unfit", 413: "too_large", 415: "not_photo", 422: "broken", 429: "limit", 507: "full" };
 
 // `measured`: the photo is drawn, or a frame of the camera, and says nothing of what is photographed here.
-export async function send(path, body, { type, signal, measured } = {}) {
+export async function send(path, body, { type, signal, measured, method = "POST" } = {}) {
   let answer;
   try {
     answer = await fetch(new URL(`../api/${path}`, import.meta.url), {
-      method: "POST",
+      method,
       body,
       signal,
       headers: {
@@ -29,6 +29,12 @@ function problem(answer, { detail, code, values }) {
   if (answer.status === 502 || answer.status === 504) return { kind: "away", retry: 5, detail };
   if (answer.status === 503) return { kind: retry ? "busy" : "unavailable", retry, detail };
   return { kind: KINDS[answer.status] || "fault", retry: 0, detail, code, values };
+}
+
+// The same with fields in JSON, and their answer; without fields the request has no body.
+export function ask(method, path, fields) {
+  const body = fields && JSON.stringify(fields);
+  return send(path, body, { method, ...(body && { type: "application/json" }) });
 }
 
 // "{n} photos" with {n: 3} is "3 photos".

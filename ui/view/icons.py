@@ -22,6 +22,7 @@ LENS = (
 PAGE_ICONS: Mapping[str, str] = {
     "classify": _icon('<rect x="4" y="5" width="16" height="14" rx="3"/><path d="M4 16l5-5 4 4 3-3 4 4"/>'),
     "live": _icon('<circle cx="12" cy="12" r="3"/><path d="M3 12c4-7 14-7 18 0-4 7-14 7-18 0z"/>'),
+    "teach": _icon('<path d="M12 21v-9M12 12c0-4 3-7 8-7 0 5-3 8-8 7zM12 15c0-3-2.500-5-7-5 0 4 3 6 7 5z"/>'),
     "monitor": _icon('<path d="M3 13h4l3-8 4 14 3-6h4"/>'),
     "versions": _icon('<path d="M12 4l8 4-8 4-8-4zM4 12l8 4 8-4M4 16l8 4 8-4"/>'),
     "benchmark": _icon('<path d="M5 19a9 9 0 1 1 14 0M12 14l4-5"/><circle cx="12" cy="14" r="1"/>'),

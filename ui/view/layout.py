@@ -12,8 +12,9 @@ from ui.pages.benchmark import benchmark
 from ui.pages.classify import classify
 from ui.pages.live import live
 from ui.pages.monitor import monitor
+from ui.pages.teach import teach
 from ui.pages.versions import versions
-from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, STATIC, VERSIONS
+from ui.server.paths import BENCHMARK, CLASSIFY, LIVE, MONITOR, STATIC, TEACH, VERSIONS
 from ui.view.connection_dialog import Connection
 from ui.view.elements import GONE_WORDS, Markup, Tag, escape
 from ui.view.icons import CONNECTION, LENS, MARK, PAGE_ICONS, THEME
@@ -24,6 +25,7 @@ from ui.view.product import isolated
 BUILDERS: dict[str, tuple[str, Callable[[PageContext], None]]] = {
     CLASSIFY: ("classify", classify),
     LIVE: ("live", live),
+    TEACH: ("teach", teach),
     MONITOR: ("monitor", monitor),
     VERSIONS: ("versions", versions),
     BENCHMARK: ("benchmark", benchmark),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nicegui import Client
@@ -127,6 +128,17 @@ class PageContext:
         session = self.session
         api = await self.targets.api(session.target)
         return api.for_visitor(self._visitor.address, session.key, local_operator=self._is_local_operator)
+
+    def remember_operator(self) -> None:
+        """Keep in the session that the visitor is the operator at this machine: a browser's GET does not show it."""
+        origin = self._operator_origin if self._is_local_operator else ""
+        if origin != self.session.operator_origin:
+            self.choose(replace(self.session, operator_origin=origin))
+
+    @property
+    def _operator_origin(self) -> str:
+        headers = self._client.environ["asgi.scope"]["headers"]
+        return next(value.decode("latin-1") for name, value in headers if name == b"origin")
 
     @property
     def _is_local_operator(self) -> bool:

@@ -1,0 +1,90 @@
+// Try what was taught at once, beside the model that serves: on photos, and on the live camera.
+
+import { close, grab, open } from "../camera.js";
+import { send } from "../send.js";
+import { path } from "./store.js";
+
+const LONGEST = 480; // px of a camera's frame: the models look at fewer
+const KEPT = 12; // photos tried that stay in sight
+
+export const trial = {
+  data: () => ({ tried: [], live: null, liveState: "idle", liveTrouble: "" }),
+  methods: {
+    async tryPhotos(files) {
+      for (const file of files) {
+        const photo = { id: `try-${Date.now()}-${this.tried.length}`, name: file.name, url: URL.createObjectURL(file), answer: null, why: "" };
+        this.tried.unshift(photo);
+        for (const gone of this.tried.splice(KEPT)) URL.revokeObjectURL(gone.url);
+        const { data, problem } = await send(path("/try"), file, { type: file.type, measured: true });
+        const shown = this.tried.find((other) => other.id === photo.id);
+        if (shown) Object.assign(shown, { answer: data ?? null, why: problem ? this.because(problem, file.size) : "" });
+      }
+    },
+    async startLive() {
+      this.liveTrouble = "";
+      this.liveState = "starting";
+      const { stream, trouble } = await open("environment", this.t);
+      if (trouble) return void Object.assign(this, { liveState: "idle", liveTrouble: trouble });
+      if (!this.$refs.tried) return close(stream);
+      this.liveStream = stream;
+      this.liveState = "live";
+      await this.$nextTick();
+      this.$refs.tried.srcObject = stream;
+      await this.$refs.tried.play();
+      this.follow((this.turn = {}));
+    },
+    stopLive() {
+      this.turn = null;
+      close(this.liveStream);
+      this.liveStream = null;
+      Object.assign(this, { liveState: "idle", live: null });
+    },
+    async follow(turn) {
+      while (this.turn === turn) {
+        const frame = document.hidden ? null : await grab(this.$refs.tried, LONGEST);
+        if (!frame) {
+          await new Promise((next) => setTimeout(next, 200));
+          continue;
+        }
+        const { data, problem } = await send(path("/try"), frame, { type: "image/jpeg", measured: true });
+        if (this.turn !== turn) return;
+        this.liveTrouble = problem ? this.because(problem, frame.size) : "";
+        if (data) this.live = data;
+        else await new Promise((next) => setTimeout(next, 1000 * (problem.retry || 3)));
+      }
+    },
+  },
+  unmounted() {
+    this.stopLive();
+    for (const { url } of this.tried) URL.revokeObjectURL(url);
+  },
+};
+
+const answer = (of, side) => `
+  <div :class="['answer-side', '${side}', { unknown: ${of}.unknown, unsure: ${of}.uncertain }]">
+    <small>{{ t.side_${side} }}</small>
+    <b dir="auto">{{ ${of}.unknown ? t.none : ${side === "taught" ? `${of}.label` : `named(${of}.label)`} }}</b>
+    <span class="bar" aria-hidden="true"><i :style="{ width: 100 * ${of}.confidence + '%' }"></i></span>
+    <span class="percent">{{ percent(${of}.confidence) }}<template v-if="${of}.uncertain"> · {{ t.uncertain_short }}</template></span>
+  </div>`;
+const both = (of) => `<div class="answers">${answer(`${of}.taught`, "taught")}<template v-if="${of}.serving">${answer(`${of}.serving`, "serving")}</template></div>`;
+
+export const trialTemplate = `
+  <section :class="['panel', 'trial', { over: over > 0 }]" :aria-label="t.try_title">
+    <h2>{{ t.try_title }}</h2>
+    <p class="small">{{ t.try_lead }}</p>
+    <div class="row">
+      <label class="button file"><input type="file" :accept="accept" multiple @change="tryChosen" :aria-label="t.try_choose"><span>{{ t.try_choose }}</span></label>
+      <button v-if="liveState !== 'live'" class="button" :disabled="liveState === 'starting'" @click="startLive">{{ liveState === 'starting' ? t.starting : t.try_camera }}</button>
+      <button v-else class="button" @click="stopLive">{{ t.stop }}</button>
+    </div>
+    <p v-if="liveTrouble" class="note warn" role="alert">{{ liveTrouble }}</p>
+    <div v-if="liveState === 'live'" class="try-live">
+      <video ref="tried" muted playsinline :aria-label="t.video"></video>
+      <div v-if="live">${both("live")}</div>
+    </div>
+    <ul class="tried" aria-live="polite">
+      <li v-for="photo in tried" :key="photo.id"><img :src="photo.url" :alt="photo.name"><div v-if="photo.answer">${both("photo.answer")}</div><p v-else :class="photo.why ? 'why' : 'small'">{{ photo.why || t.asking }}</p></li>
+    </ul>
+    <p v-if="!tried.length && liveState === 'idle'" class="try-hint">{{ t.try_hint }}</p>
+  </section>`;

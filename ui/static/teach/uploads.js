@@ -1,0 +1,93 @@
+// Photos on their way to the appliance: a few at once, each refusal by name. A busy appliance is asked again.
+
+import { markRaw, reactive } from "vue";
+import { send } from "../send.js";
+import { addClass } from "./changes.js";
+import { idle, insert, take, teaching } from "./store.js";
+
+const AT_ONCE = 4; // concurrent uploads: they overlap the network with decoding, and leave room for others
+const PHOTO = /\.(jpe?g|png|webp|avif|hei[cf]|jfif)$/i;
+const UNSAVED = "dandelion-teach-uploads";
+
+export const uploads = reactive({ waiting: markRaw([]), done: 0, all: 0, refused: [], already: 0, pause: "", lost: 0 });
+
+let number = 0;
+let under_way = 0;
+let resume_at = 0;
+idle.busy = () => uploads.done < uploads.all;
+
+// `files` are {file, label}; the label null is none. Resolves when all have been answered.
+export async function add(files, { source = "upload" } = {}) {
+  if (!files.length) return;
+  if (uploads.done === uploads.all) Object.assign(uploads, { done: 0, all: 0, refused: [], already: 0, lost: 0 });
+  const classes = new Set(teaching.dataset.classes.map((one) => one.label));
+  for (const label of new Set(files.map((one) => one.label))) if (label !== null && !classes.has(label)) await addClass(label);
+  const added = files.map(({ file, label }) => ({ id: `upload-${number++}`, file, label, source, dataset: teaching.dataset.id }));
+  uploads.all += added.length;
+  uploads.waiting = markRaw([...uploads.waiting, ...added]);
+  await Promise.all(added.map((item) => new Promise((done) => ((item.answered = done), pump()))));
+}
+
+// A frame of the camera: sent at once, past what waits.
+export async function addFrame(blob, label) {
+  const file = new File([blob], `camera-${new Date().toISOString().replace(/[:.]/g, "-")}.jpg`, { type: "image/jpeg" });
+  await add([{ file, label }], { source: "camera" });
+}
+
+// Photos among what was dropped or chosen: a folder may hold anything.
+export const isPhoto = ({ type, name }) => type.startsWith("image/") || PHOTO.test(name);
+
+function pump() {
+  if (Date.now() < resume_at) return;
+  while (under_way < AT_ONCE) {
+    const item = uploads.waiting.find((other) => !other.sending);
+    if (!item) return;
+    item.sending = true;
+    under_way += 1;
+    upload(item).finally(() => {
+      under_way -= 1;
+      pump();
+    });
+  }
+}
+
+async function upload(item) {
+  const form = new FormData();
+  form.append("file", item.file, item.file.name || "photo");
+  const query = new URLSearchParams({ source: item.source, ...(item.label === null ? {} : { label: item.label }) });
+  const { data, problem } = await send(`teach/${item.dataset}/photos?${query}`, form);
+  if (problem && ["busy", "away"].includes(problem.kind)) return again(item, problem);
+  uploads.pause = "";
+  uploads.done += 1;
+  uploads.waiting = markRaw(uploads.waiting.filter((other) => other !== item));
+  if (problem) refuse(item, problem);
+  else answered(item, data);
+  item.answered();
+}
+
+function answered(item, { photos: [photo], dataset }) {
+  if (photo.outcome === "refused") refuse(item, { kind: "broken", detail: photo.detail });
+  if (photo.outcome === "there_already") uploads.already += 1;
+  if (teaching.dataset?.id !== item.dataset) return;
+  const { id, name } = photo;
+  if (id) insert({ id, name, label: item.label, source: item.source });
+  take(dataset);
+}
+
+function refuse(item, problem) {
+  uploads.refused.push({ name: item.file.name, bytes: item.file.size, problem });
+}
+
+function again(item, problem) {
+  item.sending = false;
+  uploads.pause = problem.kind;
+  resume_at = Math.max(resume_at, Date.now() + 1000 * (problem.retry || 3));
+  setTimeout(pump, resume_at - Date.now() + 20);
+}
+
+// Files are in this page's memory alone: the browser asks before it lets them go, and how many went is said afterwards.
+window.addEventListener("beforeunload", (event) => idle.busy() && event.preventDefault());
+window.addEventListener("pagehide", () => sessionStorage.setItem(UNSAVED, String(uploads.all - uploads.done)));
+uploads.lost = Number(sessionStorage.getItem(UNSAVED)) || 0;
+sessionStorage.removeItem(UNSAVED);
+window.addEventListener("dandelion-appliance", () => ((resume_at = 0), pump()));
