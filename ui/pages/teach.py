@@ -36,7 +36,7 @@ def teach(context: PageContext) -> None:
         except Unreachable:
             view.props["admission"] = "away"
         except Refused as error:
-            view.props["admission"] = "asks_key" if error.status == 401 else "closed"  # noqa: PLR2004
+            view.props["admission"] = "asks_key" if error.status == 401 else "closed"
         view.update()
 
     ui.timer(0.01, ask, once=True)

@@ -55,7 +55,7 @@ export default {
       return [...new Set(this.names_.map((name) => name.trim()).filter(Boolean))];
     },
     newestFirst() {
-      return [...this.overview.datasets].sort((a, b) => (a.updated < b.updated ? 1 : -1));
+      return [...this.overview.datasets].sort((a, b) => b.updated - a.updated);
     },
     views() {
       const photos = { id: "photos", words: this.t.view_photos, count: this.number(teaching.photos.length) };
@@ -142,7 +142,7 @@ export default {
       return `${this.number(Math.round(bytes / 1e6))} MB`;
     },
     when(moment) {
-      return new Date(moment).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
+      return new Date(1000 * moment).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
     },
     thumbnail: (id) => new URL(`../api/${path(`/photos/${id}/thumbnail`)}`, import.meta.url).href,
     share(count) {

@@ -73,7 +73,9 @@ class Texts:
 def translations(language: str) -> Mapping[str, str]:
     """All texts of a language: of the file named for it, and of those of single pages."""
     files = (_FOLDER / f"{language}.json", *sorted(_FOLDER.glob(f"*.{language}.json")))
-    return {key: text for file in files for key, text in msgspec.json.decode(file.read_bytes(), type=dict[str, str]).items()}
+    return {
+        key: text for file in files for key, text in msgspec.json.decode(file.read_bytes(), type=dict[str, str]).items()
+    }
 
 
 def preferred(cookie: str | None, accepted: str) -> str:

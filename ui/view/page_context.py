@@ -137,8 +137,8 @@ class PageContext:
 
     @property
     def _operator_origin(self) -> str:
-        headers = self._client.environ["asgi.scope"]["headers"]
-        return next(value.decode("latin-1") for name, value in headers if name == b"origin")
+        scope = (self._client.environ or {}).get("asgi.scope", {"headers": []})
+        return next((str(value, "latin-1") for name, value in scope["headers"] if name == b"origin"), "")
 
     @property
     def _is_local_operator(self) -> bool:

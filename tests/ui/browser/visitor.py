@@ -16,7 +16,7 @@ CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 60_000  # a busy machine draws slowly; only a failure waits to the end
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
-PATHS = ("/", "/live", "/monitor", "/versions", "/benchmark")
+PATHS = ("/", "/live", "/teaching", "/monitor", "/versions", "/benchmark")
 
 
 def until(page: Page, holds: Callable[[], Any]) -> None:

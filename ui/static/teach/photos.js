@@ -36,7 +36,7 @@ ${rail}
       <div class="wall-head">
         <h2 dir="auto">{{ wallName }}</h2>
         <button v-if="tiles.length" class="link" @click="selectAll(); $refs.wall.focus()">{{ t.select_all }}</button>
-        <button v-if="dataset.undo" class="link undo-link" @click="undo" :title="t.undo_title">{{ t['undo_' + dataset.undo] ?? t.undo }}</button>
+        <button v-if="dataset.undo" class="link undo-link" @click="undo" :title="t.undo_title"><span aria-hidden="true">↶ </span>{{ t['undo_' + dataset.undo] ?? t.undo }}</button>
         <p v-if="said" class="said" role="status">{{ said }}</p>
       </div>
 ${arriving}${left_out}

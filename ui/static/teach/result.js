@@ -66,7 +66,9 @@ export const result = `
     <div v-if="dataset.outdated || running" class="outdated"><p v-if="!running">{{ t.outdated }}</p>${teachBlock}</div>
     <p v-if="trouble" class="note warn" role="alert">{{ trouble }}</p>
     <p v-if="said" class="note undo" role="status">{{ said }} <button v-if="dataset.undo" class="link" @click="undo">{{ t.undo }}</button></p>
-${verdict}
-    <div class="outcome-columns">${perClass}${trialTemplate}</div>
+    <div class="outcome-columns">
+      <div>${verdict}${trialTemplate}</div>
+      ${perClass}
+    </div>
 ${doubtful}
   </div>`;

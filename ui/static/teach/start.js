@@ -10,11 +10,11 @@ export const start = `
       <form class="first-classes" @submit.prevent="startNamed">
         <fieldset>
           <legend>{{ t.first_legend }}</legend>
-          <label v-for="n in names_.length" :key="n" class="field"><span class="unseen">{{ fill(t.first_name, { number: n }) }}</span><input v-model="names_[n - 1]" maxlength="60" autocomplete="off" dir="auto" :placeholder="n === 1 ? t.first_example : n === 2 ? t.second_example : t.next_example"></label>
+          <label v-for="n in names_.length" :key="n" class="field"><span class="unseen">{{ fill(t.first_name, { number: n }) }}</span><input ref="first" :required="n < 3" v-model="names_[n - 1]" maxlength="60" autocomplete="off" dir="auto" :placeholder="n === 1 ? t.first_example : n === 2 ? t.second_example : t.next_example"></label>
           <button type="button" class="link add-name" @click="names_.push('')">{{ t.one_more }}</button>
         </fieldset>
         <div class="row actions">
-          <button class="button primary" :disabled="named_.length < 2 || teaching.acting">{{ t.start_named }}</button>
+          <button class="button primary" :disabled="!!teaching.acting">{{ t.start_named }}</button>
           <label class="button file"><input type="file" webkitdirectory multiple @change="pickFolders" :aria-label="t.pick_folder"><span>{{ t.pick_folder }}</span></label>
         </div>
         <p class="hint">{{ t.start_hint }}</p>
@@ -38,7 +38,7 @@ export const start = `
     <section v-if="overview.datasets.length" class="go-on">
       <h2>{{ t.go_on }}</h2>
       <ul>
-        <li v-for="one in newestFirst" :key="one.id"><button class="go-on-with" @click="open(one.id)"><b dir="auto">{{ one.name }}</b><span dir="auto">{{ one.labels.join(' · ') || t.no_classes_yet }}</span><small>{{ fill(one.photos === 1 ? t.photo_count_one : t.photo_count, { photos: number(one.photos) }) }} · {{ when(one.updated) }}</small></button></li>
+        <li v-for="one in newestFirst" :key="one.id"><button class="go-on-with" @click="open(one.id)"><b dir="auto">{{ one.name }}</b><small>{{ fill(one.photos === 1 ? t.photo_count_one : t.photo_count, { photos: number(one.photos) }) }} · {{ fill(t.class_count, { classes: number(one.labels) }) }} · {{ when(one.updated) }}</small></button></li>
       </ul>
     </section>
   </div>

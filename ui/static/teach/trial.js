@@ -25,10 +25,10 @@ export const trial = {
       this.liveState = "starting";
       const { stream, trouble } = await open("environment", this.t);
       if (trouble) return void Object.assign(this, { liveState: "idle", liveTrouble: trouble });
-      if (!this.$refs.tried) return close(stream);
       this.liveStream = stream;
       this.liveState = "live";
       await this.$nextTick();
+      if (!this.$refs.tried) return this.stopLive(); // the page has gone on
       this.$refs.tried.srcObject = stream;
       await this.$refs.tried.play();
       this.follow((this.turn = {}));

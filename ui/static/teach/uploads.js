@@ -52,10 +52,9 @@ function pump() {
 }
 
 async function upload(item) {
-  const form = new FormData();
-  form.append("file", item.file, item.file.name || "photo");
-  const query = new URLSearchParams({ source: item.source, ...(item.label === null ? {} : { label: item.label }) });
-  const { data, problem } = await send(`teach/${item.dataset}/photos?${query}`, form);
+  const { file, label, source } = item;
+  const query = new URLSearchParams({ source, name: file.name || "photo", ...(label === null ? {} : { label }) });
+  const { data, problem } = await send(`teach/${item.dataset}/photos?${query}`, file, { type: file.type });
   if (problem && ["busy", "away"].includes(problem.kind)) return again(item, problem);
   uploads.pause = "";
   uploads.done += 1;

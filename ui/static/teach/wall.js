@@ -33,6 +33,7 @@ export const wall = {
       return Math.max(0, Math.floor(this.above / this.step) - BEYOND);
     },
     drawn() {
+      if (!this.width) return []; // not measured yet
       const last = Math.ceil((this.above + this.height) / this.step) + BEYOND;
       return this.tiles.slice(this.firstRow * this.columns, Math.max(0, last) * this.columns);
     },
@@ -112,10 +113,9 @@ export const wall = {
       else if (top > high) scrollBy(0, top - high);
     },
     shortcut(event) {
-      if (teaching.view !== "photos" || !teaching.dataset || event.altKey) return;
-      if (event.target.closest?.("input, select, textarea, dialog, [contenteditable]")) return;
+      if (!teaching.dataset || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
       if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) undo();
-      else if (event.ctrlKey || event.metaKey) return;
+      else if (teaching.view !== "photos" || event.ctrlKey || event.metaKey) return;
       else if (event.key === "Delete" || event.key === "Backspace") this.discard();
       else if (event.key === "Escape") select([]);
       else if (/^[1-9]$/.test(event.key)) this.labelByKey(Number(event.key));
@@ -148,25 +148,25 @@ export const wall = {
       if (this.touched || event.button || event.target.closest("button, a, input")) return;
       if (event.target.closest(".tile") && !event.shiftKey) return;
       const base = event.ctrlKey || event.metaKey || event.shiftKey ? this.chosen : [];
-      this.start = { ...this.at(event), base };
+      this.start = { ...this.pointOf(event), base };
       this.$refs.panel.setPointerCapture(event.pointerId);
     },
-    at({ clientX, clientY }) {
+    pointOf({ clientX, clientY }) {
       const box = this.$refs.wall.getBoundingClientRect();
       return { x: clientX - box.left, y: clientY - box.top };
     },
     stretch(event) {
       if (!this.start) return;
-      const { x, y } = this.at(event);
+      const { x, y } = this.pointOf(event);
       const [left, top] = [Math.min(x, this.start.x), Math.min(y, this.start.y)];
       const [right, bottom] = [Math.max(x, this.start.x), Math.max(y, this.start.y)];
       if (!this.rectangle && right - left < 4 && bottom - top < 4) return;
       this.rectangle = { left, top, right, bottom };
-      select([...this.start.base, ...this.within(this.rectangle)]);
+      select([...this.start.base, ...this.covered(this.rectangle)]);
       if (event.clientY > innerHeight - EDGE) scrollBy(0, 12);
       if (event.clientY < EDGE) scrollBy(0, -12);
     },
-    within({ left, top, right, bottom }) {
+    covered({ left, top, right, bottom }) {
       const { step, columns, tiles } = this;
       const ids = [];
       for (let row = Math.max(0, Math.floor((top + GAP) / step)); row * step < bottom && row < this.rows; row += 1)
@@ -209,7 +209,7 @@ export const wallTemplate = `
     <ul ref="wall" class="wall" tabindex="0" role="listbox" aria-multiselectable="true" :aria-label="wallName" :aria-activedescendant="place(active) >= 0 ? 'photo-' + active : null" :style="wallStyle" @keydown="wallKey" @focus="focus">
       <li v-for="(tile, n) in drawn" :key="tile.id" :id="'photo-' + tile.id" role="option" :aria-selected="teaching.selected.has(tile.id)" :aria-setsize="tiles.length" :aria-posinset="firstRow * columns + n + 1" :aria-disabled="tile.coming"
           :aria-label="tile.name + ', ' + (tile.coming ? t.coming : tile.label ?? t.unlabelled)"
-          :class="['tile', { selected: teaching.selected.has(tile.id), active: tile.id === active, coming: tile.coming, unlabelled: tile.label === null }]" :style="tilePlace(n)" :title="tile.name"
+          :class="['tile', { selected: teaching.selected.has(tile.id), active: tile.id === active, coming: tile.coming, unlabelled: tile.label === null, fault: tile.fault }]" :style="tilePlace(n)" :title="tile.fault ?? tile.name"
           :draggable="!tile.coming" @click="press($event, tile)" @dragstart="drag($event, tile)" @dragend="dragging = false">
         <img v-if="!tile.coming" :src="thumbnail(tile.id)" alt="" draggable="false" decoding="async">
         <span v-else class="shimmer"></span>
