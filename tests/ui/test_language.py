@@ -3,12 +3,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
 import ui
+from runtime.api.security.guards import Admission
 from runtime.names import UNKNOWN
 from runtime.serving.metrics import REJECTIONS
+from runtime.teaching.workspace.records import Kind, State
 from ui.view.language import LANGUAGES, Texts, preferred, translations
 
 FOLDER = Path(ui.__file__).parent
@@ -39,6 +42,8 @@ def test_every_text_that_the_code_asks_for_is_there():
     [
         ("classify", ["classify", "refused", "unknown"]),
         ("live", ["live", "pauses", "unknown"]),
+        ("teach", ["refused", "live", "unknown", "teach"]),
+        ("camera", ["live"]),
         ("compare", ["compare", "refused", "unknown"]),
         ("reasons", ["refused"]),
         ("unknown", ["unknown"]),
@@ -50,6 +55,14 @@ def test_every_text_that_a_script_asks_for_is_there(script: str, prefixes: list[
     asked = set(re.findall(r"\bt\.([a-z_]+)", code))
     assert asked
     assert asked <= Texts("en").part(*prefixes).keys()
+
+
+def test_every_change_and_state_of_teaching_is_said_in_words():
+    named = {f"undo_{kind}" for kind in get_args(Kind)}
+    named |= {f"run_{state}" for state in get_args(State) if state not in ("done", "cancelled")}
+    named |= {f"admission_{admission}" for admission in get_args(Admission) if admission != "allowed"}
+    named |= {f"example_{name}{part}" for name in ("drawn", "public") for part in ("", "_note")}
+    assert {f"teach.{name}" for name in named} <= translations("en").keys()
 
 
 def test_every_reason_of_the_appliance_is_said_in_words():

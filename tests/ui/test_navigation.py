@@ -32,6 +32,7 @@ def get(url: str, accept: str | None = BROWSER, method: str = "GET", **headers: 
         ("/models/", "/versions"),
         ("/models?a=b", "/versions?a=b"),
         ("/classify", "/"),
+        ("/teach", "/teaching"),
         ("/monitor/", "/monitor"),
     ],
 )

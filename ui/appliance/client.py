@@ -135,7 +135,11 @@ class Api:
         url = httpx.URL(path, query=query.encode()) if query else httpx.URL(path)
         try:
             return await self._client.request(
-                method, url, headers=self._headers | dict(headers), content=None if method == "GET" else body
+                method,
+                url,
+                headers=self._headers | dict(headers),
+                content=None if method == "GET" else body,
+                extensions=self._extensions,
             )
         except httpx.TransportError as error:
             raise Unreachable(str(error) or type(error).__name__) from error

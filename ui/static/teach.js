@@ -51,6 +51,7 @@ export default {
       return this.overview?.limits.least_per_class ?? 3;
     },
     busyUploading: () => uploads.done < uploads.all,
+    loadingSet: () => (teaching.dataset?.loading?.state === "loading" ? teaching.dataset.loading : null),
     named_() {
       return [...new Set(this.names_.map((name) => name.trim()).filter(Boolean))];
     },
@@ -83,8 +84,8 @@ export default {
       return poor ? fill(this.t.need_photos, { label: poor.label, count: this.number(this.least - poor.photos) }) : "";
     },
     teachWords() {
+      if (this.busyUploading || this.loadingSet) return this.t.wait_uploads;
       if (this.missing) return this.missing;
-      if (this.busyUploading) return this.t.wait_uploads;
       if (this.report) return this.dataset.outdated ? this.t.changed_since : this.t.nothing_new;
       const photos = this.dataset.classes.reduce((sum, one) => sum + one.photos, 0);
       return fill(this.t.ready, { photos: this.number(photos), classes: this.number(this.dataset.classes.length) });
@@ -129,6 +130,7 @@ export default {
   },
   methods: {
     fill,
+    example,
     open,
     select,
     undo,

@@ -8,6 +8,10 @@ const arriving = `
     <p>{{ uploads.pause ? t['pause_' + uploads.pause + '_short'] : fill(t.adding, { done: number(uploads.done), all: number(uploads.all) }) }}</p>
     <div class="progress" role="progressbar" :aria-label="t.adding_label" aria-valuemin="0" :aria-valuemax="uploads.all" :aria-valuenow="uploads.done"><i :style="{ width: 100 * uploads.done / uploads.all + '%' }"></i></div>
   </div>
+  <div v-else-if="loadingSet" class="arriving" role="status">
+    <p>{{ fill(t.loading_set, { done: number(loadingSet.done), all: number(loadingSet.total) }) }}</p>
+    <div class="progress" role="progressbar" :aria-label="t.adding_label" aria-valuemin="0" :aria-valuemax="loadingSet.total" :aria-valuenow="loadingSet.done"><i :style="{ width: 100 * loadingSet.done / loadingSet.total + '%' }"></i></div>
+  </div>
   <p v-else-if="dataset.waiting && !running" class="small looking" role="status">{{ fill(t.looking, { photos: number(dataset.waiting) }) }}</p>`;
 
 const left_out = `
@@ -41,6 +45,7 @@ ${rail}
       </div>
 ${arriving}${left_out}
       <p v-if="trouble" class="note warn" role="alert">{{ trouble }}</p>
+      <p v-if="dataset.loading?.state === 'failed'" class="note warn" role="alert">{{ fill(t.loading_failed, { detail: dataset.loading.detail }) }} <button class="link" @click="example(dataset.loading.set)">{{ t.try_again }}</button></p>
       <div v-if="!tiles.length" class="wall-empty" @dragover="allow">
         <p class="big">{{ emptyTitle }}</p>
         <p class="small">{{ t.empty_how }}</p>

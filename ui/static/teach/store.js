@@ -147,7 +147,8 @@ export function select(ids) {
 function watch() {
   clearTimeout(timer);
   if (!teaching.dataset) return;
-  const busy = isRunning(teaching.dataset.run) || teaching.dataset.waiting > 0;
+  const { run, waiting, loading } = teaching.dataset;
+  const busy = isRunning(run) || waiting > 0 || loading?.state === "loading";
   timer = setTimeout(look, busy ? BUSY_MS : IDLE_MS);
 }
 

@@ -8,7 +8,7 @@ export const teachBlock = `
         <button class="link quiet" @click="cancel">{{ t.cancel }}</button>
       </template>
       <template v-else>
-        <button class="button primary teach-button" :disabled="!!missing || busyUploading || !!teaching.acting" @click="train" aria-describedby="teach-why">{{ dataset.report ? t.teach_again : t.teach }}</button>
+        <button class="button primary teach-button" :disabled="!!missing || busyUploading || !!loadingSet || !!teaching.acting" @click="train" aria-describedby="teach-why">{{ dataset.report ? t.teach_again : t.teach }}</button>
         <p id="teach-why" class="small">{{ teachWords }}</p>
         <button v-if="dataset.report && dataset.version" class="link" @click="teaching.view = 'result'">{{ t.see_result }}</button>
       </template>

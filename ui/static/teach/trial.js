@@ -60,14 +60,14 @@ export const trial = {
   },
 };
 
-const answer = (of, side) => `
+const answer = (of, side, words) => `
   <div :class="['answer-side', '${side}', { unknown: ${of}.unknown, unsure: ${of}.uncertain }]">
-    <small>{{ t.side_${side} }}</small>
+    <small>{{ ${words} }}</small>
     <b dir="auto">{{ ${of}.unknown ? t.none : ${side === "taught" ? `${of}.label` : `named(${of}.label)`} }}</b>
     <span class="bar" aria-hidden="true"><i :style="{ width: 100 * ${of}.confidence + '%' }"></i></span>
     <span class="percent">{{ percent(${of}.confidence) }}<template v-if="${of}.uncertain"> · {{ t.uncertain_short }}</template></span>
   </div>`;
-const both = (of) => `<div class="answers">${answer(`${of}.taught`, "taught")}<template v-if="${of}.serving">${answer(`${of}.serving`, "serving")}</template></div>`;
+const both = (of) => `<div class="answers">${answer(`${of}.taught`, "taught", "t.side_taught")}<template v-if="${of}.serving">${answer(`${of}.serving`, "serving", "t.side_serving")}</template></div>`;
 
 export const trialTemplate = `
   <section :class="['panel', 'trial', { over: over > 0 }]" :aria-label="t.try_title">

@@ -98,7 +98,7 @@ def test_every_page_is_reached_by_keyboard(visit: Visit):
     page = visit().open()
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the page")
-    for name in ("Classify", "Live", "Monitor", "Models", "Benchmark"):
+    for name in ("Classify", "Live", "Teach", "Monitor", "Models", "Benchmark"):
         page.keyboard.press("Tab")
         expect(page.locator(":focus")).to_have_text(name)
     page.keyboard.press("Enter")
