@@ -2,7 +2,7 @@
 // when one before it is answered, so that there are as many a second as the appliance decodes.
 
 import { close, grab, open } from "../camera.js";
-import { addFrame, uploads } from "./uploads.js";
+import { addFrame, newBatch, uploads } from "./uploads.js";
 
 const LONGEST = 960; // px: what the pipeline could train on later, too
 const IN_FLIGHT = 2; // frames on their way: one travels while one is decoded
@@ -41,6 +41,7 @@ export const burst = {
       if (event.pointerId !== undefined) event.currentTarget.setPointerCapture(event.pointerId);
       if (this.holding || this.burstState !== "live") return;
       this.holding = true;
+      this.batch = newBatch();
       for (let n = 0; n < IN_FLIGHT; n += 1) this.shoot();
     },
     release() {
@@ -50,7 +51,7 @@ export const burst = {
       do {
         const frame = await grab(this.$refs.finder, LONGEST);
         if (!frame) return;
-        await addFrame(frame, this.burstLabel);
+        await addFrame(frame, this.burstLabel, this.batch);
         this.taken += 1;
         if (uploads.refused.length) this.release();
       } while (this.holding);

@@ -16,22 +16,25 @@ let under_way = 0;
 let resume_at = 0;
 idle.busy = () => uploads.done < uploads.all;
 
-// `files` are {file, label}; the label null is none. Resolves when all have been answered.
-export async function add(files, { source = "upload" } = {}) {
+export const newBatch = () => crypto.getRandomValues(new Uint32Array(2)).join("-");
+
+// `files` are {file, label}; the label null is none. Those of one `batch` are undone together. Resolves when all have been
+// answered.
+export async function add(files, { source = "upload", batch = newBatch() } = {}) {
   if (!files.length) return;
   if (uploads.done === uploads.all) Object.assign(uploads, { done: 0, all: 0, refused: [], already: 0, lost: 0 });
   const classes = new Set(teaching.dataset.classes.map((one) => one.label));
   for (const label of new Set(files.map((one) => one.label))) if (label !== null && !classes.has(label)) await addClass(label);
-  const added = files.map(({ file, label }) => ({ id: `upload-${number++}`, file, label, source, dataset: teaching.dataset.id }));
+  const added = files.map(({ file, label }) => ({ id: `upload-${number++}`, file, label, source, batch, dataset: teaching.dataset.id }));
   uploads.all += added.length;
   uploads.waiting = markRaw([...uploads.waiting, ...added]);
   await Promise.all(added.map((item) => new Promise((done) => ((item.answered = done), pump()))));
 }
 
 // A frame of the camera: sent at once, past what waits.
-export async function addFrame(blob, label) {
+export async function addFrame(blob, label, batch) {
   const file = new File([blob], `camera-${new Date().toISOString().replace(/[:.]/g, "-")}.jpg`, { type: "image/jpeg" });
-  await add([{ file, label }], { source: "camera" });
+  await add([{ file, label }], { source: "camera", batch });
 }
 
 // Photos among what was dropped or chosen: a folder may hold anything.
@@ -52,8 +55,8 @@ function pump() {
 }
 
 async function upload(item) {
-  const { file, label, source } = item;
-  const query = new URLSearchParams({ source, name: file.name || "photo", ...(label === null ? {} : { label }) });
+  const { file, label, source, batch } = item;
+  const query = new URLSearchParams({ source, batch, name: file.name || "photo", ...(label === null ? {} : { label }) });
   const { data, problem } = await send(`teach/${item.dataset}/photos?${query}`, file, { type: file.type });
   if (problem && ["busy", "away"].includes(problem.kind)) return again(item, problem);
   uploads.pause = "";

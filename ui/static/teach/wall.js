@@ -149,18 +149,19 @@ export const wall = {
       if (event.target.closest(".tile") && !event.shiftKey) return;
       const base = event.ctrlKey || event.metaKey || event.shiftKey ? this.chosen : [];
       this.start = { ...this.pointOf(event), base };
-      this.$refs.panel.setPointerCapture(event.pointerId);
     },
     pointOf({ clientX, clientY }) {
       const box = this.$refs.wall.getBoundingClientRect();
       return { x: clientX - box.left, y: clientY - box.top };
     },
     stretch(event) {
+      if (!event.buttons) this.start = null;
       if (!this.start) return;
       const { x, y } = this.pointOf(event);
       const [left, top] = [Math.min(x, this.start.x), Math.min(y, this.start.y)];
       const [right, bottom] = [Math.max(x, this.start.x), Math.max(y, this.start.y)];
       if (!this.rectangle && right - left < 4 && bottom - top < 4) return;
+      this.$refs.panel.setPointerCapture(event.pointerId); // not before: a click would miss its tile
       this.rectangle = { left, top, right, bottom };
       select([...this.start.base, ...this.covered(this.rectangle)]);
       if (event.clientY > innerHeight - EDGE) scrollBy(0, 12);
@@ -184,6 +185,7 @@ export const wall = {
     },
     // Photos are dragged onto a class: those that are selected, or the one that was taken.
     drag(event, tile) {
+      if (this.start) return event.preventDefault();
       if (!teaching.selected.has(tile.id)) select([tile.id]);
       event.dataTransfer.setData(DRAGGED, tile.id);
       event.dataTransfer.effectAllowed = "move";
