@@ -24,7 +24,13 @@ export const outcome = {
     },
     sureWords() {
       const { answered, answered_precision: precision, called_unknown: unknown } = this.report;
+      if (!answered) return this.t.never_sure;
       return fill(this.t.sure, { answered: this.share100(answered), precision: this.share100(precision), unknown: this.share100(unknown) });
+    },
+    // Whether always answering the largest class could be as good.
+    guesses() {
+      const largest = Math.max(...this.report.classes.map((one) => one.photos)) / this.report.photos;
+      return this.report.interval[0] <= largest;
     },
     doubts() {
       const there = new Map(teaching.photos.map((photo) => [photo.id, photo.label]));
@@ -35,7 +41,8 @@ export const outcome = {
     },
     servedWords() {
       const { where, detail } = teaching.served ?? {};
-      return [where && this.t[`served_${where}`], detail].filter(Boolean).join(" ");
+      if (where === "store") return this.t.served_store;
+      return where ? `${this.t.served_cache} ${detail ? this.because({ kind: "said", detail }) : ""}` : "";
     },
   },
   watch: {

@@ -15,6 +15,7 @@ const verdict = `
     </div>
     <p class="small">{{ intervalWords }} {{ t.how_measured }}</p>
     <p class="small">{{ sureWords }}</p>
+    <p v-if="guesses" class="doubt">{{ t.guesses }}</p>
     <div class="serve-row" v-if="dataset.version">
       <template v-if="isServed">
         <p class="thanks" role="status">{{ fill(t.served, { version: dataset.version }) }} {{ servedWords }}</p>

@@ -25,6 +25,7 @@ export const teaching = reactive({
   selected: markRaw(new Set()),
   kept: markRaw(new Set()), // doubtful photos that stay as they are
   served: null, // what serving the model answered
+  tried: [], // photos that both models were asked about, newest first
 });
 
 let listing = 0;

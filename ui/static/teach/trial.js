@@ -2,21 +2,23 @@
 
 import { close, grab, open } from "../camera.js";
 import { send } from "../send.js";
-import { path } from "./store.js";
+import { path, teaching } from "./store.js";
 
 const LONGEST = 480; // px of a camera's frame: the models look at fewer
 const KEPT = 12; // photos tried that stay in sight
 
+let number = 0;
+
 export const trial = {
-  data: () => ({ tried: [], live: null, liveState: "idle", liveTrouble: "" }),
+  data: () => ({ live: null, liveState: "idle", liveTrouble: "" }),
   methods: {
     async tryPhotos(files) {
       for (const file of files) {
-        const photo = { id: `try-${Date.now()}-${this.tried.length}`, name: file.name, url: URL.createObjectURL(file), answer: null, why: "" };
-        this.tried.unshift(photo);
-        for (const gone of this.tried.splice(KEPT)) URL.revokeObjectURL(gone.url);
+        const photo = { id: `try-${number++}`, name: file.name, url: URL.createObjectURL(file), answer: null, why: "" };
+        teaching.tried.unshift(photo);
+        for (const gone of teaching.tried.splice(KEPT)) URL.revokeObjectURL(gone.url);
         const { data, problem } = await send(path("/try"), file, { type: file.type, measured: true });
-        const shown = this.tried.find((other) => other.id === photo.id);
+        const shown = teaching.tried.find((other) => other.id === photo.id);
         if (shown) Object.assign(shown, { answer: data ?? null, why: problem ? this.because(problem, file.size) : "" });
       }
     },
@@ -56,7 +58,6 @@ export const trial = {
   },
   unmounted() {
     this.stopLive();
-    for (const { url } of this.tried) URL.revokeObjectURL(url);
   },
 };
 
@@ -67,12 +68,12 @@ const answer = (of, side, words) => `
     <span class="bar" aria-hidden="true"><i :style="{ width: 100 * ${of}.confidence + '%' }"></i></span>
     <span class="percent">{{ percent(${of}.confidence) }}<template v-if="${of}.uncertain"> · {{ t.uncertain_short }}</template></span>
   </div>`;
-const both = (of) => `<div class="answers">${answer(`${of}.taught`, "taught", "t.side_taught")}<template v-if="${of}.serving">${answer(`${of}.serving`, "serving", "t.side_serving")}</template></div>`;
+const both = (of) => `<div class="answers">${answer(`${of}.taught`, "taught", "t.side_taught")}<template v-if="!isServed">${answer(`${of}.serving`, "serving", "t.side_serving")}</template></div>`;
 
 export const trialTemplate = `
   <section :class="['panel', 'trial', { over: over > 0 }]" :aria-label="t.try_title">
     <h2>{{ t.try_title }}</h2>
-    <p class="small">{{ t.try_lead }}</p>
+    <p class="small">{{ isServed ? t.try_lead_served : t.try_lead }}</p>
     <div class="row">
       <label class="button file"><input type="file" :accept="accept" multiple @change="tryChosen" :aria-label="t.try_choose"><span>{{ t.try_choose }}</span></label>
       <button v-if="liveState !== 'live'" class="button" :disabled="liveState === 'starting'" @click="startLive">{{ liveState === 'starting' ? t.starting : t.try_camera }}</button>
@@ -84,7 +85,7 @@ export const trialTemplate = `
       <div v-if="live">${both("live")}</div>
     </div>
     <ul class="tried" aria-live="polite">
-      <li v-for="photo in tried" :key="photo.id"><img :src="photo.url" :alt="photo.name"><div v-if="photo.answer">${both("photo.answer")}</div><p v-else :class="photo.why ? 'why' : 'small'">{{ photo.why || t.asking }}</p></li>
+      <li v-for="photo in teaching.tried" :key="photo.id"><img :src="photo.url" :alt="photo.name"><div v-if="photo.answer">${both("photo.answer")}</div><p v-else :class="photo.why ? 'why' : 'small'">{{ photo.why || t.asking }}</p></li>
     </ul>
-    <p v-if="!tried.length && liveState === 'idle'" class="try-hint">{{ t.try_hint }}</p>
+    <p v-if="!teaching.tried.length && liveState === 'idle'" class="try-hint">{{ t.try_hint }}</p>
   </section>`;
