@@ -99,9 +99,11 @@ kernel: $(VENV)/.dev ## Compile runtime/native/kernel for x86-64 Linux with glib
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
 	$(BIN)/python -m tests.ui.pictures.screenshots $(if $(PHOTOS),"$$PHOTOS")
+	$(BIN)/python -m tests.ui.pictures.teaching
 
 pictures: $(VENV)/.dev ## Take the pictures of README and docs/operations.md anew, of drawn photos, into tests/ui/pictures
 	$(BIN)/python -m tests.ui.pictures.screenshots readme
+	$(BIN)/python -m tests.ui.pictures.teaching readme
 
 include deploy/targets.mk
 

@@ -92,7 +92,12 @@ def test_the_operator_s_browser_reads_by_its_session_and_writes_by_its_origin(pa
     made = ask("POST", page.url + RELAY, json={"name": "gate"}, headers={"origin": page.url})
     assert made.status_code == 201
     address = f"{page.url}{RELAY}/{made.json()['id']}"
-    sent = ask("POST", f"{address}/photos?name=a.jpg", content=photo(), headers={"origin": page.url, "content-type": "image/jpeg"})
+    sent = ask(
+        "POST",
+        f"{address}/photos?name=a.jpg",
+        content=photo(),
+        headers={"origin": page.url, "content-type": "image/jpeg"},
+    )
     [added] = sent.json()["photos"]
     thumbnail = ask("GET", f"{address}/photos/{added['id']}/thumbnail", headers=cookie(shown))
     assert thumbnail.headers["content-type"] == "image/jpeg"

@@ -40,9 +40,7 @@ def test_the_report_says_how_good_it_is_and_how_sure_that_is(page: Page) -> None
     photos = 2 * EACH + 1
     expect(page.locator(".teach-verdict h1")).to_have_text(re.compile(rf"Right for \d+ of {photos} photos"))
     expect(page.locator(".teach-verdict h1")).to_be_focused()
-    expect(page.locator(".accuracy .whisker")).to_have_attribute(
-        "aria-label", re.compile("between .*% and .*%")
-    )
+    expect(page.locator(".accuracy .whisker")).to_have_attribute("aria-label", re.compile("between .*% and .*%"))
     span = page.locator(".accuracy .span").bounding_box()
     point = page.locator(".accuracy .point").bounding_box()
     assert span
