@@ -79,6 +79,7 @@ export default {
     // What stands in the way of teaching; empty if nothing does.
     missing() {
       const { classes } = this.dataset;
+      if (this.overview && !this.overview.backbone) return this.t.no_backbone;
       if (classes.length < 2) return this.t.need_classes;
       const poor = classes.find(({ photos }) => photos < this.least);
       return poor ? fill(this.t.need_photos, { label: poor.label, count: this.number(this.least - poor.photos) }) : "";
@@ -172,6 +173,7 @@ export default {
       if (labels.length < 2 || !(await create(labels.join(" / ")))) return;
       for (const name of labels) await addClass(name);
       teaching.shown = labels[0];
+      this.$nextTick(() => this.$el.querySelector(".wall-empty input")?.focus());
     },
     async startExample(set) {
       if (await create(this.t[`example_${set}`] ?? set)) await example(set);

@@ -23,7 +23,7 @@ GAP = 24
 SETTLED_MS = 700
 ROWS: Mapping[str, tuple[dict[str, int], tuple[str, ...]]] = {
     "wide": ({"width": 1280, "height": 860}, ("named", "photos", "result")),
-    "narrow": (NARROW, ("named", "photos", "learning", "result", "served")),
+    "narrow": (NARROW, ("named", "photos", "result", "tried", "served")),
 }
 
 
@@ -41,31 +41,39 @@ def photos(folder: Path) -> dict[str, list[Path]]:
 def steps(guest: Visitor, files: Mapping[str, list[Path]]) -> Iterator[str]:
     """Go the way; the name of each step, while it is to be seen."""
     page = guest.open("/teaching")
-    for field, label in zip(page.locator(".first-classes input:not([type=file])").all(), files, strict=True):
-        field.fill(label)
+    fields = page.locator(".first-classes input:not([type=file])")
+    for number, label in enumerate(files):
+        fields.nth(number).fill(label)
+    page.click("h1")
     yield "named"
     page.click(".first-classes .primary")
     for label, some in files.items():
         page.locator(".class-card", has_text=label).locator("input[type=file]").set_input_files(some)
     page.locator(".arriving, .looking").wait_for(state="detached")
     page.locator(".class-list").locator(".shelf-all").click()
-    page.locator(".tile img").first.wait_for()
+    tiles = page.locator(".tile")
+    tiles.first.click()
+    tiles.nth(4).click(modifiers=["Shift"])
     yield "photos"
+    page.keyboard.press("Escape")
     page.click(".teach-button")
-    page.locator(".run-words").wait_for()
-    yield "learning"
     page.locator(".teach-verdict").wait_for()
     yield "result"
+    page.locator(".trial input[type=file]").set_input_files([some[0] for some in files.values()])
+    page.locator(".tried .answers").last.wait_for()
+    page.locator(".trial").scroll_into_view_if_needed()
+    yield "tried"
+    page.evaluate("scrollTo(0, 0)")
     page.click(".serve-row .primary")
     page.locator(".serve-row .thanks").wait_for()
+    page.wait_for_function("() => document.querySelector('.brand').innerText.includes('gate')")
     yield "served"
 
 
-def shoot(page: Page, name: str, *, moving: bool) -> Path:
-    """A picture of the window, once it is still, unless it shows what moves."""
-    if not moving:
-        page.wait_for_timeout(SETTLED_MS)
-        page.evaluate("() => Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
+def shoot(page: Page, name: str) -> Path:
+    """A picture of the window, once it is still."""
+    page.wait_for_timeout(SETTLED_MS)
+    page.evaluate("() => Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
     file = FOLDER / f"teach-{name}.png"
     page.screenshot(path=file)
     print(file)
@@ -76,7 +84,7 @@ def film(url: str, browser: Browser, files: Mapping[str, list[Path]], width: str
     """Pictures of one row."""
     size, shown = ROWS[width]
     with visitor(browser, url, size=size, scale=1 if width == "wide" else 1.5) as guest:
-        taken = {step: shoot(guest.page, f"{width}-{step}", moving=step == "learning") for step in steps(guest, files)}
+        taken = {step: shoot(guest.page, f"{width}-{step}") for step in steps(guest, files)}
     return [taken[step] for step in shown]
 
 

@@ -18,7 +18,7 @@ const verdict = `
     <p v-if="guesses" class="doubt">{{ t.guesses }}</p>
     <div class="serve-row" v-if="dataset.version">
       <template v-if="isServed">
-        <p class="thanks" role="status">{{ fill(t.served, { version: dataset.version }) }} {{ servedWords }}</p>
+        <p class="thanks" role="status" :title="dataset.version">{{ fill(t.served, { name: dataset.name }) }} {{ servedWords }}</p>
         <div class="row"><a class="button primary" :href="home">{{ t.classify_now }}</a><a class="button" :href="home + 'versions'">{{ t.roll_back_there }}</a></div>
       </template>
       <template v-else>

@@ -6,7 +6,8 @@ import { ask } from "../send.js";
 
 const KEPT = "dandelion-teach";
 const PAGE = 500; // photos that are listed at once
-const BUSY_MS = 700; // between looks at a dataset in which something goes on
+const RUNNING_MS = 250; // between looks at a dataset that is being taught
+const BUSY_MS = 700; // at one into which photos come
 const IDLE_MS = 6000; // and at one that only another browser may change
 const RUNNING = ["waiting", "features", "learning", "checking"];
 
@@ -31,6 +32,8 @@ export const teaching = reactive({
 let listing = 0;
 let timer = 0;
 let listed = new Set(); // ids of `photos`
+
+export const arrived = new Set(); // ids of the first of them, which came last
 
 export const isRunning = (run) => RUNNING.includes(run?.state);
 
@@ -129,15 +132,19 @@ export async function load() {
 
 export function show(photos) {
   teaching.photos = markRaw(photos);
+  arrived.clear();
   listed = new Set(photos.map((photo) => photo.id));
   select([...teaching.selected].filter((id) => listed.has(id)));
 }
 
-// One photo more, in front.
+// One photo more, behind those that came with it and before all others: no tile moves while photos arrive.
 export function insert(photo) {
   if (listed.has(photo.id)) return;
+  const photos = [...teaching.photos];
+  photos.splice(arrived.size, 0, photo);
   listed.add(photo.id);
-  teaching.photos = markRaw([photo, ...teaching.photos]);
+  arrived.add(photo.id);
+  teaching.photos = markRaw(photos);
 }
 
 export function select(ids) {
@@ -149,8 +156,8 @@ function watch() {
   clearTimeout(timer);
   if (!teaching.dataset) return;
   const { run, waiting, loading } = teaching.dataset;
-  const busy = isRunning(run) || waiting > 0 || loading?.state === "loading";
-  timer = setTimeout(look, busy ? BUSY_MS : IDLE_MS);
+  const busy = waiting > 0 || loading?.state === "loading";
+  timer = setTimeout(look, isRunning(run) ? RUNNING_MS : busy ? BUSY_MS : IDLE_MS);
 }
 
 export async function look() {
@@ -167,6 +174,8 @@ export async function look() {
   }
   watch();
 }
+
+document.addEventListener("visibilitychange", () => document.hidden || look());
 
 export const idle = { busy: () => false }; // whether photos are on their way: the list is behind then
 

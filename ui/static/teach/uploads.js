@@ -3,7 +3,7 @@
 import { markRaw, reactive } from "vue";
 import { send } from "../send.js";
 import { addClass } from "./changes.js";
-import { idle, insert, take, teaching } from "./store.js";
+import { arrived, idle, insert, take, teaching } from "./store.js";
 
 const AT_ONCE = 4; // concurrent uploads: they overlap the network with decoding, and leave room for others
 const PHOTO = /\.(jpe?g|png|webp|avif|hei[cf]|jfif)$/i;
@@ -22,7 +22,10 @@ export const newBatch = () => crypto.getRandomValues(new Uint32Array(2)).join("-
 // answered.
 export async function add(files, { source = "upload", batch = newBatch() } = {}) {
   if (!files.length) return;
-  if (uploads.done === uploads.all) Object.assign(uploads, { done: 0, all: 0, refused: [], already: 0, lost: 0 });
+  if (uploads.done === uploads.all) {
+    Object.assign(uploads, { done: 0, all: 0, refused: [], already: 0, lost: 0 });
+    arrived.clear();
+  }
   const classes = new Set(teaching.dataset.classes.map((one) => one.label));
   for (const label of new Set(files.map((one) => one.label))) if (label !== null && !classes.has(label)) await addClass(label);
   const added = files.map(({ file, label }) => ({ id: `upload-${number++}`, file, label, source, batch, dataset: teaching.dataset.id }));

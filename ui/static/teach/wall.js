@@ -2,7 +2,7 @@
 // a rectangle, and keys. The wall keeps the focus, and names the tile at hand to screen readers (aria-activedescendant).
 
 import { label, remove, undo } from "./changes.js";
-import { ALL, select, teaching } from "./store.js";
+import { ALL, arrived, select, teaching } from "./store.js";
 import { uploads } from "./uploads.js";
 
 const TILE = 116; // px, at least
@@ -14,11 +14,14 @@ export const DRAGGED = "application/x-dandelion-photos";
 export const wall = {
   data: () => ({ width: 0, above: 0, height: 0, active: "", anchor: "", rectangle: null, dragging: false }),
   computed: {
-    // The tiles: photos on their way first, as they will come first.
+    // Photos on their way have the places at which they will arrive.
     tiles() {
       const here = ({ label: of }) => teaching.shown === ALL || of === teaching.shown;
       const coming = uploads.waiting.filter((item) => item.dataset === teaching.dataset?.id && here(item));
-      return [...coming.map(({ id, file }) => ({ id, name: file.name, coming: true })), ...teaching.photos.filter(here)];
+      const photos = teaching.photos.filter(here);
+      const older = photos.findIndex(({ id }) => !arrived.has(id));
+      const place = older < 0 ? photos.length : older;
+      return [...photos.slice(0, place), ...coming.map(({ id, file }) => ({ id, name: file.name, coming: true })), ...photos.slice(place)];
     },
     columns() {
       return Math.max(3, Math.floor((this.width + GAP) / (TILE + GAP)));

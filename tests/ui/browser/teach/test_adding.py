@@ -16,23 +16,42 @@ from tests.ui.browser.conftest import Visit
 from tests.ui.browser.teach.conftest import Teach, add, card, count, name, show_all
 from tests.ui.browser.visitor import NARROW, WIDE
 
-# Hands files to what listens for a drop or a paste, as the browser does.
-HAND = """(element, [kind, files]) => {
-  const carried = new DataTransfer();
+# Pastes files, as the browser does.
+PASTE = """(element, files) => {
+  const clipboardData = new DataTransfer();
   for (const [name, type, data] of files) {
     const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-    carried.items.add(new File([bytes], name, { type }));
+    clipboardData.items.add(new File([bytes], name, { type }));
   }
-  const options = { bubbles: true, cancelable: true };
-  const event = kind === "paste" ? new ClipboardEvent(kind, { ...options, clipboardData: carried })
-    : new DragEvent(kind, { ...options, dataTransfer: carried });
-  element.dispatchEvent(event);
+  element.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData }));
 }"""
 
 
-def hand(page: Page, selector: str, kind: str, files: Sequence[Path]) -> None:
+def paste(page: Page, files: Sequence[Path]) -> None:
     given = [[file.name, "image/jpeg", base64.b64encode(file.read_bytes()).decode()] for file in files]
-    page.locator(selector).first.evaluate(HAND, [kind, given])
+    page.locator("body").evaluate(PASTE, given)
+
+
+def let_go(page: Page, selector: str, paths: Sequence[Path]) -> None:
+    """Drop files or folders of this computer, by the browser's own means."""
+    box = page.locator(selector).first.bounding_box()
+    assert box
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    channel = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        channel.send("Input.dispatchDragEvent", {"type": kind, "data": data} | place)
+
+
+def folders(place: Path, **photos: int) -> list[Path]:
+    """A folder for each name, of so many photos, and a file that is none."""
+    made = [place / name for name in photos]
+    for folder, most in zip(made, photos.values(), strict=True):
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("no photo")
+        for seed in range(most):
+            (folder / f"{seed}.jpg").write_bytes(photo(seed=seed + 1000 * len(folder.name)))
+    return made
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
@@ -60,33 +79,46 @@ def test_the_first_two_names_must_be_given(visit: Visit, teachable: App) -> None
     expect(page.locator(".class-card")).to_have_count(0)
 
 
-def test_a_folder_of_folders_becomes_classes(visit: Visit, teachable: App, tmp_path: Path) -> None:
-    for label in ("ripe", "not ripe"):
-        folder = tmp_path / "fruit" / label
-        folder.mkdir(parents=True)
-        for seed in range(3):
-            (folder / f"{seed}.jpg").write_bytes(photo(seed=seed + 10 * len(label)))
-        (folder / "notes.txt").write_text("no photo")
+def test_a_folder_of_folders_is_chosen_and_becomes_classes(visit: Visit, teachable: App, tmp_path: Path) -> None:
+    folders(tmp_path / "fruit", ripe=3, green=4)
     page = visit(teachable.url).open("/teaching")
     page.locator(".first-classes input[webkitdirectory]").set_input_files(tmp_path / "fruit")
-    for label in ("ripe", "not ripe"):
-        count(page, label, 3)
+    count(page, "ripe", 3)
+    count(page, "green", 4)
     expect(page.locator(".left-out")).to_have_count(0)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the folder around them", "each"])
+def test_folders_that_are_dropped_become_classes(visit: Visit, teachable: App, tmp_path: Path, whole: bool) -> None:
+    each = folders(tmp_path / "fruit", ripe=3, green=4)
+    page = visit(teachable.url).open("/teaching")
+    expect(page.locator(".first-classes")).to_be_visible()
+    let_go(page, ".desk", [tmp_path / "fruit"] if whole else each)
+    count(page, "ripe", 3)
+    count(page, "green", 4)
+    expect(page.locator(".left-out")).to_have_count(0)
+
+
+def test_a_folder_that_is_dropped_on_a_class_belongs_to_it(begin: Teach, tmp_path: Path) -> None:
+    page = begin()
+    let_go(page, ".class-card:has-text('grass')", folders(tmp_path, lawn=3))
+    count(page, "grass", 3)
+    expect(page.locator(".class-card")).to_have_count(2)
 
 
 def test_photos_are_dropped_on_a_class_and_beside_it(begin: Teach, photos: Photos) -> None:
     page = begin()
     files = photos(5)
-    hand(page, ".class-card:has-text('grass')", "drop", files[:2])
+    let_go(page, ".class-card:has-text('grass')", files[:2])
     count(page, "grass", 2)
     page.locator(".shelf-all").click()
-    hand(page, ".teach", "drop", files[2:])
+    let_go(page, ".wall-side", files[2:])
     expect(page.locator(".class-card.loose b")).to_have_text("3")
 
 
 def test_photos_are_pasted_into_the_class_in_view(begin: Teach, photos: Photos) -> None:
     page = begin()
-    hand(page, "body", "paste", photos(2))
+    paste(page, photos(2))
     count(page, "dandelion", 2)
 
 
