@@ -56,23 +56,26 @@ def test_progress_is_told_while_it_learns(begin: Teach, photos: Photos) -> None:
     page = begin("yellow", "green")
     for label, kind in (("yellow", "dandelion"), ("green", "grass")):
         add(page, label, photos(EACH, kind))
-    states = iter([("features", 3, 16), ("learning", 1, 5), ("checking", 0, 1)])
+    now: dict[str, object] = {}
     seen: list[str] = []
 
     def running(route: Route) -> None:
         answer = route.fetch()
-        state = next(states, None)
-        fields = answer.json()
-        if state:
-            fields["run"] = dict(zip(("state", "done", "total"), state, strict=True)) | {"detail": None, "seconds": 1.0}
-        route.fulfill(response=answer, json=fields)
+        route.fulfill(response=answer, json=answer.json() | ({"run": now} if now else {}))
 
     page.route(re.compile(r"/teach/[\w-]+$"), running)
-    page.locator(".teach-button").click()
-    for words in ("Looking at the photos: 3 of 16", "Learning…", "Checking the new model…"):
+    for state, done, total, words in (
+        ("features", 3, 16, "Looking at the photos: 3 of 16"),
+        ("learning", 1, 5, "Learning…"),
+        ("checking", 0, 1, "Checking the new model…"),
+    ):
+        now.update(state=state, done=done, total=total, detail=None, seconds=1.0)
+        if not seen:
+            page.locator(".teach-button").click()
         expect(page.locator(".run-words")).to_have_text(words)
         seen.append(page.locator(".teach-block [role=progressbar]").get_attribute("aria-valuenow") or "")
     assert seen == sorted(seen, key=int)
+    now.clear()
     expect(page.locator(".teach-verdict h1")).to_be_visible()
 
 
