@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.teaching.example_sets.public import RECORDED
 from tests.support.photos import photo, write_photos
 from tests.support.web.photo_sources import Quiet, names, serving, write_list
-from runtime.teaching.example_sets.public import RECORDED
 from training.data.download import FetchError, Timeouts
 from training.data.fetch import fetch
 from training.data.listing import read_list
