@@ -40,9 +40,10 @@ export const outcome = {
       return this.dataset.version !== null && this.dataset.served === this.dataset.version;
     },
     servedWords() {
-      const { where, detail } = teaching.served ?? {};
+      const { where, pinned, detail } = teaching.served ?? {};
       if (where === "store") return this.t.served_store;
-      return where ? `${this.t.served_cache} ${detail ? this.because({ kind: "said", detail }) : ""}` : "";
+      if (!where) return "";
+      return pinned ? `${this.t.served_cache} ${detail ? this.because({ kind: "said", detail }) : ""}` : this.t.served_here;
     },
   },
   watch: {
