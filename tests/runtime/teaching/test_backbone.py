@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -15,6 +18,21 @@ from runtime.teaching.backbone import MODEL, RECORD, Backbone, FeatureExtractor,
 from runtime.teaching.onnx_head import features_of
 from runtime.teaching.views import VIEWS
 from tests.support.photos import encode
+from tests.support.system_packages import needs
+
+FEATURES_OF_TWO = """
+import sys
+import numpy as np
+from runtime.bundle.golden_patterns import draw
+from runtime.inference.backends import Kernel
+from runtime.teaching.backbone import Backbone, FeatureExtractor
+
+backbone = Backbone.open()
+kernel = Kernel("int8", sys.argv[1])
+extractor = FeatureExtractor(backbone.model, kernel, backbone.spec, backbone.record.scale, threads=1)
+pictures = [draw(one.pattern, one.seed, backbone.spec) for one in backbone.record.golden[:2]]
+np.save(sys.argv[2], np.concatenate([extractor.features(picture[np.newaxis]) for picture in pictures]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +69,22 @@ def test_features_are_equal_by_every_kernel_of_this_cpu_and_by_exact_arithmetic(
     assert all(np.array_equal(each, found[0]) for each in found)
     assert found[0].dtype == np.uint16
     assert found[0].any(axis=1).all()
+
+
+@pytest.mark.emulated
+@needs("qemu-user")
+@pytest.mark.parametrize(("cpu", "kernel", "within"), [("Haswell", "exact", 0.0), ("Nehalem", "fast", 0.01)])
+def test_features_are_the_same_on_processors_without_vnni(
+    cpu: str, kernel: str, within: float, backbone: Backbone, tmp_path: Path
+) -> None:
+    """On AVX2 to the byte; SSE has no fused multiply-add, so some sums are rounded otherwise there."""
+    file = tmp_path / "features.npy"
+    command = ["qemu-x86_64", "-cpu", cpu, sys.executable, "-c", FEATURES_OF_TWO, kernel, str(file)]
+    # What is set of OpenBLAS is for the host's processor: it would compute with instructions that are not emulated.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    found, expected = np.load(file) * backbone.scale, backbone.golden[:2]
+    assert (np.linalg.norm(found - expected, axis=1) <= within * np.linalg.norm(expected, axis=1)).all()
 
 
 def test_the_first_view_of_a_photo_is_as_it_is_served(backbone: Backbone) -> None:
