@@ -34,7 +34,7 @@ from runtime.teaching.views import views_of
 SCHEMA_VERSION = 1
 RECORD, MODEL, OTHERS, GOLDEN = "backbone.json", "model.onnx", "others.npy", "golden.npz"
 # Of the length of a golden picture's features, that of the difference. Right kernels differ by none on x86 and by a
-# hundredth where additions are in fixed point (ARM); sums that saturate make a third.
+# few hundredths where rounding turns out otherwise (SSE, ARM); sums that saturate make a quarter.
 DEVIATION_LIMIT = 0.05
 
 log = logging.getLogger(__name__)

@@ -73,7 +73,7 @@ def test_features_are_equal_by_every_kernel_of_this_cpu_and_by_exact_arithmetic(
 
 @pytest.mark.emulated
 @needs("qemu-user")
-@pytest.mark.parametrize(("cpu", "kernel", "within"), [("Haswell", "exact", 0.0), ("Nehalem", "fast", 0.01)])
+@pytest.mark.parametrize(("cpu", "kernel", "within"), [("Haswell", "exact", 0.0), ("Nehalem", "fast", 0.04)])
 def test_features_are_the_same_on_processors_without_vnni(
     cpu: str, kernel: str, within: float, backbone: Backbone, tmp_path: Path
 ) -> None:
