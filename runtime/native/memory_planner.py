@@ -309,7 +309,7 @@ def _worth_skipping_zeros(layer: Convolution, tensor: Tensor, steps: int) -> boo
 
 def _bias(layer: Convolution) -> NDArray[np.int32]:
     """With what the input's zero point adds to every sum."""
-    zero = layer.weights.astype(np.int64).sum((1, 2, 3)) * layer.input_quantisation.zero_point
+    zero = layer.weights.sum((1, 2, 3), dtype=np.int64) * layer.input_quantisation.zero_point
     return int32(layer.bias - zero, "biases")
 
 

@@ -97,6 +97,8 @@ def _constant(value: Value) -> tuple[str, NDArray[np.generic]]:
             parts.append(np.frombuffer(_message(each), dtype))
         elif number in {_INT32S, _INT64S}:
             parts.append(np.array(_integers(each), dtype))
+    if len(parts) == 1:
+        return name, parts[0].reshape(shape)
     return name, (np.concatenate(parts) if parts else np.zeros(0, dtype)).reshape(shape)
 
 

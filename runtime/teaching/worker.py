@@ -197,6 +197,7 @@ class Worker:
 
         try:
             self._see_all(workspace, dataset, stage)
+            self._extraction.release()  # what takes the most memory is not needed beside what learns
             self._teach(workspace, dataset, stage)
         except Stopped:
             state: State = "cancelled" if dataset in self._cancelled else "failed"
