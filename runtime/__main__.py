@@ -26,6 +26,7 @@ from runtime.cli.teach import teach
 from runtime.host.logs import Format, configure_logging
 from runtime.host.memory import share_one_arena
 from runtime.host.sockets import listen
+from runtime.host.thread_priority import compute_in_own_threads
 
 GRACE_S = 30
 
@@ -58,6 +59,7 @@ def serve(log_level: str, log_format: Format, **options: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings_of(**options)
     share_one_arena()
+    compute_in_own_threads()
     with listen(settings.host, settings.port) as listener:
         from runtime.serving.appliance import assemble
 

@@ -13,6 +13,7 @@ import click
 from runtime.cli.options import serving_options, settings_of
 from runtime.errors import Refusal
 from runtime.host.logs import Format
+from runtime.host.thread_priority import compute_in_own_threads
 from ui.server.reach import NOWHERE
 
 log = logging.getLogger("ui")
@@ -114,6 +115,7 @@ def main(
     **options: Any,
 ) -> None:
     """Serve the browser app on one port with the API, or with --api in front of a remote appliance."""
+    compute_in_own_threads()
     from runtime.host.logs import configure_logging
     from runtime.host.sockets import listen
     from ui.server.page_clients import page_limits

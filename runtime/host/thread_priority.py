@@ -1,4 +1,4 @@
-"""The priority of a thread: on Linux each has a niceness of its own."""
+"""The priority of threads: on Linux each has a niceness of its own."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ def lower_thread_priority(niceness: int) -> None:
     if sys.platform == "linux":
         usual = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(LOWEST, usual + niceness))
+
+
+def compute_in_own_threads() -> None:
+    """Have NumPy compute in the thread that calls it, with the priority of that one; before NumPy is imported.
+
+    OpenBLAS would start a thread for each further core, with the priority of the process, whoever has work for them.
+    What the environment says already stays.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
