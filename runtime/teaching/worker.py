@@ -145,6 +145,8 @@ class Worker:
                 self.trouble = f"teaching: photos wait for their features: {error}"
                 log.warning("%s", self.trouble)
             except Exception:  # a bug must not end the thread
+                if self._stopping:  # and the workspace may be closed by now
+                    break
                 self.trouble = "teaching: photos wait for their features; the log says why"
                 log.exception("teaching failed")
             if not self._wake.wait(IDLE_S):

@@ -97,6 +97,8 @@ class ExampleLoader:
         except Refusal as error:
             self._note(dataset, "failed", str(error))
         except Exception:
+            if self._stopping:  # and the workspace may be closed by now
+                return
             log.exception("the examples of dataset %s could not be loaded", dataset)
             self._note(dataset, "failed", "the appliance failed; its log says why")
 

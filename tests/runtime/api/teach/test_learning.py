@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
+from runtime.teaching.backbone import Backbone
 from tests.runtime.api.teach.test_datasets import send
 from tests.support.photos import draw_other, encode, photo
 from tests.support.servers import appliance
+from tests.support.waiting import wait_until
 
 LABELS = ("dandelion", "grass")
 WITHIN_S = 60.0
@@ -158,11 +160,34 @@ def test_teaching_is_measured(client: httpx.Client, taught: str) -> None:
     assert float(lines['dandelion_teach_seconds_count{stage="features"}']) >= 16
 
 
+def test_the_overview_says_what_there_is_to_teach_with(client: httpx.Client) -> None:
+    overview = client.get("/teach").json()
+    record = Backbone.open().record
+    assert overview["backbone"] == {"name": record.name, "version": record.version, "image_size": record.input.width}
+    assert [(each["id"], each["photos"]) for each in overview["examples"]] == [("drawn", 48), ("public", 400)]
+    assert overview["examples"][1]["size_bytes"] > 1_000_000
+    assert overview["limits"] == {"photos": 10_000, "photo_bytes": 20 * 2**20, "least_per_class": 3}
+
+
+def test_the_drawn_examples_come_with_one_request_and_go_with_one_undo(client: httpx.Client) -> None:
+    path = f"/teach/{client.post('/teach', json={'name': 'x'}).json()['id']}"
+    begun = client.post(f"{path}/examples", json={"set": "drawn"})
+    assert begun.status_code == 202
+    assert begun.json()["loading"]["set"] == "drawn"
+    wait_until(lambda: client.get(path).json()["loading"]["state"] == "done")
+    dataset = client.get(path).json()
+    assert {each["label"]: each["photos"] for each in dataset["classes"]} == {"gate open": 24, "gate shut": 24}
+    assert dataset["undo"] == "examples"
+    assert [each["photos"] for each in client.post(f"{path}/undo").json()["classes"]] == [0, 0]
+    unknown = client.post(f"{path}/examples", json={"set": "moon"})
+    assert (unknown.status_code, "there are drawn, public" in unknown.json()["detail"]) == (404, True)
+
+
 @pytest.fixture
 def open_host(tmp_path: Path) -> Iterator[httpx.Client]:
     """An appliance that follows no store and names no bundle."""
     key, entry = new_key()
-    options = ("--cache", str(tmp_path / "cache"))
+    options = ("--cache", str(tmp_path / "cache"), "--data", str(tmp_path / "data"))
     with (
         appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}) as client,
@@ -170,7 +195,9 @@ def open_host(tmp_path: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_taught_model_serves_and_is_rolled_back(open_host: httpx.Client) -> None:
+def test_the_taught_model_serves_its_photos_are_sent_and_it_is_rolled_back(
+    open_host: httpx.Client, tmp_path: Path
+) -> None:
     path = f"/teach/{open_host.post('/teach', json={'name': 'Ma prairie à moi'}).json()['id']}"
     for label in LABELS:
         open_host.put(f"{path}/classes", json={"label": label})
@@ -185,4 +212,6 @@ def test_the_taught_model_serves_and_is_rolled_back(open_host: httpx.Client) -> 
     assert answer["label"] == "grass"
     assert open_host.get(path).json()["served"] == version
     assert version in {each["version"] for each in open_host.get("/models").json()["versions"]}
+    sent = tmp_path / "data" / "products" / "ma-prairie-a-moi" / "taught"
+    wait_until(lambda: len(list(sent.rglob("*.jpeg")) + list(sent.rglob("*.jpg"))) == 16)
     assert open_host.post("/models/rollback").json()["serving"] != version
