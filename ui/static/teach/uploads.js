@@ -80,7 +80,19 @@ function answered(item, { photos: [photo], dataset }) {
 }
 
 function refuse(item, problem) {
-  uploads.refused.push({ name: item.file.name, bytes: item.file.size, problem });
+  const { name, size } = item.file;
+  uploads.refused = [...uploads.refused, { name, bytes: size, problem, item: markRaw(item) }].sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+// Another key, or a server that was started anew: what was refused for that reason may pass now.
+function askAgain() {
+  const again = uploads.refused.filter(({ problem }) => ["key", "limit", "site"].includes(problem.kind)).map(({ item }) => item);
+  for (const item of again) item.sending = false;
+  uploads.refused = uploads.refused.filter(({ item }) => !again.includes(item));
+  uploads.done -= again.length;
+  uploads.waiting = markRaw([...uploads.waiting, ...again]);
+  resume_at = 0;
+  pump();
 }
 
 function again(item, problem) {
@@ -95,4 +107,4 @@ window.addEventListener("beforeunload", (event) => idle.busy() && event.preventD
 window.addEventListener("pagehide", () => sessionStorage.setItem(UNSAVED, String(uploads.all - uploads.done)));
 uploads.lost = Number(sessionStorage.getItem(UNSAVED)) || 0;
 sessionStorage.removeItem(UNSAVED);
-window.addEventListener("dandelion-appliance", () => ((resume_at = 0), pump()));
+window.addEventListener("dandelion-appliance", askAgain);

@@ -9,6 +9,7 @@ const TILE = 116; // px, at least
 const GAP = 10;
 const BEYOND = 3; // rows above and below the window
 const EDGE = 48; // px: a rectangle this near to the window's edge scrolls
+const TRIES = 4; // for a thumbnail
 export const DRAGGED = "application/x-dandelion-photos";
 
 export const wall = {
@@ -48,6 +49,13 @@ export const wall = {
     },
   },
   methods: {
+    // A thumbnail that did not come, as of a server that was away for a moment.
+    askAgain({ target }) {
+      const tries = Number(target.dataset.tries ?? 0) + 1;
+      if (tries > TRIES) return;
+      target.dataset.tries = tries;
+      setTimeout(() => (target.src = `${target.src.split("?")[0]}?again=${tries}`), 1500 * tries);
+    },
     // Where the wall is in the window.
     measure() {
       const wall = this.$refs.wall;
@@ -216,7 +224,7 @@ export const wallTemplate = `
           :aria-label="tile.name + ', ' + (tile.coming ? t.coming : tile.label ?? t.unlabelled)"
           :class="['tile', { selected: teaching.selected.has(tile.id), active: tile.id === active, coming: tile.coming, unlabelled: tile.label === null, fault: tile.fault }]" :style="tilePlace(n)" :title="tile.fault ?? tile.name"
           :draggable="!tile.coming" @click="press($event, tile)" @dragstart="drag($event, tile)" @dragend="dragging = false">
-        <img v-if="!tile.coming" :src="thumbnail(tile.id)" alt="" draggable="false" decoding="async">
+        <img v-if="!tile.coming" :src="thumbnail(tile.id)" alt="" draggable="false" decoding="async" @error="askAgain">
         <span v-else class="shimmer"></span>
         <span v-if="!tile.coming" class="check" aria-hidden="true"></span>
         <span v-if="teaching.shown === ALL && !tile.coming" class="tag" dir="auto" aria-hidden="true">{{ tile.label ?? t.unlabelled }}</span>
