@@ -3,7 +3,7 @@
 import { reason } from "./reasons.js";
 import { fill } from "./send.js";
 import { burst, burstTemplate } from "./teach/burst.js";
-import { addClass, example, label, removeClass, rename, renameClass, undo } from "./teach/changes.js";
+import { addClass, alike, example, label, removeClass, rename, renameClass, undo } from "./teach/changes.js";
 import { chosen, dropped } from "./teach/drops.js";
 import { photos } from "./teach/photos.js";
 import { outcome } from "./teach/outcome.js";
@@ -230,7 +230,7 @@ export default {
     },
     async makeClass() {
       const name = this.fresh.trim();
-      const there = this.dataset.classes.find((one) => one.label.toLowerCase() === name.toLowerCase());
+      const there = this.dataset.classes.find((one) => alike(one.label, name));
       if (there || (name && (await addClass(name)))) {
         this.fresh = "";
         teaching.shown = there?.label ?? name;

@@ -4,6 +4,10 @@ import { act, ALL, load, path, select, show, teaching } from "./store.js";
 
 const changed = (photos, ids, change) => photos.map((photo) => (ids.has(photo.id) ? { ...photo, ...change } : photo));
 
+// Whether two names are those of one class.
+export const alike = (one, other) => plain(one) === plain(other);
+const plain = (name) => name.normalize("NFC").trim().toLowerCase();
+
 export async function addClass(label) {
   return act("class", "PUT", path("/classes"), { label });
 }

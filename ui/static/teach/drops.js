@@ -1,5 +1,6 @@
 // What is dropped on the page: files, or folders of which each is a class.
 
+import { UNKNOWN } from "../unknown.js";
 import { isPhoto } from "./uploads.js";
 
 // Photos as {file, label}: of a folder its name, of loose files `label`. It must be asked while the event is handled.
@@ -34,7 +35,7 @@ async function children(entry) {
   const all = [];
   for (;;) {
     const some = await new Promise((done, failed) => reader.readEntries(done, failed));
-    if (!some.length) return all.filter(({ name }) => !name.startsWith("."));
+    if (!some.length) return all.filter(({ name }) => !name.startsWith(".") && name !== UNKNOWN);
     all.push(...some);
   }
 }

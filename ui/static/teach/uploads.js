@@ -2,7 +2,7 @@
 
 import { markRaw, reactive } from "vue";
 import { send } from "../send.js";
-import { addClass } from "./changes.js";
+import { addClass, alike } from "./changes.js";
 import { arrived, idle, insert, take, teaching } from "./store.js";
 
 const AT_ONCE = 4; // concurrent uploads: they overlap the network with decoding, and leave room for others
@@ -26,12 +26,24 @@ export async function add(files, { source = "upload", batch = newBatch() } = {})
     Object.assign(uploads, { done: 0, all: 0, refused: [], already: 0, lost: 0 });
     arrived.clear();
   }
-  const classes = new Set(teaching.dataset.classes.map((one) => one.label));
-  for (const label of new Set(files.map((one) => one.label))) if (label !== null && !classes.has(label)) await addClass(label);
-  const added = files.map(({ file, label }) => ({ id: `upload-${number++}`, file, label, source, batch, dataset: teaching.dataset.id }));
+  const classes = await classesFor(files.map((one) => one.label));
+  const item = ({ file, label }) => ({ id: `upload-${number++}`, file, label: classes.get(label) ?? label, source, batch, dataset: teaching.dataset.id });
+  const added = files.map(item);
   uploads.all += added.length;
   uploads.waiting = markRaw([...uploads.waiting, ...added]);
   await Promise.all(added.map((item) => new Promise((done) => ((item.answered = done), pump()))));
+}
+
+// The class of each label: the one that is there, were it written otherwise, or a new one.
+async function classesFor(labels) {
+  const found = new Map();
+  for (const label of new Set(labels)) {
+    if (label === null) continue;
+    const there = teaching.dataset.classes.find((one) => alike(one.label, label));
+    if (!there) await addClass(label);
+    found.set(label, there?.label ?? label);
+  }
+  return found;
 }
 
 // A frame of the camera: sent at once, past what waits.
