@@ -61,7 +61,7 @@ def models() -> None:
 def list_versions(models: str, cache: Path) -> None:
     """List the versions in the store and on this host."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     catalogue, here = Catalogue(open_store(models)), Cache(cache)
     state, cached = here.state, set(here.versions())
@@ -74,7 +74,7 @@ def list_versions(models: str, cache: Path) -> None:
     except BundleError as error:
         click.echo(str(error), err=True)
         stored = catalogue.versions()
-    table = Table("version", "px", "accuracy", "F1", "on this host", "")
+    table = Table(Column("version", no_wrap=True), "px", "accuracy", "F1", "on this host", "")
     for version in sorted(cached | set(stored)):
         try:
             folder = here.folder_of(version)

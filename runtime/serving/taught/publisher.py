@@ -68,7 +68,9 @@ class Publisher:
             raise OneBundle("DANDELION_BUNDLE names the one model that serves here; unset it to serve what was taught")
         with self._lock, self._reloader.changing(folder.name):
             offered = _Offer(self._reloader, folder).make(serve=serve)
-        log.log(logging.WARNING if offered.pinned else logging.INFO, "taught %s: %s", offered.version, offered.detail)
+        if serve:  # else there is a person who reads the detail
+            level = logging.WARNING if offered.pinned else logging.INFO
+            log.log(level, "taught %s: %s", offered.version, offered.detail)
         return offered
 
 

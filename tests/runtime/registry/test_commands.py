@@ -99,6 +99,12 @@ def test_a_version_in_the_store_is_signed_by_who_knows_it(operator: Operator):
     assert "verified v1" in operator.says("models", "pull", DANDELION_PUBLIC_KEY=public)
 
 
+def test_a_narrow_terminal_shows_whole_versions(operator: Operator):
+    version = "20261130-012217-695a96f9"
+    operator.says("models", "publish", taught_bundle(operator.folder / version))
+    assert version in operator.says("models", "list", COLUMNS="80")
+
+
 def test_what_is_neither_a_folder_nor_a_version_is_not_signed(operator: Operator):
     key = {"DANDELION_SIGNING_KEY": new_keys()[0]}
     assert "v9: is neither a folder nor a version in" in operator.refuses("models", "sign", "v9", **key)
