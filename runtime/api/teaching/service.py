@@ -134,11 +134,13 @@ class TeachingService:
             return ""
 
     def delete(self, dataset: str) -> None:
-        """Delete a dataset with all its photos; a teaching of it ends. Raises NotThere."""
+        """Delete a dataset with all its photos, also in the data store; a teaching of it ends. Raises NotThere."""
         workspace = self.existing(dataset)
         self.worker.cancel(dataset)
         self.examples.forget(dataset)
         workspace.delete(dataset)
+        if self._appliance.taught_photos:
+            self._appliance.taught_photos.forget(dataset)
 
     def train(self, dataset: str) -> Dataset:
         """Begin a teaching or have it wait for its turn; raises NotThere, Conflict, and TooFew with what is missing."""

@@ -44,6 +44,22 @@ def send_photos(store: Store, product: str, dataset: str, photos: Iterable[Taugh
             return _replace(store, prefix, dataset, photos)
 
 
+def remove_photos(store: Store, product: str, dataset: str) -> bool:
+    """Remove the product's tree `taught` if it is this dataset's; returns whether it was. Raises StoreError, SyncError.
+
+    The index goes first: whoever reads meanwhile finds no tree, and what a kill leaves the next sending removes.
+    """
+    prefix = data_tree(product, TAUGHT)
+    held = [entry.key for entry in store.list(f"{prefix}/")]
+    index = read_index(store, prefix) if f"{prefix}/{INDEX}" in held else None
+    if index is None or index.origin != dataset:
+        return False
+    store.delete(f"{prefix}/{INDEX}")
+    for key in held:
+        store.delete(key)
+    return True
+
+
 def _replace(store: Store, prefix: str, dataset: str, photos: Sequence[TaughtPhoto]) -> int:
     before = _claimed(store, prefix, dataset)
     sources = dict(_paths(photos, before))

@@ -1,4 +1,4 @@
-"""Upload of taught photos in the background: what is to be sent is noted on disk, so that a restart goes on with it."""
+"""Upload of taught photos in the background: what is to be done is noted on disk, so that a restart goes on with it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.host.thread_priority import lower_thread_priority
 from runtime.names import NOT_JSON, Label, ModelName, Sha256, is_name
 from runtime.serving.disk import on_disk
-from runtime.serving.taught.photos import TaughtPhoto, send_photos
+from runtime.serving.taught.photos import TaughtPhoto, remove_photos, send_photos
 from runtime.store import Denied, Store
 
 NICENESS = 19  # whoever waits for an answer goes first
 LONGEST_WAIT_S = 3600.0
+SENT = "sent"  # below the folder: which dataset's photos are in the data store, by product
 REMEDY = "docs/teach.md says what its key must be allowed to do"
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,17 @@ class _Photo(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Job(msgspec.Struct, frozen=True):
+    """What is to be sent; None: what was sent of the dataset is to be removed."""
+
     product: ModelName
     dataset: str
-    photos: list[_Photo]
+    photos: list[_Photo] | None
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """Whose photos were sent for a product."""
+
+    dataset: str
 
 
 class TaughtPhotos:
@@ -77,17 +86,19 @@ class TaughtPhotos:
     def send_later(self, product: str, dataset: str, photos: Iterable[TaughtPhoto]) -> None:
         """Note that these, and no others, are the photos of a product; returns at once. Raises DiskRefused."""
         listed = [_Photo(photo.label, photo.sha256, str(photo.file.absolute())) for photo in photos]
-        with on_disk():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with self._lock, whole_file(self._note_of(product)) as part:
-                part.write_bytes(msgspec.json.encode(_Job(product, dataset, listed)))
-        self._troubles.pop(product, None)
-        self._wake.set()
+        self._order(_Job(product, dataset, listed))
+
+    def forget(self, dataset: str) -> None:
+        """Have removed what was sent of a dataset, and send no more of it; returns at once. Raises DiskRefused."""
+        for note in [*self._notes(), *sorted((self._folder / SENT).glob("*.json"))]:
+            with suppress(OSError, *NOT_JSON):
+                if msgspec.json.decode(note.read_bytes(), type=_Sent).dataset == dataset:
+                    self._order(_Job(note.name.removesuffix(".json"), dataset, None))
 
     def send(self) -> bool:
         """Send what is noted; returns whether that is done. What failed is in `troubles`."""
         done = True
-        for note in sorted(self._folder.glob("*.json")):
+        for note in self._notes():
             if self._stopped:
                 return False
             done &= self._send(note)
@@ -112,19 +123,32 @@ class TaughtPhotos:
             with suppress(OSError):
                 note.unlink()
             return True
-        photos = [TaughtPhoto(photo.label, photo.sha256, Path(photo.file)) for photo in job.photos]
         try:
-            sent = send_photos(self._store, job.product, job.dataset, photos)
+            self._carry_out(job)
         except Refusal as error:
             self._fail(product, error)
             return False
         self._troubles.pop(product, None)
-        if sent:
-            log.info("sent %d photos of %s to %s", sent, product, self._store.uri)
         with self._lock, suppress(OSError):
             if note.read_bytes() == data:  # else there is a later order
                 note.unlink()
         return True
+
+    def _carry_out(self, job: _Job) -> None:
+        """Raises StoreError, SyncError, OtherOrigin."""
+        record = self._folder / SENT / f"{job.product}.json"
+        if job.photos is None:
+            if remove_photos(self._store, job.product, job.dataset):
+                log.info("removed the photos of %s from %s", job.product, self._store.uri)
+            record.unlink(missing_ok=True)
+            return
+        photos = [TaughtPhoto(photo.label, photo.sha256, Path(photo.file)) for photo in job.photos]
+        if sent := send_photos(self._store, job.product, job.dataset, photos):
+            log.info("sent %d photos of %s to %s", sent, job.product, self._store.uri)
+        with on_disk():
+            record.parent.mkdir(exist_ok=True)
+            with whole_file(record) as part:
+                part.write_bytes(msgspec.json.encode(_Sent(job.dataset)))
 
     def _fail(self, product: str, error: Refusal) -> None:
         remedy = f"; {REMEDY}" if isinstance(error, Denied) else ""
@@ -132,6 +156,17 @@ class TaughtPhotos:
         if product not in self._troubles:
             log.warning("%s", trouble)
         self._troubles[product] = trouble
+
+    def _order(self, job: _Job) -> None:
+        with on_disk():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._lock, whole_file(self._note_of(job.product)) as part:
+                part.write_bytes(msgspec.json.encode(job))
+        self._troubles.pop(job.product, None)
+        self._wake.set()
+
+    def _notes(self) -> list[Path]:
+        return sorted(self._folder.glob("*.json"))
 
     def _note_of(self, product: str) -> Path:
         if not is_name(product):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.serving.taught.photos import OtherOrigin, TaughtPhoto, send_photos
+from runtime.serving.taught.photos import OtherOrigin, TaughtPhoto, remove_photos, send_photos
 from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.store import Denied, Store, StoreError, open_store
 from runtime.store.folder import FolderStore
@@ -221,3 +221,33 @@ def test_a_store_that_fails_in_the_middle_keeps_the_old_tree_whole(tmp_path: Pat
     assert all(f"{TREE}/{path}" in keys(store) for path in index.files)
     send_photos(store, "gate", "d1", photos[1:])
     assert keys(store) == expected(photos[1:])
+
+
+def test_what_was_sent_of_a_dataset_is_removed_with_it_and_the_place_is_free(tmp_path: Path):
+    store, photos = open_store(str(tmp_path / "data")), taught(tmp_path / "photos", ("open", 1), ("shut", 3))
+    sender = uploads(tmp_path, store)
+    for product in ("gate", "door"):
+        sender.send_later(product, "d1", photos)
+    sender.send_later("cat", "d2", photos)
+    assert sender.send() is True
+    again = uploads(tmp_path, store)
+    again.send_later("window", "d1", photos)  # which is not sent any more
+    again.forget("d1")
+    assert again.send() is True
+    assert {key.split("/")[1] for key in keys(store, "products")} == {"cat"}
+    again.send_later("gate", "d3", photos[:1])
+    assert again.send() is True
+    assert keys(store) == expected(photos[:1])
+    again.forget("d1")
+    assert again.send() is True
+    assert keys(store) == expected(photos[:1])
+
+
+def test_photos_of_another_dataset_are_not_removed(store: Store, tmp_path: Path):
+    photos = taught(tmp_path / "photos", ("open", 1))
+    send_photos(store, "gate", "d1", photos)
+    assert remove_photos(store, "gate", "d2") is False
+    assert keys(store) == expected(photos)
+    assert remove_photos(store, "gate", "d1") is True
+    assert keys(store) == set()
+    assert remove_photos(store, "gate", "d1") is False
