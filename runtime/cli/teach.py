@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -42,15 +45,23 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="With --serve: the appliance's folder on this host.",
 )
+@click.option(
+    "--data",
+    envvar="DANDELION_DATA",
+    show_envvar=True,
+    help="With --serve: the store that keeps the photos for the training pipeline.",
+)
 @click.option("--public-key", envvar="DANDELION_PUBLIC_KEY", show_envvar=True, help="With --serve: as the appliance's.")
 def teach(
     folder: Path | None,
     table: Path | None,
+    *,
     name: str | None,
     out: Path,
     serve: bool,
     models: str | None,
     cache: Path,
+    data: str | None,
     public_key: str | None,
 ) -> None:
     """Teach a model of your own from the photos in FOLDER, in which each class has a folder.
@@ -76,6 +87,9 @@ def teach(
     click.echo(f"made {bundle.path}")
     if serve:
         _serve(bundle.path, models, cache, public_key)
+        if data:
+            _send_photos(collected, bundle.manifest.name, (folder or table or out).resolve(), data, cache)
+        say("it serves at the appliance's next look, or now: python -m runtime")
     else:
         say(f"next: python -m runtime serve --bundle {quote(str(bundle.path))}, or teach with --serve")
 
@@ -162,5 +176,31 @@ def _serve(folder: Path, models: str | None, cache: Path, public_key: str | None
     cpus = available_cpus()
     settings = Settings(threads=cpus, workers=cpus, models=models, cache=cache, public_key=public_key)
     offered = Publisher(open_reloader(settings, Metrics())).offer(folder, serve=False)
-    click.echo(f"{offered.version}: {offered.detail}")
-    say("it serves at the appliance's next look, or now: python -m runtime")
+    say(f"{offered.version}: {offered.detail}")
+
+
+def _send_photos(collected: Collected, product: str, origin: Path, data: str, cache: Path) -> None:
+    """Send the photos to the data store; a running appliance of the same cache goes on with what fails now.
+
+    They are one dataset with those that were taught from the same folder or table before.
+    """
+    from runtime.serving.appliance import TAUGHT_PHOTOS
+    from runtime.serving.settings import Settings
+    from runtime.serving.taught.photos import TaughtPhoto
+    from runtime.serving.taught.uploads import TaughtPhotos
+    from runtime.store import open_store
+
+    sender = TaughtPhotos(open_store(data), cache / TAUGHT_PHOTOS, retry_s=Settings.poll_s)
+    same = f"folder-{hashlib.sha256(os.fsencode(origin)).hexdigest()[:16]}-"
+    known = sender.dataset_of(product) or ""
+    examples = collected.examples
+    sender.send_later(
+        product,
+        known if known.startswith(same) else same + secrets.token_hex(8),
+        [
+            TaughtPhoto(examples.labels[truth], sha256, collected.files[sha256])
+            for sha256, truth in zip(examples.photos, examples.truth.tolist(), strict=True)
+        ],
+    )
+    sender.send()
+    say(sender.trouble_of(product) or f"its photos are in {data}, for the training pipeline")

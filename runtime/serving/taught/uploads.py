@@ -73,6 +73,13 @@ class TaughtPhotos:
         """Whether photos of a product are still to be sent."""
         return self._note_of(product).exists()
 
+    def dataset_of(self, product: str) -> str | None:
+        """The dataset whose photos were sent for a product from here, or are to be; None if none were."""
+        for note in (self._note_of(product), self._folder / SENT / f"{product}.json"):
+            with suppress(OSError, *NOT_JSON):
+                return msgspec.json.decode(note.read_bytes(), type=_Sent).dataset
+        return None
+
     def start(self) -> None:
         """Start sending, also what an earlier process was told to."""
         remove_abandoned(self._folder)

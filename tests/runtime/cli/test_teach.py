@@ -15,6 +15,7 @@ from runtime.__main__ import main
 from runtime.bundle.manifest import Bundle
 from runtime.registry.signature import new_keys
 from runtime.store import open_store
+from runtime.store.trees import read_index
 from tests.support.photos import photo, write_photos
 from tests.support.servers import appliance
 
@@ -152,6 +153,25 @@ def test_where_models_must_be_signed_this_host_signs_for_itself(owner: Owner) ->
     )
     assert "this host has signed it" in said
     assert (owner.cache / "host.key").is_file()
+
+
+def test_with_a_data_store_the_pipeline_finds_the_photos_there(owner: Owner) -> None:
+    data = open_store(str(owner.folder / "data"))
+    store = {"DANDELION_DATA": data.uri, "DANDELION_MODELS": str(owner.folder / "store")}
+    assert f"its photos are in {data.uri}, for the training pipeline" in owner.says(owner.photos, "--serve", **store)
+    first = read_index(data, "products/ma-prairie/taught")
+    assert first
+    assert sorted({path.split("/")[0] for path in first.files}) == ["dandelion", "grass"]
+    assert len(first.files) == 12
+    (owner.photos / "grass" / "more.jpg").write_bytes(photo("grass", 77))
+    owner.says(owner.photos, "--serve", **store)
+    again = read_index(data, "products/ma-prairie/taught")
+    assert again
+    assert (len(again.files), again.origin) == (13, first.origin)
+    other = owner.photos.rename(owner.folder / "elsewhere")
+    said = owner.says(other, "--serve", "--name", "Ma prairie", **store)
+    assert "the photos of ma-prairie are not in the data store: " in said
+    assert "holds photos of another dataset; give this one another name" in said
 
 
 def test_it_imports_no_web_framework(owner: Owner) -> None:
