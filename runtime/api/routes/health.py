@@ -102,7 +102,7 @@ class Probe(msgspec.Struct, frozen=True):
 @get("/health", summary="Health status and active model", tags=["Health"])
 async def health(request: Request[Any, Any, Any], appliance: Appliance, teaching: TeachingService) -> Health:
     """Health status; a degraded appliance answers with 200, too."""
-    reasons = appliance.troubles() + teaching.troubles()
+    reasons = appliance.troubles() + await teaching.troubles_soon()
     if reasons and not may_see_details(request):
         reasons = [HIDDEN]
     status: Literal["ok", "degraded", "stopping"] = "degraded" if reasons else "ok"

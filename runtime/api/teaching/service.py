@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import msgspec
@@ -89,6 +90,12 @@ class TeachingService:
     def troubles(self) -> list[str]:
         """What an operator should know, a sentence each."""
         return [trouble for trouble in (self._trouble, self.worker.trouble, *self._failures()) if trouble]
+
+    async def troubles_soon(self) -> list[str]:
+        """The same, without a wait of the event loop for the disk."""
+        if self._workspace is None:
+            return self.troubles()
+        return await asyncio.get_running_loop().run_in_executor(None, self.troubles)
 
     def backbone(self) -> BackbonePart | None:
         """The backbone that photos are seen with; None if it cannot be used."""

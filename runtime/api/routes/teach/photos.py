@@ -73,7 +73,7 @@ async def add(
     sources = await sources_of(request, name, teaching.photos_at_once)
     keep = partial(workspace.photos.add, dataset, label=label, source=source, batch=batch or token_hex(8))
     photos = await teaching.intake.take(sources, keep, client_name(request))
-    teaching.came([photo.outcome for photo in photos])
+    await in_thread(partial(teaching.came, [photo.outcome for photo in photos]))
     return Sent(photos, await in_thread(partial(teaching.dataset, dataset)))
 
 

@@ -13,6 +13,7 @@ import pytest
 from runtime.api.security.keys import new_key
 from runtime.teaching.backbone import Backbone
 from tests.runtime.api.teach.test_datasets import send
+from tests.support.bundles import write_bundle
 from tests.support.photos import draw_other, encode, photo
 from tests.support.servers import appliance
 from tests.support.waiting import wait_until
@@ -215,3 +216,31 @@ def test_the_taught_model_serves_its_photos_are_sent_and_it_is_rolled_back(
     sent = tmp_path / "data" / "products" / "ma-prairie-a-moi" / "taught"
     wait_until(lambda: len(list(sent.rglob("*.jpeg")) + list(sent.rglob("*.jpg"))) == 16)
     assert open_host.post("/models/rollback").json()["serving"] != version
+
+
+def test_a_killed_appliance_loses_nothing_and_goes_on_by_itself(tmp_path: Path) -> None:
+    key, entry = new_key()
+    options = ("--bundle", str(write_bundle(tmp_path / "v1")), "--cache", str(tmp_path / "cache"))
+    headers = {"x-api-key": key}
+    with (
+        appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
+        httpx.Client(base_url=server.url, headers=headers) as client,
+    ):
+        path = f"/teach/{client.post('/teach', json={'name': 'x'}).json()['id']}"
+        for label in LABELS:
+            client.put(f"{path}/classes", json={"label": label})
+        filled(client, path, each=20)
+        client.post(f"{path}/train")
+        server.process.kill()
+        server.process.wait()
+    with (
+        appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
+        httpx.Client(base_url=server.url, headers=headers) as client,
+    ):
+        wait_until(lambda: client.get(path).json()["waiting"] == 0)
+        dataset = client.get(path).json()
+        assert [each["photos"] for each in dataset["classes"]] == [20, 20]
+        assert dataset["undo"] == "add"
+        assert dataset["run"]["state"] in {"failed", "done"}
+        client.post(f"{path}/train")
+        assert wait_for(client, path)["report"]["photos"] == 40
