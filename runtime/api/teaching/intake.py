@@ -56,7 +56,7 @@ class Intake:
             job = partial(with_thumbnail, name, data, self._limits)
             return await _patiently(lambda: self._engine.work_heavy(job, cost, client))
         except ImageError as error:
-            return Added(name[:SHOWN_NAME], None, "refused", str(error))
+            return Added(name[:SHOWN_NAME], None, "refused", str(error), error.code, dict(error.values))
 
 
 def _keep_all(photos: Sequence[NewPhoto | Added], keep: Keep) -> list[tuple[str, Added | NoRoom]]:

@@ -114,12 +114,17 @@ class PhotoPage(msgspec.Struct, frozen=True):
 
 
 class Added(msgspec.Struct, frozen=True):
-    """What became of one photo that was sent."""
+    """What became of one photo that was sent.
+
+    Where it cannot be read, `code` names the reason for programs, and `values` hold what `detail` tells of it.
+    """
 
     name: str
     id: str | None
     outcome: Outcome
     detail: str | None = None
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    values: dict[str, str | float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Bounds(msgspec.Struct, frozen=True):

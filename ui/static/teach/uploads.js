@@ -83,7 +83,7 @@ async function upload(item) {
 }
 
 function answered(item, { photos: [photo], dataset }) {
-  if (photo.outcome === "refused") refuse(item, { kind: "broken", detail: photo.detail });
+  if (photo.outcome === "refused") refuse(item, { kind: "broken", detail: photo.detail, code: photo.code, values: photo.values });
   if (photo.outcome === "there_already") uploads.already += 1;
   if (teaching.dataset?.id !== item.dataset) return;
   const { id, name } = photo;

@@ -62,6 +62,8 @@ def test_what_cannot_be_read_is_named_and_left_out(client: httpx.Client, dataset
     assert "not a photo in an accepted format" in details[0]
     assert "the photo is broken" in details[1]
     assert "the file is empty" in details[2]
+    assert [each.get("code") for each in answer["photos"]] == [None, "not_photo", "broken", "empty"]
+    assert answer["photos"][2]["values"]["why"]
     assert counts(answer["dataset"])["grass"] == 1
 
 

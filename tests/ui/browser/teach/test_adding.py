@@ -184,6 +184,15 @@ def test_what_cannot_be_read_is_named_and_left_out(begin: Teach, photos: Photos,
     expect(page.locator(".left-out")).to_have_count(0)
 
 
+def test_why_a_photo_is_left_out_is_said_in_the_visitor_s_language(begin: Teach, tmp_path: Path) -> None:
+    page = begin(language="fr-FR")
+    notes = tmp_path / "notes.jpg"
+    notes.write_text("These are notes.")
+    add(page, "grass", [notes])
+    expect(page.locator(".left-out")).to_contain_text("Un fichier laissé de côté")
+    expect(page.locator(".left-out li")).to_contain_text("pas une photo dans un format accepté. Envoyez JPEG")
+
+
 def test_a_photo_that_is_there_is_not_there_twice(begin: Teach, photos: Photos) -> None:
     page = begin()
     files = photos(2)
