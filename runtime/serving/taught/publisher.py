@@ -20,7 +20,8 @@ from runtime.registry.publish import UnsignedPointer, add, prune, publish
 from runtime.serving.disk import on_disk
 from runtime.serving.reloader import Reloader
 from runtime.serving.store_status import NOT_ASKED
-from runtime.store import Conflict, StoreError
+from runtime.serving.taught.uploads import REMEDY
+from runtime.store import Conflict, Denied, StoreError
 
 PATIENCE_S = 5.0  # with a store that was away at the last look
 TRANSFERS = 4  # of a bundle, at most: it and the shipped one are written, and read back
@@ -171,4 +172,5 @@ class _Offer:
         later = f"python -m runtime models publish {path}"
         if self._cache.is_signed:
             later = f"python -m runtime models export {path} FILE; where the private key is, publish FILE"
-        return f"the store did not take it ({refusal}); later, on this host: {later}"
+        allowed = f"; {REMEDY}" if isinstance(refusal, Denied) else ""
+        return f"the store did not take it ({refusal}{allowed}); later, on this host: {later}"

@@ -137,6 +137,7 @@ def test_a_store_that_may_not_be_written_does_not_keep_it_from_serving_here(
     assert (offered.where, offered.pinned, serving(appliance)) == ("cache", True, "v1")
     assert "on this host alone, pinned: the store did not take it" in offered.detail
     assert "AccessDenied" in offered.detail
+    assert "docs/teach.md says what its key must be allowed to do" in offered.detail
     assert f"python -m runtime models publish {tmp_path}/cache/models/v1" in offered.detail
     for version in ("v2", "v3", "v4"):
         appliance.publisher.offer(taught_bundle(tmp_path / version))
