@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from runtime.__main__ import main
 from runtime.bundle.default import default_bundle
-from runtime.bundle.manifest import BundleError
+from runtime.bundle.manifest import MANIFEST, BundleError, describe_file, read_manifest
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
@@ -28,8 +32,10 @@ from runtime.store import Conflict, Denied, Store, open_store
 from runtime.store.folder import FolderStore
 from tests.runtime.serving.taught.conftest import Start
 from tests.support.bundles import change_manifest, taught_bundle, write_bundle
+from tests.support.system_packages import needs_root
 from tests.support.waiting import wait_until
 
+ROOT = Path(__file__).parents[4]
 SHIPPED = default_bundle().name
 
 
@@ -257,6 +263,24 @@ def test_a_full_disk_is_said_and_the_old_one_serves_on(
         appliance.publisher.offer(taught_bundle(tmp_path / "v1"))
     assert serving(appliance) == SHIPPED
     assert reloader_of(appliance).cache.state.pinned is None
+
+
+@needs_root
+def test_on_a_disk_that_is_full_nothing_is_published_and_nothing_is_left(tmp_path: Path):
+    folder = taught_bundle(tmp_path / "v1")
+    files = msgspec.to_builtins(read_manifest(folder / MANIFEST).files)
+    (folder / "ballast.bin").write_bytes(os.urandom(2**20))
+    change_manifest(folder, files=files | {"ballast.bin": msgspec.to_builtins(describe_file(folder / "ballast.bin"))})
+    cache, models = tmp_path / "cache", tmp_path / "models"
+    cache.mkdir()
+    offering = f"from tests.support.kills.killed import offer; offer({str(cache)!r}, {str(folder)!r}, {str(models)!r})"
+    script = 'mount -t tmpfs -o size=256k tmpfs "$1"; "$2" -c "$3"; find "$1" -type f'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(cache), sys.executable, offering]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "DiskRefused" in last, done.stderr
+    assert "No space left on device; make room for DANDELION_CACHE" in last
+    assert (done.stdout, models.exists()) == ("", False)
 
 
 def test_a_command_publishes_and_the_running_appliance_takes_it(start: Start, tmp_path: Path):
