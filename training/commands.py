@@ -13,9 +13,10 @@ from rich.table import Table
 
 from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
+from runtime.serving.feedback.review import Corrected, Verdict, corrections, review
 from runtime.store import Store, open_store
 from training import options
-from training.feedback.review import Corrected, Verdict, applied, bring_accepted, corrections, review
+from training.feedback.accepted import applied, bring_accepted
 from training.files import CHECKPOINT
 from training.pipeline.versions import version_of
 from training.product import PRODUCT_VARIABLE, product_name

@@ -27,6 +27,7 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import prune, publish
 from runtime.serving.appliance import assemble
 from runtime.serving.feedback import Feedback
+from runtime.serving.feedback.review import accepted, review
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.photos import send_photos
@@ -39,7 +40,6 @@ from tests.support.servers import appliance
 from tests.support.stores import content
 from tests.support.taught import taught
 from tests.support.waiting import wait_until
-from training.feedback.review import accepted, review
 from training.pipeline.steps import waiting_feedback
 from training.storage.locations import Places
 

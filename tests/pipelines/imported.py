@@ -19,7 +19,7 @@ MODULES = (
     "training.data.fetched_files",
     "training.data.prepare",
     "training.evaluation.evaluate",
-    "training.feedback.review",
+    "training.feedback.accepted",
     "training.learning.history",
     "training.model.checkpoint",
     "training.pipeline.fitting",

@@ -19,6 +19,7 @@ from export import steps as exporting
 from export.gates import GateError
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
+from runtime.serving.feedback.review import ReviewError, review
 from runtime.store import StoreError, open_store
 from tests.pipelines.steps import RECIPE, RUN, SPLIT, all_of, places_in, tasks
 from tests.support.forks.forked import run
@@ -27,7 +28,6 @@ from tests.support.s3 import S3Server
 from tests.support.system_packages import needs_root
 from training.data.dataset import DatasetError
 from training.data.download import FetchError
-from training.feedback.review import ReviewError, review
 from training.pipeline import steps
 from training.storage.locations import Places
 from training.tracking.server import TrackerAway

@@ -10,9 +10,9 @@ import jinja2
 
 from runtime.cli.say import interpreter
 from runtime.serving.feedback import MAX_PHOTO_BYTES
+from runtime.serving.feedback.review import Corrected, corrections
 from runtime.store import Store
 from training.evaluation.thumbnails import thumbnail
-from training.feedback.review import Corrected, corrections
 
 MOST = 500  # pictures in one page
 

@@ -217,9 +217,9 @@ def waiting_feedback(places: Places) -> Result:
     Those to UNKNOWN are new only if an unknown class can be learned from them. What killed appliances left alone among
     them is removed.
     """
+    from runtime.serving.feedback.review import accepted
     from runtime.serving.feedback.review_counter import remove_orphans
     from training.data.prepare import LEAST_OTHERS
-    from training.feedback.review import accepted
 
     store = places.data_store
     remove_orphans(store)
@@ -264,7 +264,7 @@ def _prepare(places: Places, run: str, *, labels: list[str] | None, validation: 
     from training.data.dataset import DatasetError
     from training.data.prepare import class_folders, near_duplicates
     from training.data.prepare import prepare as prepare_photos
-    from training.feedback.review import bring_accepted
+    from training.feedback.accepted import bring_accepted
 
     folder = Run(places, run).folder
     raw = folder / RAW

@@ -7,6 +7,7 @@ is read as the default product's.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -18,13 +19,18 @@ RECORD = ".json"
 MAX_PHOTO_BYTES = 2**30  # the largest upload that an appliance can be set to take
 MAX_RECORD_BYTES = 2**14
 
+Verdict = Literal["accepted", "rejected"]  # a reviewer's
+
 _OURS = re.compile(rf"{FEEDBACK}/(?:[^/]+/)?[^/]+/[0-9a-f]{{64}}")
 _WITHOUT_PRODUCT = re.compile(rf"{FEEDBACK}/([^/]+/[^/]+)")
 _OF_DEFAULT = f"{FEEDBACK}/{DEFAULT_PRODUCT}/"
 
 
 class Correction(msgspec.Struct, frozen=True):
-    """The record of a corrected photo; `product` is the name of the model whose label it is."""
+    """The record of a corrected photo; `product` is the name of the model whose label it is.
+
+    `reviewed` is what a reviewer has said of it; None while it waits.
+    """
 
     sha256: str
     label: str
@@ -32,6 +38,7 @@ class Correction(msgspec.Struct, frozen=True):
     version: str | None
     received: str
     product: str = DEFAULT_PRODUCT
+    reviewed: Verdict | None = None
 
     @property
     def name(self) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from runtime.errors import MAX_LINE, Refusal
+from runtime.serving.feedback.review import ReviewError, corrections, review
 from runtime.store import Store, open_store
 from runtime.store.trees import SyncError
 from tests.support.photos import photo, write_photos
 from training.data.dataset import Dataset, DatasetError
 from training.data.prepare import prepare
-from training.feedback.review import ReviewError, bring_accepted, corrections, review
+from training.feedback.accepted import bring_accepted
 from training.feedback.review_page import write_review_page
 from training.pipeline.runs import Run, prune_runs
 from training.storage.locations import Places

@@ -27,7 +27,7 @@ from training.data.other.kinds import kind_of, subject_of
 from training.data.other.sources import PUBLIC_LISTS, other_photos
 from training.data.prepare import LEAST_OTHERS, prepare
 from training.data.survey import survey
-from training.feedback.review import bring_accepted
+from training.feedback.accepted import bring_accepted
 from training.pipeline.steps import waiting_feedback
 from training.recipe import PUBLIC_OTHER
 from training.storage.locations import Places

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runtime.serving.feedback import Limits
+from runtime.serving.feedback.review import ReviewError, review
 from runtime.store import open_store
 from tests.support.corrections import feedback_at, keep
 from tests.support.photos import photo, write_photos
 from training.commands import feedback
 from training.data.fetch import fetch
-from training.feedback.review import ReviewError, review
 
 
 def keep_accepted(folder: Path, label: str, seed: int = 1) -> str:

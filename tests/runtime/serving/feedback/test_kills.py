@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from runtime.host.atomic import TEMPORARY
+from runtime.serving.feedback.review import corrections
 from runtime.serving.feedback.review_counter import ALONE_S
 from runtime.store import open_store
 from tests.support.bundles import write_bundle
@@ -20,7 +21,6 @@ from tests.support.corrections import send
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
-from training.feedback.review import corrections
 
 SETTINGS = {"DANDELION_FEEDBACK_SHARE": "1", "DANDELION_POLL_S": "0.1"}
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from runtime.serving.feedback.review import review
 from runtime.store import Store, open_store
 from tests.support.bundles import write_bundle
 from tests.support.corrections import send
@@ -21,7 +22,6 @@ from tests.support.repeats import repeats
 from tests.support.s3 import S3Server
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
-from training.feedback.review import review
 
 MB = 1_000_000
 LARGE = 20 * MB

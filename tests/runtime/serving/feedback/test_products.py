@@ -14,13 +14,14 @@ from runtime.names import DEFAULT_PRODUCT
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import add, point_at
 from runtime.serving.feedback import Feedback, FeedbackFull, Limits
+from runtime.serving.feedback.review import ReviewError, accepted, corrections, review
 from runtime.store import Store, open_store
 from tests.support.bundles import write_bundle
 from tests.support.corrections import feedback_at, keep, send
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
-from training.feedback.review import ReviewError, accepted, bring_accepted, corrections, review
+from training.feedback.accepted import bring_accepted
 
 BIRDS = ["robin", "other"]
 FLOWERS = ["daisy", "other"]

@@ -14,11 +14,11 @@ import runtime.serving.feedback.review_counter
 from runtime.serving.feedback.client_quotas import DAY_S, ClientQuotas
 from runtime.serving.feedback.correction import Correction, write_correction
 from runtime.serving.feedback.limits import Amount, ClientLimit
+from runtime.serving.feedback.review import corrections, review
 from runtime.serving.feedback.review_counter import ReviewCounter
 from runtime.store import Missing, Store, StoreError
 from runtime.store.folder import FolderStore
 from tests.support.s3 import S3Server
-from training.feedback.review import corrections, review
 
 PLENTY = Amount(1000, 2**30)
 
