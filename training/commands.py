@@ -13,7 +13,8 @@ from rich.table import Table
 
 from runtime.cli.say import say
 from runtime.errors import Refusal, one_line
-from runtime.serving.feedback.review import Corrected, Verdict, corrections, review
+from runtime.serving.feedback.correction import Verdict
+from runtime.serving.feedback.review import Corrected, corrections, review
 from runtime.store import Store, open_store
 from training import options
 from training.feedback.accepted import applied, bring_accepted
