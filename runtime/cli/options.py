@@ -68,6 +68,14 @@ _OPTIONS = (
     _option(
         "--teach-mb", click.IntRange(1, 1_000_000), Settings.teach_bytes // 2**20, "Photos of all such datasets, MiB."
     ),
+    _option(
+        "--inbox-photos",
+        click.IntRange(0, 1_000_000),
+        Settings.inbox_photos,
+        "Photos with an uncertain or unknown answer that are kept to be labelled; 0 keeps none.",
+    ),
+    _option("--inbox-mb", click.IntRange(1, 1_000_000), Settings.inbox_bytes // 2**20, "Their bytes together, MiB."),
+    _option("--inbox-days", click.FloatRange(0.01, 3650), Settings.inbox_days, "Days after which they are deleted."),
     _option("--cache", click.Path(path_type=Path), Path("var/cache"), "Folder for models and photos in transit."),
     _option("--poll-s", click.FloatRange(0.1, 86_400), 30.0, "Seconds between two looks at the models."),
     _option("--look-s", click.FloatRange(1, 86_400), 60.0, "Longest time that one look at the models may take."),
@@ -222,6 +230,7 @@ def settings_of(
     budget_ms: int,
     feedback_mb: int,
     teach_mb: int,
+    inbox_mb: int,
     trial_memory_mb: int | None,
     upload_memory_mb: int | None,
     model_names: str | None,
@@ -251,6 +260,7 @@ def settings_of(
         budget_s=budget_ms / 1000,
         feedback_bytes=feedback_mb * 2**20,
         teach_bytes=teach_mb * 2**20,
+        inbox_bytes=inbox_mb * 2**20,
         upload_memory_bytes=None if upload_memory_mb is None else upload_memory_mb * 2**20,
         trial_memory_bytes=None if trial_memory_mb is None else trial_memory_mb * 2**20,
         model_names=frozenset(entries(model_names)) or None,

@@ -23,6 +23,7 @@ from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, dec
 from runtime.image.distributions import brightness_of
 from runtime.inference.interface import Inference
 from runtime.inference.predictions import Answer, Prediction, Timings, answer_from, milliseconds, predict
+from runtime.serving.doubtful import DoubtfulPhotos
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
 from runtime.serving.offload import ChildPool
@@ -71,6 +72,7 @@ class Engine:
         self._model = model
         self._metrics = metrics
         self._limits = settings.photo_limits
+        self.doubtful = DoubtfulPhotos()
         self.admission = AdmissionController(settings.workers, budget_s=settings.budget_s)
         self._workers = WorkerPool(
             settings.workers, name="classify", on_thread_start=partial(lower_thread_priority, NICENESS)
@@ -150,7 +152,7 @@ class Engine:
         if inferred is None:
             return None
         self.admission.record_service_time(inferred.done - arrived)
-        return self._answer(inferred, arrived, measured=measured)
+        return self._answer(data, inferred, arrived, measured=measured)
 
     async def explain(
         self,
@@ -168,7 +170,7 @@ class Engine:
         else:
             job = partial(self._classify_heavy, data)
             inferred = await self._scheduler.run(job, cost, client, is_disconnected)
-        answer = self._answer(inferred, arrived, measured=measured)
+        answer = self._answer(data, inferred, arrived, measured=measured)
         return Explained(inferred.model, answer, inferred.inference.activation_map)
 
     async def answer_many(
@@ -184,12 +186,12 @@ class Engine:
         charged = await self._scheduler.charge_all(photos, model.side, client)
         with self._scheduler.admit([photo.cost for photo in charged], client) as run:
             for start in range(0, len(charged), REQUEST_BATCH_SIZE):
-                part = await self._answer_batch(
-                    model, charged[start : start + REQUEST_BATCH_SIZE], run, measured=measured
-                )
+                batch = charged[start : start + REQUEST_BATCH_SIZE]
+                part = await self._answer_batch(model, batch, run, measured=measured)
                 answers += part.answers
                 decode_s += part.decode_s
                 infer_s += part.infer_s
+        self.doubtful.offer(photos, answers, model.name, measured=measured)
         return BatchResult(model.name, answers, decode_s, infer_s)
 
     async def decode_many(
@@ -360,7 +362,7 @@ class Engine:
             brightness = brightness_of(inferred.photo.pixels[np.newaxis])[0]
         self._metrics.count(prediction, brightness, stages, measured=measured)
 
-    def _answer(self, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
+    def _answer(self, photo: bytes, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
         model = inferred.model
         probabilities, damaged = inferred.inference.probabilities, inferred.photo.damaged
         prediction = predict(probabilities, model.rule, damaged=damaged)
@@ -372,12 +374,10 @@ class Engine:
             "infer": inferred.infer_s,
             "total": now - arrived,
         }
-        asyncio.get_running_loop().call_soon(
-            self._count, prediction, inferred, stages, measured
-        )  # after the answer has left
-        timings = Timings(
-            milliseconds(inferred.decode_s), milliseconds(inferred.infer_s), milliseconds(stages["total"])
-        )
+        # After the answer has left.
+        asyncio.get_running_loop().call_soon(self._count, prediction, inferred, stages, measured)
+        self.doubtful.offer([photo], [prediction], model.name, measured=measured)
+        timings = Timings(*map(milliseconds, (inferred.decode_s, inferred.infer_s, stages["total"])))
         return answer_from(prediction, model.name, timings)
 
 

@@ -51,6 +51,8 @@ TEACH_PHOTOS = ("added", "there_already", "refused")
 TEACH_RUNS = ("done", "failed", "cancelled")
 TEACH_STAGES = ("features", "run")
 TEACH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)  # seconds
+INBOX_KEPT = ("uncertain", "unknown")
+INBOX_DROPPED = ("there_already", "busy", "too_large", "oldest", "expired", "disk")
 FEEDBACK = ("stored", "spooled", "refused", "full", "client_limit")
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
@@ -136,6 +138,7 @@ class Metrics:
         self._register_drift()
         self._register_feedback()
         self._register_teaching()
+        self._register_inbox()
 
     def _register_drift(self) -> None:
         self.drift = self._gauge(
@@ -167,6 +170,19 @@ class Metrics:
             "stage",
             stage=TEACH_STAGES,
         )
+
+    def _register_inbox(self) -> None:
+        self.inbox_kept = self._counter(
+            "inbox_kept", "Photos kept with consent, by their answer", "answer", answer=INBOX_KEPT
+        )
+        self.inbox_dropped = self._counter(
+            "inbox_dropped",
+            "Photos that were not kept, or not any longer, by reason",
+            "reason",
+            reason=INBOX_DROPPED,
+        )
+        self.inbox_waiting_photos = self._gauge("inbox_waiting_photos", "Kept photos that wait for a label")
+        self.inbox_waiting_bytes = self._gauge("inbox_waiting_bytes", "Bytes of the kept photos that wait for a label")
 
     def serve(self, model: LoadedModel) -> None:
         """Set the active model, with a prediction counter of zero for each label, and for the unknown class if any."""

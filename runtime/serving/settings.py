@@ -22,6 +22,8 @@ class Settings:
     `feedback_photos` and `feedback_bytes` bound what waits for review, `feedback_share` (above 0, to 1) what one client
     may send of both in a day.
     `teach_photos` bounds the photos of one dataset that is taught from, `teach_bytes` those of all datasets together.
+    `inbox_photos` bounds the photos of uncertain and unknown answers that are kept (0: none is written), `inbox_bytes`
+    their bytes together, `inbox_days` how long.
     `examples` shows example photos of the data store to everybody who may predict, not only to administrators.
     `api_keys` and `admin_keys` are SHA-256 digests in hex; without API keys anybody may predict.
     `max_request_pixels` bounds what decoding the photos of one request costs, in pixels of a WebP
@@ -61,6 +63,9 @@ class Settings:
     feedback_share: float = 0.25
     teach_photos: int = 10_000
     teach_bytes: int = 2048 * 2**20
+    inbox_photos: int = 0
+    inbox_bytes: int = 256 * 2**20
+    inbox_days: float = 30.0
     examples: bool = False
     cache: Path = field(default=Path("var/cache"))
     poll_s: float = 30.0

@@ -49,12 +49,16 @@ class Intake:
             _check_room([result for _, result in results])
         return [_told(name, result) for name, result in results]
 
+    async def decode(self, name: str, data: bytes, client: ClientName) -> NewPhoto:
+        """A photo with its thumbnail; raises ImageError, and Overloaded if predictions leave no time for it."""
+        cost = await _patiently(lambda: self._engine.cost_of(data))
+        job = partial(with_thumbnail, name, data, self._limits)
+        return await _patiently(lambda: self._engine.work_heavy(job, cost, client))
+
     async def _decode(self, source: Source, client: ClientName) -> NewPhoto | Added:
         name, data = await source()
         try:
-            cost = await _patiently(lambda: self._engine.cost_of(data))
-            job = partial(with_thumbnail, name, data, self._limits)
-            return await _patiently(lambda: self._engine.work_heavy(job, cost, client))
+            return await self.decode(name, data, client)
         except ImageError as error:
             return Added(name[:SHOWN_NAME], None, "refused", str(error), error.code, dict(error.values))
 

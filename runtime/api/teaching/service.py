@@ -7,6 +7,9 @@ import threading
 
 import msgspec
 
+from runtime.api.teaching.inbox.acceptance import Acceptance
+from runtime.api.teaching.inbox.service import InboxService
+from runtime.api.teaching.inbox.writer import InboxWriter
 from runtime.api.teaching.intake import Intake
 from runtime.bundle.manifest import BundleError
 from runtime.serving.appliance import Appliance
@@ -21,6 +24,7 @@ from runtime.teaching.teach import check_counts
 from runtime.teaching.worker import Worker
 from runtime.teaching.workspace.errors import Conflict, WorkspaceError
 from runtime.teaching.workspace.history import no_dataset
+from runtime.teaching.workspace.inbox import InboxBounds
 from runtime.teaching.workspace.records import Bounds, Dataset, DatasetSummary, Outcome, State
 from runtime.teaching.workspace.workspace import Workspace
 
@@ -70,17 +74,32 @@ class TeachingService:
             _Counting(appliance.metrics),
             is_busy=lambda: appliance.engine.waiting > 0,
         )
+        self._kept = InboxBounds(settings.inbox_photos, settings.inbox_bytes, settings.inbox_days)
+        self._writer = InboxWriter(
+            lambda: self.workspace().inbox,
+            self._kept,
+            appliance.metrics,
+            is_busy=lambda: appliance.engine.waiting > 0,
+        )
+        self.inbox = InboxService(appliance, self._kept, self.workspace, self._exists, self._writer.show)
+        self.acceptance = Acceptance(self.inbox, appliance.engine, self.intake)
         self._lock = threading.Lock()
         self._workspace: Workspace | None = None
         self._trouble = ""
 
     def start(self) -> None:
-        """Go on with what a stopped process has left."""
+        """Go on with what a stopped process has left; keep photos of doubtful answers, if that is allowed."""
         if Workspace.is_in(self._folder):
             self.worker.wake()
+        if self.inbox.is_on:
+            self._appliance.engine.doubtful.keep = self._writer.offer
+        if self.inbox.is_on or Workspace.is_in(self._folder):
+            self._writer.start()  # what was kept before grows old, whether more is kept or not
 
     def stop(self) -> None:
         """Stop what runs; nothing is left half."""
+        self._appliance.engine.doubtful.keep = None
+        self._writer.stop()
         self.examples.stop()
         self.worker.stop()
         with self._lock:
@@ -89,7 +108,8 @@ class TeachingService:
 
     def troubles(self) -> list[str]:
         """What an operator should know, a sentence each."""
-        return [trouble for trouble in (self._trouble, self.worker.trouble, *self._failures()) if trouble]
+        found = (self._trouble, self.worker.trouble, self._writer.trouble, *self._failures())
+        return [trouble for trouble in found if trouble]
 
     async def troubles_soon(self) -> list[str]:
         """The same, without a wait of the event loop for the disk."""
@@ -110,7 +130,7 @@ class TeachingService:
         with self._lock:
             if self._workspace is None:
                 try:
-                    self._workspace = Workspace(self._folder, self._bounds)
+                    self._workspace = Workspace(self._folder, self._bounds, self._kept)
                 except WorkspaceError as error:
                     self._trouble = str(error)
                     raise

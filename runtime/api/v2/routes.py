@@ -159,7 +159,10 @@ async def _infer(
     outputs = _outputs(sent.named, model.manifest)
     pixels, damaged = await _pixels(engine, model, sent, client)
     stages.decoded()
-    timed = await engine.infer(pixels, model, damaged, measured=is_measurement(request.scope))
+    measured = is_measurement(request.scope)
+    timed = await engine.infer(pixels, model, damaged, measured=measured)
+    if not isinstance(sent.values, np.ndarray):  # else there is no photo but its pixels
+        engine.doubtful.offer(sent.values, timed.predictions, model.name, measured=measured)
     stages.inferred(timed)
     reply = partial(_answer, model, sent, outputs, timed, damaged)
     if timed.inference.activation_map.size <= SHORT_BYTES:

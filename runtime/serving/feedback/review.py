@@ -18,7 +18,7 @@ from runtime.serving.feedback.correction import (
     name_of,
     product_of,
 )
-from runtime.store import Store
+from runtime.store import Entry, Store
 
 READERS = 8  # records that are read at once
 
@@ -86,21 +86,19 @@ def recorded(store: Store, product: str | None = None) -> list[Corrected]:
     """As `corrections`, with both where one is there twice."""
     photos, records = pairs(store, product)
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda key: read_record(store, photos[name_of(key)], key), records))
+        found = list(pool.map(lambda one: read_record(store, photos[name_of(one.key)], one.key), records))
     return sorted(found, key=_age)
 
 
-def pairs(store: Store, product: str | None = None) -> tuple[dict[str, str], dict[str, float]]:
-    """The keys of the photos by their names, and of the records beside them, with the time of their last change."""
+def pairs(store: Store, product: str | None = None) -> tuple[dict[str, str], list[Entry]]:
+    """The keys of the photos by their names, and the records beside them."""
     entries = [
         entry
         for entry in store.list(f"{FEEDBACK}/")
         if is_path_below(entry.key) and product in (None, product_of(entry.key))
     ]
     photos = {name_of(entry.key): entry.key for entry in entries if not entry.key.endswith(RECORD)}
-    records = {
-        entry.key: entry.modified for entry in entries if entry.key.endswith(RECORD) and name_of(entry.key) in photos
-    }
+    records = [entry for entry in entries if entry.key.endswith(RECORD) and name_of(entry.key) in photos]
     return photos, records
 
 

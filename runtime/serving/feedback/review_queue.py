@@ -51,6 +51,11 @@ class ReviewQueue:
         self._kept_since: dict[str, int] = {}  # the last count began, which may have missed them
         self._coming: dict[str, _Coming] = {}
 
+    @property
+    def photos(self) -> int:
+        """How many wait, by the last count."""
+        return len(self._sizes)
+
     def reserve(self, correction: Correction, size_bytes: int, client: str) -> Reservation:
         """Reserve room for a photo, to be released. Raises FeedbackFull or ClientLimit."""
         name = correction.name

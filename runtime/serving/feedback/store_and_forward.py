@@ -153,6 +153,15 @@ class Feedback:
         if self._counter.doubtful:
             self._changed.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many photos wait for review, by the last count."""
+        return self._waiting.photos
+
+    def recount(self) -> None:
+        """Count again soon: somebody has reviewed."""
+        self._changed.set()
+
     def _run(self) -> None:
         with suppress(StoreError):
             self._store.remove_abandoned(f"{FEEDBACK}/")

@@ -23,11 +23,12 @@ class Files:
 
     def write(self, dataset: str, sha256: str, photo: bytes, thumbnail: bytes) -> None:
         """Keep a photo and its thumbnail; raises NoRoom if the disk is full."""
-        with disk_of(self._photos.parent):
-            for file, data in ((self.photo(dataset, sha256), photo), (self._thumbnail(dataset, sha256), thumbnail)):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with whole_file(file) as part:
-                    part.write_bytes(data)
+        self.write_photo(dataset, sha256, photo)
+        self._write(self._thumbnail(dataset, sha256), thumbnail)
+
+    def write_photo(self, dataset: str, sha256: str, photo: bytes) -> None:
+        """Keep a photo alone; raises NoRoom if the disk is full."""
+        self._write(self.photo(dataset, sha256), photo)
 
     def photo(self, dataset: str, sha256: str) -> Path:
         """Where a photo lies."""
@@ -73,6 +74,12 @@ class Files:
                     with suppress(OSError):
                         if file.stat().st_mtime < before:
                             file.unlink()
+
+    def _write(self, file: Path, data: bytes) -> None:
+        with disk_of(self._photos.parent):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(file) as part:
+                part.write_bytes(data)
 
     def _thumbnail(self, dataset: str, sha256: str) -> Path:
         return self._thumbnails / dataset / f"{sha256}.jpg"

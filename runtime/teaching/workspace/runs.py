@@ -9,6 +9,7 @@ import msgspec
 from runtime.teaching.report import Report
 from runtime.teaching.workspace.database import Database
 from runtime.teaching.workspace.history import no_dataset
+from runtime.teaching.workspace.inbox import note_lesson, note_served
 from runtime.teaching.workspace.records import ENDED, Run
 
 INTERRUPTED = "the appliance was stopped meanwhile; nothing is lost, teach again"
@@ -89,6 +90,7 @@ class Runs:
                 "UPDATE datasets SET report = ?, report_of = ?, version = ?, revision = revision + 1 WHERE id = ?",
                 [msgspec.json.encode(report).decode(), labelled, version, dataset],
             )
+            note_lesson(connection, dataset, version)
 
     def served(self, dataset: str, version: str) -> None:
         """Note which version of a dataset is served."""
@@ -96,6 +98,7 @@ class Runs:
             connection.execute(
                 "UPDATE datasets SET served = ?, revision = revision + 1 WHERE id = ?", [version, dataset]
             )
+            note_served(connection, version)
 
     def discard(self, dataset: str) -> None:
         """Throw the taught model and its report away."""

@@ -70,7 +70,36 @@ CREATE TABLE runs (
 ) STRICT;
 """
 
-MIGRATIONS = (_FIRST,)  # the n-th makes version n + 1 of version n
+# Photos that serving kept, once each. `state` is waiting, accepted or rejected: of the latter the files are gone, and
+# the rows keep the same photo from coming again. `correction` is the name of what was written to the data store.
+# `lessons` are the models that were taught with photos of the inbox; those that were never served go with their report.
+_INBOX = """
+CREATE TABLE inbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sha256 TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    label TEXT,
+    confidence REAL NOT NULL,
+    product TEXT NOT NULL,
+    version TEXT NOT NULL,
+    received REAL NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    settled REAL,
+    correction TEXT
+) STRICT;
+CREATE INDEX inbox_of_state ON inbox (state, number);
+CREATE TABLE lessons (
+    version TEXT PRIMARY KEY,
+    dataset TEXT NOT NULL,
+    name TEXT NOT NULL,
+    photos INTEGER NOT NULL,
+    taught REAL NOT NULL,
+    served INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"""
+
+MIGRATIONS = (_FIRST, _INBOX)  # the n-th makes version n + 1 of version n
 VERSION = len(MIGRATIONS)
 
 

@@ -9,15 +9,16 @@ from runtime.teaching.workspace.datasets import Datasets
 from runtime.teaching.workspace.features import Features
 from runtime.teaching.workspace.files import Files
 from runtime.teaching.workspace.history import History
+from runtime.teaching.workspace.inbox import Inbox, InboxBounds
 from runtime.teaching.workspace.photos import Photos
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.runs import Runs
 
 
 class Workspace:
-    """Datasets, photos, features and runs in one folder; thread-safe."""
+    """Datasets, photos, features, runs and the inbox in one folder; thread-safe."""
 
-    def __init__(self, folder: Path, bounds: Bounds) -> None:
+    def __init__(self, folder: Path, bounds: Bounds, inbox: InboxBounds | None = None) -> None:
         """Open or make it; raises Unusable, and NoRoom if the disk is full. Removes what killed processes left."""
         self.database = Database(folder)
         self.files = Files(folder)
@@ -26,7 +27,8 @@ class Workspace:
         self.datasets = Datasets(self.database, history, self.runs)
         self.photos = Photos(self.database, self.files, history, bounds)
         self.features = Features(self.database)
-        self.files.tidy(self.photos.known())
+        self.inbox = Inbox(self.database, self.files, inbox or InboxBounds())
+        self.files.tidy([*self.photos.known(), *self.inbox.known()])
 
     @staticmethod
     def is_in(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.problems import KEYED, documented
 from runtime.api.routes.teach.refusals import CHANGING, MAX_JSON_BYTES, READING, SENDING, in_thread, too_large
 from runtime.api.routes.teach.texts import NameText
+from runtime.api.teaching.inbox.records import InboxState
 from runtime.api.teaching.service import BackbonePart, TeachingService
 from runtime.serving.settings import Settings
 from runtime.teaching.example_sets.loading import example_sets
@@ -25,14 +26,6 @@ class Limits(msgspec.Struct, frozen=True):
     photos: int
     photo_bytes: int
     least_per_class: int
-
-
-class InboxState(msgspec.Struct, frozen=True):
-    """Whether doubtful photos are kept, how many there are, and how many of them wait for a label."""
-
-    enabled: bool
-    photos: int
-    waiting: int
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -56,7 +49,7 @@ async def overview(teaching: TeachingService, settings: Settings) -> Overview:
     """List the datasets, and say what can be taught here."""
     datasets = await in_thread(teaching.datasets)
     limits = Limits(settings.teach_photos, settings.max_upload_bytes, MIN_PHOTOS)
-    inbox = InboxState(enabled=False, photos=0, waiting=0)
+    inbox = await in_thread(teaching.inbox.state)
     return Overview(await in_thread(teaching.backbone), datasets, example_sets(), limits, inbox)
 
 
