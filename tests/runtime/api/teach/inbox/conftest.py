@@ -59,12 +59,13 @@ class Desk:
 
 
 @contextmanager
-def desk(folder: Path, *options: str, **environment: str) -> Iterator[Desk]:
+def desk(folder: Path, *options: str, bundle: bool = True, **environment: str) -> Iterator[Desk]:
+    """With `bundle` it serves one to which every photo is uncertain or unknown; else its versions come from a store."""
     key, entry = new_key()
-    bundle = folder / "v1"
-    if not bundle.exists():
-        write_bundle(bundle, threshold=1.0, unknown=UNKNOWN_FROM_HALF)
-    arguments = ("--bundle", str(bundle), "--cache", str(folder / "cache"), *options)
+    serves = folder / "v1"
+    if not serves.exists():
+        write_bundle(serves, threshold=1.0, unknown=UNKNOWN_FROM_HALF)
+    arguments = (*(("--bundle", str(serves)) if bundle else ()), "--cache", str(folder / "cache"), *options)
     with (
         appliance(folder, *arguments, DANDELION_ADMIN_KEYS=entry, **environment) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}, timeout=30) as client,
