@@ -16,6 +16,7 @@ from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 
+WITHIN_S = 60.0
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Desk:
 
     def waiting(self, count: int) -> list[dict[str, Any]]:
         """The photos that wait, once there are `count` of them."""
-        wait_until(lambda: len(self.page()["photos"]) == count, what=f"{count} photos in the inbox")
+        wait_until(lambda: len(self.page()["photos"]) == count, f"{count} photos in the inbox", seconds=WITHIN_S)
         return list(self.page()["photos"])
 
     def written(self) -> list[Path]:

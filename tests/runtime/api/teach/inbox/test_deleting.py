@@ -62,7 +62,7 @@ def test_all_of_it_is_deleted_wherever_it_has_gone(kept: Desk) -> None:
 
 
 def test_the_versions_that_learned_from_it_are_told_even_when_their_dataset_is_gone(tmp_path: Path) -> None:
-    with desk(tmp_path, "--inbox-photos", "10", bundle=False) as found:
+    with desk(tmp_path, "--inbox-photos", "10", "--abstain", "1", bundle=False) as found:
         dataset = filled(found)
         first = taught(found, dataset)["version"]
         expected = {"version": first, "dataset": "meadow", "photos": 2, "served": False}
