@@ -46,8 +46,9 @@ class InboxPhoto(msgspec.Struct, frozen=True):
 class InboxPage(msgspec.Struct, frozen=True):
     """Some photos, the newest first, corrections before all others; `next` is what `after` must be for more.
 
-    `stores` is whether there is a data store, in which what is accepted reaches the next training; `joined` is how many
-    photos of the datasets came from here, `learned` which versions learned from them. `trouble` says why corrections
+    `most` photos are kept, for so many `days`. `stores` is whether there is a data store, in which what is accepted
+    reaches the next training; `labels` are those that it then may have. `joined` is how many photos of the datasets
+    came from here, `learned` which versions learned from them. `trouble` says why corrections
     are missing.
     """
 
@@ -57,6 +58,7 @@ class InboxPage(msgspec.Struct, frozen=True):
     most: int
     days: float
     stores: bool
+    labels: list[str]
     joined: int
     learned: list[Learned]
     trouble: str | None = None

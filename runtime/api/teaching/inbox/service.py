@@ -44,6 +44,7 @@ class InboxService:
         data = appliance.settings.data
         self.bounds = bounds
         self._feedback = appliance.feedback
+        self._engine = appliance.engine
         self.corrections = WaitingCorrections(open_store(data)) if data else None
         self._workspace = workspace
         self._exists = exists
@@ -90,6 +91,7 @@ class InboxService:
             most=self.bounds.photos,
             days=self.bounds.days,
             stores=self.corrections is not None,
+            labels=self._engine.manifest.labels,
             joined=kept.joined() if kept else 0,
             learned=kept.learned() if kept else [],
             trouble=trouble or None,
