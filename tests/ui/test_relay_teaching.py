@@ -55,6 +55,10 @@ def overview(url: str, headers: dict[str, str]) -> int:
         ("DELETE", "teach/a1/model"),
         ("POST", "teach/a1/photos"),
         ("POST", "teach/a1/serve"),
+        ("GET", "teach/inbox"),
+        ("POST", "teach/inbox/accept"),
+        ("POST", "teach/inbox/reject"),
+        ("DELETE", "teach/inbox"),
     ],
 )
 def test_what_the_page_asks_is_passed_on(method: str, path: str) -> None:

@@ -29,11 +29,12 @@ PHOTOS = re.compile(r"predict|predict/batch|explain|feedback|models/[A-Za-z0-9][
 # What the page Teach asks, by method: the appliance lets administrators alone.
 TEACHING: Mapping[str, re.Pattern[str]] = {
     "GET": re.compile(rf"teach(/{_ID}(/photos)?)?"),
-    "POST": re.compile(rf"teach(/{_ID}/(photos|label|remove|undo|examples|train|try|serve))?"),
+    "POST": re.compile(rf"teach(/{_ID}/(photos|label|remove|undo|examples|train|try|serve)|/inbox/(accept|reject))?"),
     "PUT": re.compile(rf"teach/{_ID}/classes"),
     "PATCH": re.compile(rf"teach/{_ID}(/classes)?"),
     "DELETE": re.compile(rf"teach/{_ID}(/(classes|train|model))?"),
 }
+THUMBNAILS = re.compile(rf"{_ID}/photos/{_ID}|inbox/{_ID}")
 REQUEST_HEADERS = ("accept", "content-type", "content-length", "x-traffic")
 RESPONSE_HEADERS = ("content-type", "retry-after", "x-label", "x-explained")
 PICTURE = "/model/picture"
@@ -41,6 +42,7 @@ PICTURE_TYPES = tuple(PICTURES.values())
 MAX_THUMBNAIL_BYTES = 256 * 1024
 # A photo's name is the hash of its bytes, and its thumbnail never another.
 THUMBNAIL_HEADERS = {"cache-control": "private, max-age=86400, immutable", "content-disposition": "inline"}
+INBOX_HEADERS = THUMBNAIL_HEADERS | {"cache-control": "private, max-age=300"}  # what is deleted there shall be gone
 
 
 def create_relay(targets: Targets, sessions: Sessions, settings: Settings) -> APIRouter:
@@ -65,12 +67,13 @@ def create_relay(targets: Targets, sessions: Sessions, settings: Settings) -> AP
         except Unreachable as error:
             return _refuse(HTTPStatus.BAD_GATEWAY, str(error))
 
-    @router.get("/teach/{dataset}/photos/{photo}/thumbnail", include_in_schema=False)
-    async def thumbnail(dataset: str, photo: str, request: Request) -> Response:
-        if not (re.fullmatch(_ID, dataset) and re.fullmatch(_ID, photo)):
+    @router.get("/teach/{place:path}/thumbnail", include_in_schema=False)
+    async def thumbnail(place: str, request: Request) -> Response:
+        if not THUMBNAILS.fullmatch(place):
             return _refuse(HTTPStatus.NOT_FOUND, "the page does not use this path")
+        headers = INBOX_HEADERS if place.startswith("inbox/") else THUMBNAIL_HEADERS
         try:
-            return _thumbnail(await ask(f"teach/{dataset}/photos/{photo}/thumbnail", request))
+            return _thumbnail(await ask(f"teach/{place}/thumbnail", request), headers)
         except Unreachable as error:
             return _refuse(HTTPStatus.BAD_GATEWAY, str(error))
 
@@ -111,12 +114,12 @@ def _picture(answer: httpx.Response) -> Response:
     return Response(answer.content, headers=PICTURE_HEADERS, media_type=media_type)
 
 
-def _thumbnail(answer: httpx.Response) -> Response:
+def _thumbnail(answer: httpx.Response, headers: Mapping[str, str] = THUMBNAIL_HEADERS) -> Response:
     """A JPEG, and nothing else, as `_picture`."""
     is_jpeg = answer.headers.get("content-type", "") == "image/jpeg"
     if not answer.is_success or not is_jpeg or len(answer.content) > MAX_THUMBNAIL_BYTES:
         return _refuse(HTTPStatus.NOT_FOUND, "the appliance has no thumbnail of this photo")
-    return Response(answer.content, headers=THUMBNAIL_HEADERS, media_type="image/jpeg")
+    return Response(answer.content, headers=dict(headers), media_type="image/jpeg")
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ import { burst, burstTemplate } from "./teach/burst.js";
 import { addClass, alike, example, label, removeClass, rename, renameClass, undo } from "./teach/changes.js";
 import { chosen, dropped } from "./teach/drops.js";
 import { photos } from "./teach/photos.js";
+import { inbox, inboxTemplate } from "./teach/inbox.js";
 import { outcome } from "./teach/outcome.js";
 import { result } from "./teach/result.js";
 import { start } from "./teach/start.js";
@@ -21,7 +22,7 @@ const LITTLE = 0.003; // accuracy that ten more photos should bring to be worth 
 const SCALE = 30; // photos that the bars show at least
 
 export default {
-  mixins: [unknownAnswers, wall, burst, trial, outcome],
+  mixins: [unknownAnswers, wall, inbox, burst, trial, outcome],
   props: { t: Object, language: String, names: Object, accept: String, admission: String, product: String },
   data: () => ({
     teaching,
@@ -61,10 +62,12 @@ export default {
     views() {
       const photos = { id: "photos", words: this.t.view_photos, count: this.number(teaching.photos.length) };
       const result = { id: "result", words: this.t.view_result, count: this.report ? this.share100(this.report.accuracy) : "", disabled: !this.report };
-      return [photos, result];
+      const waiting = this.overview?.inbox.waiting;
+      return [photos, result, { id: "inbox", words: this.t.inbox, count: waiting ? this.number(waiting) : "" }];
     },
     shownLabel: () => (teaching.shown === ALL ? null : teaching.shown),
     wallName() {
+      if (teaching.view === "inbox") return this.t.inbox;
       return teaching.shown === ALL ? this.t.all_photos : (teaching.shown ?? this.t.unlabelled);
     },
     emptyTitle() {
@@ -147,7 +150,7 @@ export default {
     when(moment) {
       return new Date(1000 * moment).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
     },
-    thumbnail: (id) => new URL(`../api/${path(`/photos/${id}/thumbnail`)}`, import.meta.url).href,
+    thumbnail: (id) => new URL(`../api/${teaching.view === "inbox" ? `teach/inbox/${id}/thumbnail` : path(`/photos/${id}/thumbnail`)}`, import.meta.url).href,
     share(count) {
       return `${(100 * count) / this.scale}%`;
     },
@@ -315,7 +318,12 @@ export default {
       </header>
       <div v-if="deleting" class="note warn" role="alertdialog" :aria-label="t.delete_all"><p>{{ fill(t.delete_sure, { photos: number(dataset.removed + teaching.photos.length) }) }}</p><div class="row"><button class="button small-button" @click="deleteAll">{{ t.delete_all }}</button><button class="button small-button" @click="deleting = false">{{ t.keep_all }}</button></div></div>
       <template v-if="teaching.view === 'photos'">${photos}</template>
+      <template v-else-if="teaching.view === 'inbox'">${inboxTemplate}</template>
       <template v-else-if="report">${result}</template>
+    </template>
+    <template v-else-if="teaching.view === 'inbox'">
+      <header class="teach-head"><button class="link" @click="teaching.view = 'photos'">{{ t.inbox_back }}</button></header>
+      ${inboxTemplate}
     </template>
     <template v-else-if="!teaching.loading">${start}</template>
     <p v-else class="note" role="status">{{ t.loading }}</p>

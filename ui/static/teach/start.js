@@ -1,6 +1,7 @@
 // Template: the page before there is a photo: two names, or folders, or an example; and what may be gone on with.
 
 import { cardsDrawing } from "./drawing.js";
+import { inboxCard } from "./inbox.js";
 
 export const start = `
   <section :class="['desk', 'teach-desk', { over: over > 0 }]" :aria-label="t.start_title">
@@ -41,5 +42,6 @@ export const start = `
         <li v-for="one in newestFirst" :key="one.id"><button class="go-on-with" @click="open(one.id)"><b dir="auto">{{ one.name }}</b><small>{{ fill(one.photos === 1 ? t.photo_count_one : t.photo_count, { photos: number(one.photos) }) }} · {{ fill(t.class_count, { classes: number(one.labels) }) }} · {{ when(one.updated) }}</small></button></li>
       </ul>
     </section>
+${inboxCard}
   </div>
   <p class="privacy"><span aria-hidden="true">◌</span> {{ t.privacy }}</p>`;

@@ -2,6 +2,7 @@
 // a rectangle, and keys. The wall keeps the focus, and names the tile at hand to screen readers (aria-activedescendant).
 
 import { label, remove, undo } from "./changes.js";
+import { reject } from "./inbox_store.js";
 import { ALL, arrived, select, teaching } from "./store.js";
 import { uploads } from "./uploads.js";
 
@@ -17,6 +18,7 @@ export const wall = {
   computed: {
     // Photos on their way have the places at which they will arrive.
     tiles() {
+      if (teaching.view === "inbox") return this.inboxTiles;
       const here = ({ label: of }) => teaching.shown === ALL || of === teaching.shown;
       const coming = uploads.waiting.filter((item) => item.dataset === teaching.dataset?.id && here(item));
       const photos = teaching.photos.filter(here);
@@ -124,12 +126,12 @@ export const wall = {
       else if (top > high) scrollBy(0, top - high);
     },
     shortcut(event) {
-      if (!teaching.dataset || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
-      if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) undo();
-      else if (teaching.view !== "photos" || event.ctrlKey || event.metaKey) return;
+      if (!(teaching.dataset || teaching.view === "inbox") || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+      if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) teaching.view === "inbox" || undo();
+      else if (teaching.view === "result" || event.ctrlKey || event.metaKey) return;
       else if (event.key === "Delete" || event.key === "Backspace") this.discard();
       else if (event.key === "Escape") select([]);
-      else if (/^[1-9]$/.test(event.key)) this.labelByKey(Number(event.key));
+      else if (/^[0-9]$/.test(event.key)) this.labelByKey(Number(event.key));
       else return;
       event.preventDefault();
     },
@@ -139,12 +141,13 @@ export const wall = {
       return document.activeElement === this.$refs.wall && this.place(this.active) >= 0 ? [this.active] : [];
     },
     labelByKey(number) {
+      if (teaching.view === "inbox") return this.acceptByKey(number);
       const to = teaching.dataset.classes[number - 1];
       if (to) this.keepPlace(() => label(this.meant(), to.label));
     },
     discard() {
       const ids = this.meant();
-      if (ids.length) this.keepPlace(() => remove(ids));
+      if (ids.length) this.keepPlace(() => (teaching.view === "inbox" ? reject(ids) : remove(ids)));
     },
     // The tile at hand may leave the wall: the one in its place is at hand then.
     keepPlace(change) {
@@ -223,11 +226,11 @@ export const wallTemplate = `
       <li v-for="(tile, n) in drawn" :key="tile.id" :id="'photo-' + tile.id" role="option" :aria-selected="teaching.selected.has(tile.id)" :aria-setsize="tiles.length" :aria-posinset="firstRow * columns + n + 1" :aria-disabled="tile.coming"
           :aria-label="tile.name + ', ' + (tile.coming ? t.coming : tile.label ?? t.unlabelled)"
           :class="['tile', { selected: teaching.selected.has(tile.id), active: tile.id === active, coming: tile.coming, unlabelled: tile.label === null, fault: tile.fault }]" :style="tilePlace(n)" :title="tile.fault ?? tile.name"
-          :draggable="!tile.coming" @click="press($event, tile)" @dragstart="drag($event, tile)" @dragend="dragging = false">
+          :draggable="!tile.coming && teaching.view === 'photos'" @click="press($event, tile)" @dragstart="drag($event, tile)" @dragend="dragging = false">
         <img v-if="!tile.coming" :src="thumbnail(tile.id)" alt="" draggable="false" decoding="async" @error="askAgain">
         <span v-else class="shimmer"></span>
         <span v-if="!tile.coming" class="check" aria-hidden="true"></span>
-        <span v-if="teaching.shown === ALL && !tile.coming" class="tag" dir="auto" aria-hidden="true">{{ tile.label ?? t.unlabelled }}</span>
+        <span v-if="(teaching.shown === ALL || teaching.view === 'inbox') && !tile.coming" class="tag" dir="auto" aria-hidden="true">{{ tile.label ?? t.unlabelled }}</span>
       </li>
     </ul>
     <i v-if="rectangle" class="rectangle" :style="rectangleStyle" aria-hidden="true"></i>
