@@ -14,6 +14,7 @@ from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.problems import documented
 from runtime.api.routes.teach.refusals import CHANGING, MAX_IDS_BYTES, READING, SENDING, in_thread, too_large
+from runtime.api.routes.teach.texts import LabelText
 from runtime.api.teaching.inbox.acceptance import Target, Waiting
 from runtime.api.teaching.inbox.records import Deleted, InboxPage, InboxState, Kind
 from runtime.api.teaching.service import TeachingService
@@ -42,7 +43,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """
 
     photos: list[str]
-    label: str | None
+    label: LabelText | None
     dataset: str | None = None
 
 
