@@ -21,17 +21,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 import runtime.serving.feedback.review_counter
+from runtime.api.teaching.inbox.corrections import WaitingCorrections
 from runtime.names import DEFAULT_PRODUCT
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import prune, publish
 from runtime.serving.appliance import assemble
 from runtime.serving.feedback import Feedback
+from runtime.serving.feedback.correction import name_of
 from runtime.serving.feedback.review import accepted, review
 from runtime.serving.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.photos import send_photos
-from runtime.store import S3Settings, Store, StoreError, open_store
+from runtime.store import Denied, S3Settings, Store, StoreError, open_store
 from tests.support.bundles import taught_bundle, write_bundle
 from tests.support.corrections import keep, send
 from tests.support.following import serving
@@ -208,11 +210,10 @@ REFUSED: dict[str, Callable[[Any], object]] = {
     "write a model": lambda s3: s3.put_object(Bucket=MODELS, Key="models/latest.json", Body=b"mine"),
     "delete a model": lambda s3: s3.delete_object(Bucket=MODELS, Key="models/latest.json"),
     "begin an upload of a model": lambda s3: s3.create_multipart_upload(Bucket=MODELS, Key="models/v8/model.onnx"),
-    "read a photo of a correction": lambda s3: s3.get_object(Bucket=DATA, Key="feedback/grass/photo.jpeg"),
-    "delete a correction": lambda s3: s3.delete_object(Bucket=DATA, Key="feedback/grass/photo.jpeg"),
-    "copy a photo to where it can be read": lambda s3: s3.copy_object(
-        Bucket=DATA, Key="feedback/grass/photo.json", CopySource=f"{DATA}/feedback/grass/photo.jpeg"
+    "copy a training photo to where it can be read": lambda s3: s3.copy_object(
+        Bucket=DATA, Key="feedback/grass/photo.json", CopySource=f"{DATA}/raw/grass/photo.jpeg"
     ),
+    "delete a training photo": lambda s3: s3.delete_object(Bucket=DATA, Key="raw/grass/photo.jpeg"),
     "read a training photo": lambda s3: s3.get_object(Bucket=DATA, Key="raw/grass/photo.jpeg"),
     "write a training photo": lambda s3: s3.put_object(Bucket=DATA, Key="raw/grass/other.jpeg", Body=b""),
     "write a training photo of a product": lambda s3: s3.put_object(Bucket=DATA, Key="products/a/raw/b/c", Body=b""),
@@ -262,10 +263,45 @@ def test_a_refusal_is_told_in_one_line(command: list[str], users: Users, publish
     assert re.search(r"s3://\S+ at http://\S+: the server refused \((AccessDenied|403)\); check MINIO_ACCESS_KEY", line)
 
 
-def test_what_the_appliance_may_not_remove_the_pipeline_removes(
-    users: Users, feedback: Feedback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_appliance_reviews_corrections_and_deletes_all_of_them(users: Users, feedback: Feedback) -> None:
+    kept = [keep(feedback, data).id for data in (b"right", b"wrong")]
+    waiting = WaitingCorrections(users.open("appliance", DATA))
+    right, wrong = sorted(waiting.all().by_id.values(), key=lambda one: kept.index(one.sha256))
+    assert waiting.photo(right) == b"right"
+    waiting.review(right, "accepted")
+    assert [one.sha256 for one in accepted(users.open("pipeline", DATA))] == kept[:1]
+    waiting.delete(wrong)
+    waiting.delete_named(name_of(right.photo))
+    assert list(users.server.open(f"s3://{DATA}").list()) == []
+
+
+class MayNotDelete:
+    """A store whose key has the policy of earlier releases."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def delete(self, key: str) -> None:
+        raise Denied(f"{key}: the server refused (AccessDenied)")
+
+
+def test_what_an_appliance_may_not_remove_the_pipeline_removes(
+    users: Users,
+    feedback: Feedback,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(runtime.serving.feedback.review_counter, "ALONE_S", -60)  # nothing can be made old in S3
+    feedback = Feedback(
+        MayNotDelete(users.open("appliance", DATA)),
+        tmp_path / "spool",
+        Metrics(),
+        retry_s=60,  # type: ignore[arg-type]
+    )
     whole, alone = keep(feedback, b"with its record"), keep(feedback, b"left alone")
     stored = users.server.open(f"s3://{DATA}")
     stored.delete(f"feedback/dandelion-classifier/grass/{alone.id}.json")
