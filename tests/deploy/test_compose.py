@@ -286,7 +286,7 @@ def test_each_part_has_a_key_of_its_own_that_has_its_policy(user: str, services:
     assert f"user {user.lower()} " in (ROOT / "deploy/s3/users.sh").read_text()
 
 
-def test_no_policy_allows_everything_and_the_appliance_may_write_corrections_alone() -> None:
+def test_no_policy_allows_everything_and_the_appliance_may_write_corrections_and_taught_photos_alone() -> None:
     for file in (ROOT / "deploy/s3").glob("*.json"):
         for statement in json.loads(file.read_text())["Statement"]:
             assert statement["Effect"] == "Allow"
@@ -299,7 +299,12 @@ def test_no_policy_allows_everything_and_the_appliance_may_write_corrections_alo
         for found in statement["Resource"]
         if not re.match("s3:(Get|List)", action)
     ]
-    assert writing == [("s3:PutObject", "arn:aws:s3:::dandelion-data/feedback/*")]
+    places = ("feedback/*", "taught/*", "products/*/taught/*")
+    assert sorted(writing) == sorted(
+        (action, f"arn:aws:s3:::dandelion-data/{place}")
+        for action in ("s3:DeleteObject", "s3:PutObject")
+        for place in places
+    )
 
 
 def test_secrets_have_no_default_and_every_variable_is_in_the_example() -> None:
