@@ -8,6 +8,7 @@ import threading
 import msgspec
 
 from runtime.api.teaching.inbox.acceptance import Acceptance
+from runtime.api.teaching.inbox.records import Deleted
 from runtime.api.teaching.inbox.service import InboxService
 from runtime.api.teaching.inbox.writer import InboxWriter
 from runtime.api.teaching.intake import Intake
@@ -206,6 +207,21 @@ class TeachingService:
             dataset,
             [TaughtPhoto(label, sha256, workspace.files.photo(dataset, sha256)) for label, sha256 in photos],
         )
+
+    def delete_inbox(self) -> Deleted:
+        """Delete all of the inbox, also from what served models were taught from; raises StoreError."""
+        return self.inbox.delete_all(self._send_what_is_left)
+
+    def _send_what_is_left(self, dataset: str) -> None:
+        """Have the data store keep no photo of a served model that is not here any more."""
+        workspace, uploads = self.workspace(), self._appliance.taught_photos
+        served = workspace.datasets.get(dataset, "").served
+        if uploads is None or served is None:
+            return
+        try:
+            self._send_photos(workspace, dataset, served)
+        except BundleError:  # it was taught again since, and what that version was taught from is not known any more
+            uploads.forget(dataset)
 
     def discard(self, dataset: str) -> Dataset:
         """Throw the taught model of a dataset away; raises NotThere, and Conflict if there is none."""

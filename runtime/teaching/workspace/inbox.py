@@ -78,11 +78,12 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 class Emptied(msgspec.Struct, frozen=True):
-    """What was deleted: photos that waited, photos that had joined datasets, and names in the data store to delete."""
+    """What was deleted: photos that waited, photos that had joined datasets; and names in the data store to delete."""
 
-    waiting: int
-    joined: int
-    corrections: list[str]
+    waiting: int = 0
+    joined: int = 0
+    datasets: list[str] = []
+    corrections: list[str] = []
 
 
 class Inbox:
@@ -205,7 +206,7 @@ class Inbox:
         self._files.remove(FOLDER, waiting)
         for row in joined:
             self._files.remove(row["dataset"], [row["sha256"]])
-        return Emptied(len(waiting), len(joined), sorted(set(names)))
+        return Emptied(len(waiting), len(joined), datasets, sorted(set(names)))
 
     def forget_corrections(self, names: Sequence[str]) -> None:
         """They are not in the data store any more."""

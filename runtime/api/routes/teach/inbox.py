@@ -155,7 +155,7 @@ async def delete_all(teaching: TeachingService) -> Deleted:
 
     The answer says which versions learned from photos of the inbox: these know what they learned until others serve.
     """
-    return await in_daemon_thread(teaching.inbox.delete_all)
+    return await in_daemon_thread(teaching.delete_inbox)
 
 
 async def _changed(teaching: TeachingService) -> InboxState:

@@ -20,7 +20,7 @@ from runtime.serving.appliance import Appliance
 from runtime.serving.feedback.review import Corrected
 from runtime.store import Missing, StoreError, open_store
 from runtime.teaching.workspace.errors import Conflict, NotThere
-from runtime.teaching.workspace.inbox import Inbox, InboxBounds, Kept
+from runtime.teaching.workspace.inbox import Emptied, Inbox, InboxBounds, Kept
 from runtime.teaching.workspace.workspace import Workspace
 
 OFF = (
@@ -130,26 +130,33 @@ class InboxService:
                 count += 1
         return count
 
-    def delete_all(self) -> Deleted:
+    def delete_all(self, on_joined: Callable[[str], None]) -> Deleted:
         """Delete all that waits, and what had joined datasets and the data store from here; for good.
 
-        Raises StoreError if the data store cannot be reached: what is on this host is deleted all the same.
+        `on_joined` is told each dataset that had some. Raises StoreError if the data store cannot be reached: what is
+        on this host is deleted all the same.
         """
         kept = self.kept
-        emptied = kept.delete_all() if kept else None
-        count = 0
-        if self.corrections:
-            for one in self.corrections.all(fresh=True).by_id.values():
-                self.corrections.delete(one)
-                count += 1
-            for name in emptied.corrections if emptied else ():
-                self.corrections.delete_named(name)
-                count += 1
-            if kept and emptied:
-                kept.forget_corrections(emptied.corrections)
+        emptied = kept.delete_all() if kept else Emptied()
         self.changed()
-        learned = kept.learned() if kept else []
-        return Deleted(emptied.waiting if emptied else 0, emptied.joined if emptied else 0, count, learned)
+        for dataset in emptied.datasets:
+            on_joined(dataset)
+        corrections = self._delete_corrections(emptied.corrections)
+        if kept:
+            kept.forget_corrections(emptied.corrections)
+        return Deleted(emptied.waiting, emptied.joined, corrections, kept.learned() if kept else [])
+
+    def _delete_corrections(self, accepted: Sequence[str]) -> int:
+        """Delete the corrections that wait, and those of the names `accepted`; returns how many. Raises StoreError."""
+        if self.corrections is None:
+            return 0
+        waiting = list(self.corrections.all(fresh=True).by_id.values())
+        for one in waiting:
+            self.corrections.delete(one)
+        for name in accepted:
+            self.corrections.delete_named(name)
+        self.changed()
+        return len(waiting) + len(accepted)
 
     def changed(self) -> None:
         """Something was reviewed: count again."""

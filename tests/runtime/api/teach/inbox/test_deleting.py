@@ -62,7 +62,8 @@ def test_all_of_it_is_deleted_wherever_it_has_gone(kept: Desk) -> None:
 
 
 def test_the_versions_that_learned_from_it_are_told_even_when_their_dataset_is_gone(tmp_path: Path) -> None:
-    with desk(tmp_path, "--inbox-photos", "10", "--abstain", "1", bundle=False) as found:
+    data = str(tmp_path / "data")
+    with desk(tmp_path, "--inbox-photos", "10", "--abstain", "1", "--data", data, bundle=False) as found:
         dataset = filled(found)
         first = taught(found, dataset)["version"]
         expected = {"version": first, "dataset": "meadow", "photos": 2, "served": False}
@@ -70,10 +71,13 @@ def test_the_versions_that_learned_from_it_are_told_even_when_their_dataset_is_g
         served = found.client.post(f"/teach/{dataset}/serve")
         assert served.status_code == 200, served.text
         assert found.page()["learned"] == [expected | {"served": True}]
+        sent = tmp_path / "data" / "products" / "meadow" / "taught"
+        wait_until(lambda: len(list(sent.rglob("*.jpeg"))) == 2 * EACH + 2, seconds=60)
         gone = found.client.delete("/teach/inbox").json()
         assert (gone["joined"], gone["learned"]) == (2, [expected | {"served": True}])
         told = found.client.get(f"/teach/{dataset}").json()
         assert told["outdated"]
+        wait_until(lambda: len(list(sent.rglob("*.jpeg"))) == 2 * EACH, seconds=60)
         time.sleep(1.1)  # versions are named by the second
         assert taught(found, dataset)["version"] != first
         assert found.page()["learned"] == [expected | {"served": True}]  # the second one learned from none of them
