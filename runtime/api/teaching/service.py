@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import msgspec
 
@@ -17,6 +18,7 @@ from runtime.serving.appliance import Appliance
 from runtime.serving.metrics import Metrics
 from runtime.serving.taught.photos import TaughtPhoto
 from runtime.serving.taught.publisher import Offered
+from runtime.store import StoreError
 from runtime.teaching.backbone import Backbone
 from runtime.teaching.example_sets.loading import ExampleLoader
 from runtime.teaching.extraction import Extraction
@@ -207,6 +209,17 @@ class TeachingService:
             dataset,
             [TaughtPhoto(label, sha256, workspace.files.photo(dataset, sha256)) for label, sha256 in photos],
         )
+
+    def undo(self, dataset: str) -> Dataset:
+        """Take the last change of a dataset back; raises NotThere, and Conflict if there is none.
+
+        Photos that it took from the inbox wait there again, and no training takes them.
+        """
+        self.existing(dataset).photos.undo(dataset)
+        with suppress(StoreError):  # a store that is away is asked again when somebody looks into the inbox
+            self.inbox.withdraw()
+        self.inbox.changed()
+        return self.dataset(dataset)
 
     def delete_inbox(self) -> Deleted:
         """Delete all of the inbox, also from what served models were taught from; raises StoreError."""

@@ -74,8 +74,13 @@ class History:
         self._files.remove(dataset, change.dropped)
 
     def undo(self, dataset: str) -> None:
-        """Take the last change back; raises NotThere, and Conflict if there is none."""
+        """Take the last change back; raises NotThere, and Conflict if there is none.
+
+        Photos that it took from the inbox go back there.
+        """
         with self._database.changing() as connection:
+            taken = _taken_from_inbox(connection, dataset)
+            _let_wait(connection, [sha256 for sha256 in taken if self._files.give_back(dataset, sha256)])
             dropped = _undo(connection, dataset)
         self._files.remove(dataset, dropped)
 
@@ -90,6 +95,24 @@ def _begin(connection: sqlite3.Connection, dataset: str, kind: Kind, batch: str 
         "INSERT INTO changes (dataset, kind, made, before) VALUES (?, ?, ?, '{}')", [dataset, kind, time.time()]
     ).lastrowid
     return Change(connection, dataset, number or 0, {"labelled": state["labelled"], "batch": batch}), False
+
+
+def _taken_from_inbox(connection: sqlite3.Connection, dataset: str) -> list[str]:
+    """The SHA-256 of the photos that the last change took from the inbox."""
+    last = _last(connection, dataset)
+    rows = connection.execute(
+        "SELECT photos.sha256 FROM photos JOIN inbox USING (sha256) "
+        "WHERE dataset = ? AND added_by = ? AND source = 'inbox' AND state = 'accepted'",
+        [dataset, last["number"] if last else None],
+    )
+    return [row["sha256"] for row in rows]
+
+
+def _let_wait(connection: sqlite3.Connection, photos: Sequence[str]) -> None:
+    connection.execute(
+        "UPDATE inbox SET state = 'waiting', settled = NULL WHERE sha256 IN (SELECT value FROM json_each(?))",
+        [json.dumps(photos)],
+    )
 
 
 def _undo(connection: sqlite3.Connection, dataset: str) -> list[str]:

@@ -18,10 +18,9 @@ import msgspec
 
 from runtime.teaching.workspace.database import Database
 from runtime.teaching.workspace.errors import NotThere
-from runtime.teaching.workspace.files import Files
+from runtime.teaching.workspace.files import INBOX, Files
 from runtime.teaching.workspace.history import drop
 
-FOLDER = "inbox"  # in the place of a dataset's id, which is hexadecimal
 DAY_S = 24 * 3600.0
 
 Doubt = Literal["uncertain", "unknown"]
@@ -100,7 +99,7 @@ class Inbox:
         sha256 = hashlib.sha256(photo).hexdigest()
         if self._is_known(sha256):
             return False
-        self._files.write_photo(FOLDER, sha256, photo)
+        self._files.write_photo(INBOX, sha256, photo)
         with self._database.changing() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO inbox (sha256, kind, label, confidence, product, version, received, size_bytes) "
@@ -116,10 +115,12 @@ class Inbox:
         """
         before = (time.time() if now is None else now) - self._bounds.days * DAY_S
         with self._database.changing() as connection:
-            connection.execute("DELETE FROM inbox WHERE state = 'rejected' AND settled < ?", [before])
+            connection.execute(
+                "DELETE FROM inbox WHERE state = 'rejected' AND correction IS NULL AND settled < ?", [before]
+            )
             expired = _delete(connection, "state = 'waiting' AND received < ?", [before])
             oldest = _delete(connection, _BEYOND, [self._bounds.size_bytes, self._bounds.photos]) if self.is_on else []
-        self._files.remove(FOLDER, [*expired, *oldest])
+        self._files.remove(INBOX, [*expired, *oldest])
         return {"expired": len(expired), "oldest": len(oldest)}
 
     @property
@@ -163,7 +164,7 @@ class Inbox:
 
     def file(self, sha256: str) -> Path:
         """Where the photo lies."""
-        return self._files.photo(FOLDER, sha256)
+        return self._files.photo(INBOX, sha256)
 
     def read(self, sha256: str) -> bytes:
         """A photo that waits; raises NotThere."""
@@ -183,7 +184,7 @@ class Inbox:
                 "WHERE state = 'waiting' AND sha256 IN (SELECT value FROM json_each(?)) RETURNING sha256",
                 [state, time.time(), correction, json.dumps(list(photos))],
             ).fetchall()
-        self._files.remove(FOLDER, [row["sha256"] for row in rows])
+        self._files.remove(INBOX, [row["sha256"] for row in rows])
         return len(rows)
 
     def delete_all(self) -> Emptied:
@@ -192,8 +193,11 @@ class Inbox:
         The names of what was written to the data store are told until `forget_corrections`.
         """
         with self._database.changing() as connection:
-            waiting = _delete(connection, "state = 'waiting'", [])
+            waiting = [row["sha256"] for row in connection.execute("SELECT sha256 FROM inbox WHERE state = 'waiting'")]
             connection.execute("DELETE FROM inbox WHERE correction IS NULL")
+            connection.execute(
+                "UPDATE inbox SET state = 'rejected', settled = ? WHERE state = 'waiting'", [time.time()]
+            )
             names = [row["correction"] for row in connection.execute("SELECT correction FROM inbox")]
             joined = connection.execute("SELECT dataset, sha256 FROM photos WHERE source = 'inbox'").fetchall()
             drop(connection, "source = 'inbox'", [])
@@ -203,10 +207,21 @@ class Inbox:
                 "WHERE id IN (SELECT value FROM json_each(?))",
                 [time.time(), json.dumps(datasets)],
             )
-        self._files.remove(FOLDER, waiting)
+        self._files.remove(INBOX, waiting)
         for row in joined:
             self._files.remove(row["dataset"], [row["sha256"]])
         return Emptied(len(waiting), len(joined), datasets, sorted(set(names)))
+
+    def withdrawn(self) -> list[str]:
+        """The names of what was written to the data store of photos that came back, because it was undone."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT correction FROM inbox WHERE state = 'waiting' AND correction IS NOT NULL")
+            return [row["correction"] for row in rows]
+
+    def note_withdrawal(self, name: str) -> None:
+        """What was written of a photo that came back is not in the data store any more."""
+        with self._database.changing() as connection:
+            connection.execute("UPDATE inbox SET correction = NULL WHERE state = 'waiting' AND correction = ?", [name])
 
     def forget_corrections(self, names: Sequence[str]) -> None:
         """They are not in the data store any more."""
@@ -219,8 +234,7 @@ class Inbox:
         """The photos that wait, as `Files.tidy` wants them."""
         with self._database.reading() as connection:
             return [
-                (FOLDER, row["sha256"])
-                for row in connection.execute("SELECT sha256 FROM inbox WHERE state = 'waiting'")
+                (INBOX, row["sha256"]) for row in connection.execute("SELECT sha256 FROM inbox WHERE state = 'waiting'")
             ]
 
     def learned(self) -> list[Learned]:

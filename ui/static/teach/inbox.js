@@ -1,6 +1,7 @@
 // The view Inbox: what the model was not sure about, and what users corrected, on the same wall as the photos of a dataset.
 
 import { fill } from "../send.js";
+import { undo } from "./changes.js";
 import { accept, empty, inbox as state, load, reject } from "./inbox_store.js";
 import { select, teaching } from "./store.js";
 import { wallTemplate } from "./wall.js";
@@ -24,6 +25,9 @@ export const inbox = {
     inboxLead() {
       const { state: now, most, days } = state.about;
       return fill(now.enabled ? this.t.inbox_lead : this.t.inbox_corrections_only, { most: this.number(most), days: this.number(days) });
+    },
+    canUndoAccept() {
+      return teaching.said?.key === "said_accepted" && this.dataset?.undo === "add";
     },
     emptySure() {
       const { state: now, joined, learned } = state.about;
@@ -68,6 +72,12 @@ export const inbox = {
       if (number === 0) return state.about?.stores && this.acceptAs(null);
       const to = this.choices[number - 1];
       if (to) this.acceptAs(to);
+    },
+    // What joined a class by the last change waits here again.
+    async undoAccept() {
+      if (!this.canUndoAccept) return;
+      await undo();
+      await load();
     },
     askToEmpty() {
       this.emptying = true;
@@ -115,6 +125,7 @@ export const inboxTemplate = `
         <button v-for="kind in KINDS" :key="kind" :aria-pressed="inbox.kind === kind" @click="inbox.kind = kind">{{ t['inbox_kind_' + (kind || 'all')] }}</button>
       </div>
       <button v-if="tiles.length" class="link" @click="selectAll(); $refs.wall.focus()">{{ t.select_all }}</button>
+      <button v-if="canUndoAccept" class="link undo-link" @click="undoAccept" :title="t.undo_title"><span aria-hidden="true">↶ </span>{{ t.undo }}</button>
       <p v-if="said" class="said" role="status">{{ said }}</p>
     </div>
     <div v-if="inbox.off" class="note inbox-off" role="status"><p>{{ t.inbox_off }}</p><p class="small">{{ t.inbox_how }} <code>DANDELION_INBOX_PHOTOS=500</code></p></div>

@@ -127,7 +127,7 @@ export const wall = {
     },
     shortcut(event) {
       if (!(teaching.dataset || teaching.view === "inbox") || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
-      if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) teaching.view === "inbox" || undo();
+      if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) teaching.view === "inbox" ? this.undoAccept() : undo();
       else if (teaching.view === "result" || event.ctrlKey || event.metaKey) return;
       else if (event.key === "Delete" || event.key === "Backspace") this.discard();
       else if (event.key === "Escape") select([]);

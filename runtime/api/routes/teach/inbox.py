@@ -123,6 +123,7 @@ async def accept(data: Accepted, request: Request[Any, Any, Any], teaching: Teac
     """
 
     def find() -> tuple[dict[str, Waiting], Target, Workspace | None]:
+        teaching.inbox.withdraw()
         found = teaching.inbox.find(data.photos)
         workspace = teaching.existing(data.dataset) if data.dataset is not None else None
         return found, teaching.acceptance.target(workspace, data.label, data.dataset), workspace

@@ -148,7 +148,7 @@ async def remove(dataset: str, data: Chosen, teaching: TeachingService) -> Datas
 @post("/{dataset:str}/undo", status_code=200, responses=SENDING, security=ADMIN_KEY, summary="Undo")
 async def undo(dataset: str, teaching: TeachingService) -> Dataset:
     """Take the last change back, one after the other; 409 if there is none."""
-    return await _change(teaching, dataset, lambda photos: photos.undo(dataset))
+    return await in_thread(partial(teaching.undo, dataset))
 
 
 async def _change(teaching: TeachingService, dataset: str, change: Callable[[Photos], None]) -> Dataset:

@@ -121,6 +121,7 @@ class InboxService:
 
     def reject(self, ids: Sequence[str]) -> int:
         """Delete photos, and keep corrections out of any training; returns how many. Raises Conflict, StoreError."""
+        self.withdraw()
         found = self.find(ids)
         kept = [one.sha256 for one in found.values() if isinstance(one, Kept)]
         count = self._workspace().inbox.settle(kept, "rejected") if kept else 0
@@ -165,11 +166,21 @@ class InboxService:
         if self._feedback:
             self._feedback.recount()
 
+    def withdraw(self) -> None:
+        """Delete from the data store what was written of photos that came back; raises StoreError."""
+        kept = self.kept
+        for name in kept.withdrawn() if kept else ():
+            if self.corrections:
+                self.corrections.delete_named(name)
+            if kept:
+                kept.note_withdrawal(name)
+
     def _list(self, *, fresh: bool) -> tuple[Listed, str]:
         """The corrections that wait, and why some of them are missing."""
         if self.corrections is None:
             return Listed({}, ""), ""
         try:
+            self.withdraw()
             listed = self.corrections.all(fresh=fresh)
         except StoreError as error:
             return Listed({}, ""), f"the corrections cannot be read: {error}"

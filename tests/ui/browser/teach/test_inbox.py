@@ -64,6 +64,13 @@ def test_photos_are_labelled_in_bulk_and_the_next_training_takes_them(visit: Vis
     page.locator(".selection-bar .move").nth(1).click()
     expect(page.locator(".tile")).to_have_count(KEPT - 1)
     expect(page.locator(".said")).to_have_text("3 photos are “grass” now.")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".tile")).to_have_count(KEPT + 2)
+    page.keyboard.press("Escape")
+    page.locator(".tile").nth(2).click()
+    page.locator(".tile").nth(4).click(modifiers=["Shift"])
+    page.locator(".selection-bar .move").nth(1).click()
+    expect(page.locator(".undo-link")).to_be_visible()
     page.locator(".views button").first.click()
     count(page, "grass", 3)
     raw = tmp_path / "raw"

@@ -56,6 +56,12 @@ def test_accepted_photos_join_a_class_of_the_dataset_and_the_data_store(kept: De
     assert (kept.folder / f"data/feedback/colours/grass/{ids[0]}.jpeg").read_bytes() == photo("grass", 2)
     undone = kept.client.post(f"/teach/{dataset}/undo").json()  # both at once
     assert sum(each["photos"] for each in undone["classes"]) == 0
+    assert [one["id"] for one in kept.page()["photos"]] == ids  # where they came from
+    assert records(kept) == {}
+    assert not list((kept.folder / "data").rglob("*.jpeg"))
+    assert kept.client.get(f"/teach/inbox/{ids[0]}/thumbnail").status_code == 200
+    assert accept(kept, *ids, label="dandelion", dataset=dataset)["state"]["waiting"] == 0
+    assert {record["label"] for record in records(kept).values()} == {"dandelion"}
     kept.predict(photo("grass", 1))
     assert kept.page()["photos"] == []
 
