@@ -97,7 +97,7 @@ def build_backbone(photos: Sequence[OtherPhoto], target: Path, *, image_size: in
         gates = _gates(extractor.features(held_out) * np.float64(unit), _fp32_features(network, held_out))
         require(gates)
         say(f"features of {len(photos)} photos of other things")
-        np.save(folder / OTHERS, _features_of_others(extractor, photos))
+        np.savez_compressed(folder / OTHERS, features=_features_of_others(extractor, photos))
         golden = _write_golden(folder / GOLDEN, extractor, network, spec, unit)
         record = BackboneRecord(
             schema_version=SCHEMA_VERSION,

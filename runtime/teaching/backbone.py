@@ -32,7 +32,7 @@ from runtime.teaching.subjects import may_show
 from runtime.teaching.views import views_of
 
 SCHEMA_VERSION = 1
-RECORD, MODEL, OTHERS, GOLDEN = "backbone.json", "model.onnx", "others.npy", "golden.npz"
+RECORD, MODEL, OTHERS, GOLDEN = "backbone.json", "model.onnx", "others.npz", "golden.npz"
 # Of the length of a golden picture's features, that of the difference. Right kernels differ by none on x86 and by a
 # few hundredths where rounding turns out otherwise (SSE, ARM); sums that saturate make a quarter.
 DEVIATION_LIMIT = 0.05
@@ -91,7 +91,7 @@ class Backbone:
         files = {name: _verified(folder / name, entry) for name, entry in record.files.items()}
         try:
             golden = np.load(io.BytesIO(files[GOLDEN]), allow_pickle=False)
-            others: Sums = np.load(io.BytesIO(files[OTHERS]), allow_pickle=False)
+            others: Sums = np.load(io.BytesIO(files[OTHERS]), allow_pickle=False)["features"]
             return cls(record, hashlib.sha256(data).hexdigest(), files[MODEL], others, golden["int8"], golden["fp32"])
         except (KeyError, ValueError) as error:
             raise BundleError(f"{folder}: has no {error}; install the package again") from error

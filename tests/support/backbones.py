@@ -41,7 +41,9 @@ def write_backbone(folder: Path) -> Path:
     extractor = FeatureExtractor(model.SerializeToString(), Kernel("int8", "exact"), spec, SCALE, threads=1)
     subjects = [("rings", "boxes")[number % 2] for number in range(OTHER_PHOTOS)]
     photos = [encode(draw_other(subject, number)) for number, subject in enumerate(subjects)]
-    np.save(folder / OTHERS, np.stack([extractor.features_of(photo).features[:1] for photo in photos]))
+    np.savez_compressed(
+        folder / OTHERS, features=np.stack([extractor.features_of(photo).features[:1] for photo in photos])
+    )
     golden = [GoldenPicture(pattern, 0) for pattern in PATTERNS]
     pixels = np.stack([draw(one.pattern, one.seed, spec) for one in golden])
     places = (SIDE // PATCH) ** 2

@@ -115,7 +115,7 @@ def test_a_backbone_that_was_changed_is_refused(folder: Path) -> None:
     ("changes", "message"),
     [
         ({"schema_version": 2}, "schema version 2, this runtime reads 1"),
-        ({"files": {}}, "`files` does not list golden.npz, model.onnx, others.npy"),
+        ({"files": {}}, "`files` does not list golden.npz, model.onnx, others.npz"),
         ({"scale": 0}, r"> 0\.0 - at `\$\.scale`"),
         ({"surprise": 1}, "unknown field `surprise`"),
     ],
