@@ -83,9 +83,9 @@ def disk_of(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise _full(folder, error) from error
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR}:
-            raise Unusable(f"{folder}: cannot be written ({error.strerror}); make it writable") from error
-        raise
+        raise Unusable(
+            f"{folder}: cannot be used ({error.strerror or error}); make it a folder that can be written"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise _of_sqlite(error, folder) from error
 

@@ -150,3 +150,13 @@ def test_only_an_administrator_may_teach_and_nothing_is_written_before(tmp_path:
 def test_another_site_may_not_teach_unless_it_is_named(client: httpx.Client) -> None:
     other = {"origin": "https://other.example", "sec-fetch-site": "cross-site"}
     assert client.post("/teach", json={"name": "x"}, headers=other).status_code == 403
+
+
+def test_on_a_read_only_disk_it_serves_and_says_why_it_cannot_be_taught(tmp_path: Path) -> None:
+    key, entry = new_key()
+    bundle = ("--bundle", str(write_bundle(tmp_path / "v1")), "--cache", "/proc/cache")
+    with appliance(tmp_path, *bundle, DANDELION_ADMIN_KEYS=entry) as server:
+        assert httpx.get(f"{server.url}/teach", headers={"x-api-key": key}).status_code == 200
+        refused = httpx.post(f"{server.url}/teach", json={"name": "x"}, headers={"x-api-key": key})
+        assert (refused.status_code, "make it a folder that can be written" in refused.json()["detail"]) == (503, True)
+        assert httpx.post(f"{server.url}/predict", content=photo(), headers={"content-type": "image/jpeg"}).is_success

@@ -68,8 +68,15 @@ def test_what_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "teaching").touch()
-    with pytest.raises(Unusable, match="teaching"):
+    with pytest.raises(
+        Unusable, match=r"teaching: cannot be used \(File exists\); make it a folder that can be written"
+    ):
         Workspace(tmp_path / "teaching", Bounds())
+
+
+def test_a_place_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(Unusable, match=r"^/proc/teaching: cannot be used"):
+        Workspace(Path("/proc/teaching"), Bounds())
 
 
 def test_files_that_a_killed_process_left_are_removed_and_no_others(
