@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     help="With --serve: the store that keeps the photos for the training pipeline.",
 )
 @click.option("--public-key", envvar="DANDELION_PUBLIC_KEY", show_envvar=True, help="With --serve: as the appliance's.")
+@click.option("--bundle", "only", envvar="DANDELION_BUNDLE", hidden=True)
 def teach(
     folder: Path | None,
     table: Path | None,
@@ -63,6 +64,7 @@ def teach(
     cache: Path,
     data: str | None,
     public_key: str | None,
+    only: str | None,
 ) -> None:
     """Teach a model of your own from the photos in FOLDER, in which each class has a folder.
 
@@ -76,6 +78,11 @@ def teach(
     from runtime.cli.teach_report import say_report
     from runtime.teaching.backbone import Backbone
 
+    if serve and only:
+        raise Refusal(
+            "teach: DANDELION_BUNDLE names the one model that serves here; unset it, or teach without --serve and name "
+            "what was taught there"
+        )
     files, title = _files(folder, table), name or _title(folder, table)
     _check_enough(files)
     backbone = Backbone.open()

@@ -174,6 +174,13 @@ def test_with_a_data_store_the_pipeline_finds_the_photos_there(owner: Owner) -> 
     assert "holds photos of another dataset; give this one another name" in said
 
 
+def test_where_one_bundle_serves_it_is_refused_before_any_work(owner: Owner) -> None:
+    assert "DANDELION_BUNDLE names the one model" in owner.refuses(
+        owner.photos, "--serve", DANDELION_BUNDLE="var/bundle"
+    )
+    assert "next: " in owner.says(owner.photos, DANDELION_BUNDLE="var/bundle")
+
+
 def test_it_imports_no_web_framework(owner: Owner) -> None:
     code = (
         "import sys\n"
