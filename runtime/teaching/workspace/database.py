@@ -26,7 +26,7 @@ class Database:
         self.file = folder / FILE
         self._lock = threading.RLock()
         with disk_of(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # photos are nobody else's business
             with alone_in(folder):  # of two processes one makes the tables
                 self._connection = self._open()
 

@@ -34,6 +34,10 @@ def test_a_workspace_is_as_it_was_when_it_is_opened_again(workspace: Workspace, 
     again.close()
 
 
+def test_no_other_user_of_the_host_sees_the_photos(workspace: Workspace) -> None:
+    assert workspace.database.file.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_an_older_database_is_migrated_and_keeps_what_it_has(
     workspace: Workspace, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
