@@ -145,7 +145,7 @@ export default {
       return Math.min(value, 0.99).toLocaleString(this.language, { style: "percent", maximumFractionDigits: 0 }); // never certain
     },
     mega(bytes) {
-      return `${this.number(Math.round(bytes / 1e6))} MB`;
+      return this.number(Math.round(bytes / 1e6));
     },
     when(moment) {
       return new Date(1000 * moment).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
@@ -272,6 +272,9 @@ export default {
     closeOthers(event) {
       if (!event.target.open) return;
       for (const menu of this.$el.querySelectorAll("details[open]")) if (menu !== event.target) menu.open = false;
+      const [menu] = event.target.getElementsByClassName("more-menu");
+      menu.classList.remove("flipped");
+      menu.classList.toggle("flipped", menu.getBoundingClientRect().right > innerWidth); // no room to the right
     },
     closeMenus(event) {
       for (const menu of this.$el.querySelectorAll("details[open]")) if (!menu.contains(event.target) || event.type === "click") menu.open = false;
