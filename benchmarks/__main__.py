@@ -21,6 +21,7 @@ from benchmarks.commands.report import report
 from benchmarks.commands.requests import requests
 from benchmarks.commands.robustness import robustness
 from benchmarks.commands.sessions import sessions
+from benchmarks.commands.teach import teach
 from benchmarks.commands.training import training
 from runtime.cli.group import Commands
 
@@ -35,7 +36,7 @@ def main() -> None:
 
 for command in (
     *(latency, training, calibration, decode, robustness),
-    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, advise, report),
+    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, advise, teach, report),
 ):
     main.add_command(command)
 

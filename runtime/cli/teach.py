@@ -14,6 +14,7 @@ import click
 
 from runtime.cli.say import say
 from runtime.errors import Refusal
+from runtime.host.thread_priority import compute_in_own_threads
 
 if TYPE_CHECKING:
     from runtime.bundle.manifest import Bundle
@@ -75,6 +76,8 @@ def teach(
     python -m runtime teach ~/photos --serve --name "garden gate"
     python -m runtime teach --from photos.csv
     """
+    # OpenBLAS's threads would wait for each other by spinning: beside other work a lesson of 0.2 s takes seconds.
+    compute_in_own_threads()
     from runtime.cli.teach_report import say_report
     from runtime.teaching.backbone import Backbone
 
