@@ -276,6 +276,13 @@ export default {
       menu.classList.remove("flipped");
       menu.classList.toggle("flipped", menu.getBoundingClientRect().right > innerWidth); // no room to the right
     },
+    leaveMenu(event) {
+      const menu = event.key === "Escape" && this.$el.querySelector("details[open]");
+      if (!menu) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+      event.stopImmediatePropagation(); // the selection stays
+    },
     closeMenus(event) {
       for (const menu of this.$el.querySelectorAll("details[open]")) if (!menu.contains(event.target) || event.type === "click") menu.open = false;
     },
@@ -285,6 +292,7 @@ export default {
     this.stopping = new AbortController();
     const on = (name, handler, options = {}) => window.addEventListener(name, handler, { signal: this.stopping.signal, ...options });
     on("paste", this.paste);
+    on("keydown", this.leaveMenu);
     on("keydown", this.shortcut);
     on("scroll", this.measure, { passive: true });
     on("resize", this.measure);

@@ -237,6 +237,22 @@ def test_classes_are_made_renamed_and_removed(begin: Teach, photos: Photos) -> N
     count(page, "deep moss", 2)
 
 
+def test_a_menu_is_left_by_escape_and_by_a_click_elsewhere(begin: Teach) -> None:
+    page = begin()
+    more = card(page, "grass").locator("summary")
+    rename = page.get_by_role("button", name="Rename")
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(rename).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(rename).to_be_hidden()
+    expect(more).to_be_focused()
+    more.click()
+    expect(rename).to_be_visible()
+    page.locator(".wall-side h2").click()
+    expect(rename).to_be_hidden()
+
+
 def test_the_name_of_a_class_that_is_there_leads_to_it(begin: Teach) -> None:
     page = begin()
     page.get_by_placeholder("New class").fill("Grass")
