@@ -184,7 +184,7 @@ def _minimise(
     found = parameters.copy()
     active = np.arange(loss.problems)
     here, slope = parameters, loss.gradient(parameters, active)
-    memory = _Memory(parameters.shape)
+    memory = _Memory(parameters.shape, 1 / loss.radius)
     first = lengths = np.sqrt(_dot(slope, slope))
     done = 0.0
     for _ in range(MOST_STEPS):
@@ -221,13 +221,14 @@ def _along(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A point of each problem in its `direction` where the loss is flatter, and the gradient there.
 
-    The slope along a line rises in a convex loss, so its zero is bracketed and found by secants; no loss is needed.
+    The slope along a line rises in a convex loss, so its zero is bracketed and found by secants and by halving in turn:
+    where the slope explodes on one side, secants alone creep. No loss is needed.
     """
     steepness = _dot(slope, direction)  # [A], negative
     step = np.ones(len(active))
     low, low_slope = np.zeros(len(active)), steepness.copy()
     high, high_slope = np.full(len(active), np.inf), np.zeros(len(active))
-    for _ in range(_MOST_TRIALS):
+    for trial in range(_MOST_TRIALS):
         there = here + step[:, np.newaxis] * direction
         then = loss.gradient(there, active)
         now = _dot(then, direction)
@@ -240,15 +241,17 @@ def _along(
         high, high_slope = np.where(above, step, high), np.where(above, now, high_slope)
         bracketed = np.isfinite(high)
         width = np.where(bracketed, high, 0) - low
-        secant = low - low_slope * width / np.where(bracketed, high_slope - low_slope, 1)
-        step = np.where(done, step, np.where(bracketed, secant, 2 * step))
+        share = 0.5 if trial % 2 else -low_slope / np.where(bracketed, high_slope - low_slope, 1)
+        step = np.where(done, step, np.where(bracketed, low + share * width, 2 * step))
     return there, then
 
 
 class _Memory:
     """The last pairs of steps and changes of the gradient: an estimate of the inverse Hessian of each problem."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], first: float) -> None:
+        """For parameters of `shape` [P, S]; `first` is how long the first step is to be."""
+        self._first = first
         pair = 2 * 8 * int(np.prod(shape))
         self._most = max(_LEAST_PAIRS, min(_MOST_PAIRS, _MEMORY_BYTES // pair))
         self._pairs: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
@@ -267,7 +270,7 @@ class _Memory:
     def newton(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
         """The estimate of the inverse Hessian times `slope` [A, S]: the two-loop recursion."""
         if not self._pairs:
-            return slope / np.maximum(np.sqrt(_dot(slope, slope)), 1e-300)[:, np.newaxis]
+            return slope * (self._first / np.sqrt(_dot(slope, slope)))[:, np.newaxis]
         direction, shares = slope.copy(), []
         for step, change, bend in reversed(self._pairs):
             shares.append(_dot(step, direction) / bend)

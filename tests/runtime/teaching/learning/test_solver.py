@@ -131,6 +131,15 @@ def test_what_a_step_raises_ends_the_search() -> None:
         fit([Rows(features, truth, np.ones((1, 300)))], 3, scale=SCALE, strength=0.1, on_step=stop)
 
 
+@pytest.mark.parametrize("noise", [0.05, 0.5, 3.0])
+def test_many_photos_that_are_told_apart_easily_or_not_take_few_steps(noise: float) -> None:
+    truth = np.arange(4000) % 2
+    features = drawn_features(truth, dimensions=128, noise=noise)[:, 0]
+    steps: list[float] = []
+    fit([Rows(features, truth, np.ones((1, 4000)))], 2, scale=SCALE, strength=0.05, on_step=steps.append)
+    assert len(steps) < 80
+
+
 @pytest.mark.parametrize("value", [0, 1, 65535])
 def test_features_that_are_all_the_same_leave_the_shares_of_the_classes(value: int) -> None:
     features, truth = np.full((40, 16), value, np.uint16), np.arange(40) % 4 // 3
