@@ -8,6 +8,7 @@ import click
 
 from benchmarks.commands.options import keep, make, out_option, show
 from runtime.errors import Refusal
+from runtime.host.thread_priority import compute_in_own_threads
 
 SETS = ("10x20", "50x20")
 EPOCHS = 50
@@ -41,6 +42,7 @@ def teach(
     Times are of whole commands, cold; memory is the most that they kept resident. Accuracies are paired with those
     of scikit-learn's logistic regression: on FP32 features of the photos, and on the same features of drawn classes.
     """
+    compute_in_own_threads()  # as the appliance does; PyTorch's threads are its own
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
     from benchmarks.measurements.teach import Effort, accuracies_table, efforts_table, measure_teaching

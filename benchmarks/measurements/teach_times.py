@@ -75,7 +75,7 @@ def measure_clicks(examples: Examples, backbone: Path, rounds: int) -> Clicks:
             brightness=examples.brightness,
         )
         command = [sys.executable, str(PROGRAMS / "lesson.py"), str(backbone), str(file), str(rounds)]
-        said = _ended(command, OPENBLAS_NUM_THREADS="1").said  # as the appliance has it
+        said = _ended(command).said
     lines = [json.loads(line) for line in said.splitlines()]
     return Clicks([line["click_s"] for line in lines], [line["again_s"] for line in lines])
 
@@ -85,8 +85,8 @@ def _taken(command: Sequence[str]) -> Taken:
     return Taken(ended.wall_s, ended.cpu_s, ended.peak_bytes)
 
 
-def _ended(command: Sequence[str], **more: str) -> Ended:
-    ended = run_to_end(command, os.environ | {"PYTHONPATH": str(ROOT)} | more)
+def _ended(command: Sequence[str]) -> Ended:
+    ended = run_to_end(command, os.environ | {"PYTHONPATH": str(ROOT)})
     if ended.status:
         last = ended.said.splitlines()[-1:] or ["it said nothing"]
         raise Refusal(f"{' '.join(command[1:4])} failed: {last[0]}")

@@ -71,7 +71,7 @@ class BackboneRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Backbone:
     """A verified backbone: its record with the SHA-256 of that, and the ONNX file.
 
-    `others` [M, 1, D] are the features of photos of other things; `golden` and `golden_fp32` [G, D] those of the golden
+    `others` [M, V, D] are the features of photos of other things; `golden` and `golden_fp32` [G, D] those of the golden
     pictures, by exact INT8 arithmetic and by FP32, as float64 in the unit of `scale`.
     """
 

@@ -67,25 +67,20 @@ def teach(
     others: Sums | None,
     scale: float,
     *,
-    others_groups: NDArray[np.int64] | None = None,
-    start: Head | None = None,
     on_progress: Progress = lambda *_: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Lesson:
     """A head for the classes of `examples`, and for the unknown class if there are `others`.
 
-    `others` [M, V, D] are features of photos of other things, of which those of one group [M] are held out together in
-    cross-validation. Features are integers of unit `scale`. The search starts
-    from the head `start` if it has as many classes: little is saved, and the last bits then depend on it.
-    With fewer than two photos of other things there is no unknown class either.
-    `on_progress(stage, done, total)` and `stopped()` are called many times a second.
+    `others` [M, V, D] are features of photos of other things; with fewer than two there is no unknown class. Features
+    are integers of unit `scale`. `on_progress(stage, done, total)` and `stopped()` are called many times a second.
 
     Raises TooFew if there is one class alone, or a class has fewer than MIN_PHOTOS photos or is one photo copied;
     Stopped once `stopped()` is true.
     """
     check(examples)
     if others is not None and len(others) < _LEAST_OTHERS:
-        others, others_groups = None, None
+        others = None
 
     def step(stage: str, done: int, total: int) -> None:
         if stopped():
@@ -93,17 +88,14 @@ def teach(
         on_progress(stage, done, total)
 
     step("comparing", 0, 1)
-    groups = np.arange(0 if others is None else len(others)) if others_groups is None else others_groups
-    plan = _Plan.of(examples, groups)
+    plan = _Plan.of(examples, 0 if others is None else len(others))
     step("learning", 0, 100)
-    classes = len(examples.labels) + (others is not None)
     heads = fit_heads(
         examples,
         others,
         scale,
         plan.seen,
         plan.others_seen,
-        start=start if start is not None and start.bias.shape == (classes,) else None,
         tolerance=[TOLERANCE, *[_ROUGH] * (len(plan.seen) - 1)],
         on_step=lambda done: step("learning", int(100 * done), 100),
     )
@@ -154,14 +146,11 @@ class _Plan:
     other_fold: NDArray[np.int64]
 
     @classmethod
-    def of(cls, examples: Examples, others_groups: NDArray[np.int64]) -> _Plan:
+    def of(cls, examples: Examples, others: int) -> _Plan:
         groups = near_copies(examples.features[:, 0], examples.truth)
         fold = folds_of(examples.truth, groups)
         half = folds_of(examples.truth, groups, folds=2, seed=1)
-        # Each fold needs some to learn from.
-        groups_of_others = others_groups if len(np.unique(others_groups)) > 1 else np.arange(len(others_groups))
-        others = folds_of(np.zeros_like(groups_of_others), groups_of_others, folds=int(fold.max()) + 1)
-        return cls(fold, half, others)
+        return cls(fold, half, np.arange(others) % (int(fold.max()) + 1))
 
     @property
     def folds(self) -> int:

@@ -1,8 +1,8 @@
 """Teaching in an appliance that is running and has the features: `python lesson.py BACKBONE FEATURES OUT ROUNDS`.
 
 FEATURES is an .npz of `labels`, `truth`, `features` and `brightness`. Each round teaches all photos but ten, then, as
-somebody who adds these would, all of them from the head before. A line of JSON tells the seconds of both to a bundle
-that is written, opened and proven by its golden cases.
+somebody who adds these would, all of them. A line of JSON tells the seconds of both to a bundle that is written, opened
+and proven by its golden cases.
 """
 
 import json
@@ -17,7 +17,6 @@ from runtime.inference.backends import open_validated
 from runtime.teaching.backbone import Backbone
 from runtime.teaching.bundle import Identity, write_bundle
 from runtime.teaching.examples import Examples
-from runtime.teaching.head import Head
 from runtime.teaching.teach import teach
 
 MORE = 10  # photos
@@ -37,23 +36,22 @@ def without(examples: Examples, more: int) -> Examples:
     return Examples(examples.labels, photos, examples.truth[rows], examples.features[rows], examples.brightness[rows])
 
 
-def taught(examples: Examples, backbone: Backbone, start: Head | None) -> tuple[float, Head]:
-    """Seconds from the click, and the head."""
+def taught(examples: Examples, backbone: Backbone) -> float:
+    """Seconds from the click."""
     began = time.monotonic()
     others = backbone.others_for(examples.labels)
-    lesson = teach(examples, others, backbone.scale, start=start)
+    lesson = teach(examples, others, backbone.scale)
     with tempfile.TemporaryDirectory() as folder:
         open_validated(write_bundle(lesson, backbone, Path(folder, "1"), Identity("taught")), threads=1)
-    return time.monotonic() - began, lesson.head
+    return time.monotonic() - began
 
 
 def main(backbone: Backbone, examples: Examples, rounds: int) -> None:
     """Print a line for each round."""
     before = without(examples, MORE)
     for _ in range(rounds):
-        click_s, head = taught(before, backbone, None)
-        again_s, _ = taught(examples, backbone, head)
-        print(json.dumps({"click_s": click_s, "again_s": again_s}), flush=True)
+        seconds = {"click_s": taught(before, backbone), "again_s": taught(examples, backbone)}
+        print(json.dumps(seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,13 @@ def fit_heads(
     seen: NDArray[np.bool_],
     others_seen: NDArray[np.bool_],
     *,
-    start: Head | None = None,
     tolerance: Sequence[float],
     on_step: Callable[[float], None],
 ) -> list[Head]:
     """A head for each of P problems, which sees the photos `seen` [P, N] and of `others` those `others_seen` [P, M].
 
     The classes are told apart by their photos alone: learned together with other things, a hundredth fewer of the
-    public photos are recognised. The unknown class is then one more output, for which these logits are given. `start`
-    is a head for the same classes to search from.
+    public photos are recognised. The unknown class is then one more output, for which these logits are given.
     """
     labels, (views, dimensions) = len(examples.labels), examples.features.shape[1:]
     penalty = invariance(examples.features if others is None or others.shape[1] == 1 else others)
@@ -48,7 +46,6 @@ def fit_heads(
         scale=scale,
         strength=STRENGTH,
         penalty=penalty,
-        start=_own_part(start, labels),
         tolerance=tolerance,
         on_step=lambda done: on_step(done if others is None else _OWN_PART * done),
     )
@@ -103,8 +100,3 @@ def _evidence(features: NDArray[np.uint16], heads: Sequence[Head], scale: float)
         highest = logits.max(axis=0)
         found.append(highest + log(np.add.reduce(exp(logits - highest), axis=0)))
     return np.array(found)
-
-
-def _own_part(start: Head | None, labels: int) -> Head | None:
-    """Its outputs for the labels."""
-    return None if start is None else Head(start.weights[:, :labels], start.bias[:labels])

@@ -45,7 +45,6 @@ def fit(
     scale: float,
     strength: float,
     penalty: NDArray[np.float64] | None = None,
-    start: Head | None = None,
     tolerance: float | Sequence[float] = TOLERANCE,
     on_step: Callable[[float], None] = lambda _: None,
 ) -> list[Head]:
@@ -53,13 +52,13 @@ def fit(
 
     That is scikit-learn's `LogisticRegression(C=strength)` with `sample_weight`; the bias has no penalty. A matrix
     `penalty` [D, D] P adds w' P w / 2 for the weights w of each class. The features are integers of unit `scale`. All
-    problems are solved in step by L-BFGS (Liu and Nocedal 1989), from `start` if it is given, each to its `tolerance`,
-    so that a chunk of rows is read once for all of them. `on_step` is told about how much of the way is done, 0..1;
-    what it raises ends the search.
+    problems are solved in step by L-BFGS (Liu and Nocedal 1989), each to its `tolerance`, so that a chunk of rows is
+    read once for all of them. `on_step` is told about how much of the way is done, 0..1; what it raises ends the
+    search.
     """
     loss = _Loss(blocks, classes, scale=scale, strength=strength, penalty=penalty)
     lengths = np.broadcast_to(np.asarray(tolerance, np.float64), loss.problems) / loss.radius
-    found = _minimise(loss, loss.parameters(start), lengths, on_step)
+    found = _minimise(loss, loss.nothing(), lengths, on_step)
     return [loss.head(each) for each in found]
 
 
@@ -103,13 +102,9 @@ class _Loss:
         self._unit = self.radius / 4
         self._penalty = None if penalty is None else on_grid(penalty.reshape(1, -1), PENALTY_BITS)
 
-    def parameters(self, start: Head | None) -> NDArray[np.float64]:
-        """The parameters [P, C x (D + 1)] to start from."""
-        parameters = np.zeros((self._classes, self.dimensions + 1))
-        if start is not None:
-            parameters[:, :-1] = start.weights.T
-            parameters[:, -1] = (start.bias + self._shift(start.weights)) / self._unit
-        return np.tile(parameters.reshape(1, -1), (self.problems, 1))
+    def nothing(self) -> NDArray[np.float64]:
+        """The parameters [P, C x (D + 1)] of heads that know nothing: all 0."""
+        return np.zeros((self.problems, self._classes * (self.dimensions + 1)))
 
     def head(self, parameters: NDArray[np.float64]) -> Head:
         """The head that these parameters [C x (D + 1)] are, for features that are not centred."""

@@ -133,26 +133,10 @@ def test_the_same_photos_give_the_same_lesson_to_the_last_bit() -> None:
     assert (one.temperature, one.report) == (other.temperature, other.report)
 
 
-def test_a_lesson_may_go_on_from_the_head_before() -> None:
-    known = examples([30, 30])
-    first = teach(known, other_things(), SCALE)
-    again = teach(known, other_things(), SCALE, start=first.head)
-    assert answers(again, known.features) == pytest.approx(answers(first, known.features), abs=1e-3)
-    fewer = teach(known, None, SCALE, start=first.head)  # of other classes: not used
-    assert fewer.head.bias.shape == (2,)
-
-
-def test_groups_of_other_things_are_held_out_together_and_change_the_figures_alone() -> None:
-    known, others = examples([30, 30]), other_things()
-    alone, grouped = (teach(known, others, SCALE, others_groups=groups) for groups in (None, np.repeat([0, 1, 2], 40)))
-    assert alone.head.weights == pytest.approx(grouped.head.weights, abs=1e-3)
-    assert alone.temperature != grouped.temperature
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_a_handful_of_other_things_does_no_harm(count: int) -> None:
     others = other_things()[:count]
-    lesson = teach(examples([30, 30]), others, SCALE, others_groups=np.zeros(count, np.int64))
+    lesson = teach(examples([30, 30]), others, SCALE)
     assert (lesson.unknown_threshold is None) == (count < 2)
     assert lesson.report.accuracy > 0.9
 

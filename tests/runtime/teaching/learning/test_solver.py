@@ -104,14 +104,6 @@ def test_rows_may_come_in_blocks_and_in_more_than_one_chunk() -> None:
     assert abs(probabilities(features, one) - probabilities(features, other)).max() < 1e-6
 
 
-def test_a_search_from_the_solution_ends_at_once() -> None:
-    features, truth = photos(300, 64, 3)
-    rows, steps = [Rows(features, truth, np.ones((1, 300)))], list[float]()
-    (head,) = fit(rows, 3, scale=SCALE, strength=0.1)
-    fit(rows, 3, scale=SCALE, strength=0.1, start=head, on_step=steps.append)
-    assert steps == [1.0]
-
-
 def test_each_step_tells_how_much_of_the_way_is_done() -> None:
     features, truth = photos(300, 64, 3)
     steps: list[float] = []
