@@ -17,15 +17,16 @@ export const inbox = reactive({
 });
 
 let listing = 0;
+let turn = Promise.resolve();
 
 // All that waits, page by page; what was there stays until the list is complete.
 export async function load() {
-  const turn = (listing += 1);
+  const mine = (listing += 1);
   const photos = [];
   for (let after = ""; after !== null && photos.length < MOST; ) {
     const kind = inbox.kind && `&kind=${inbox.kind}`;
     const { data, problem } = await ask("GET", `teach/inbox?limit=${PAGE}${kind}${after && `&after=${encodeURIComponent(after)}`}`);
-    if (turn !== listing) return;
+    if (mine !== listing) return;
     inbox.loaded = true;
     inbox.off = problem?.kind === "unfit" ? problem.detail : "";
     teaching.problem = problem && !inbox.off ? { ...problem, what: "inbox" } : null;
@@ -54,43 +55,55 @@ function count(state) {
 }
 
 // Give photos a label, null for none of the classes: they join the dataset that is open, and the next training.
-export async function accept(ids, label) {
-  const before = take(ids);
+export function accept(ids, label) {
+  const taken = take(ids);
   const dataset = label === null ? null : (teaching.dataset?.id ?? null);
-  const data = await act("inbox", "POST", "teach/inbox/accept", { photos: ids, label, dataset }, () => null);
-  if (!data) return void load();
-  const refused = data.photos.filter(({ outcome }) => outcome === "refused");
-  const stay = new Set(refused.map(({ name }) => name));
-  if (stay.size) show(before.filter(({ id }) => stay.has(id) || !ids.includes(id)));
-  inbox.refused = markRaw(refused);
-  const done = data.photos.length - refused.length;
-  if (done) teaching.said = { key: label === null ? "said_none" : "said_accepted", count: done, label };
-  count(data.state);
-  await look();
+  return inTurn(async () => {
+    const data = await act("inbox", "POST", "teach/inbox/accept", { photos: ids, label, dataset }, () => null);
+    if (!data) return load();
+    const refused = data.photos.filter(({ outcome }) => outcome === "refused");
+    const stay = new Set(refused.map(({ name }) => name));
+    if (stay.size) show([...taken.filter(({ id }) => stay.has(id)), ...inbox.photos]);
+    inbox.refused = markRaw(refused);
+    count(data.state);
+    await look(); // whether it can be undone
+    const done = data.photos.length - refused.length;
+    if (done) teaching.said = { key: label === null ? "said_none" : "said_accepted", count: done, label };
+  });
 }
 
-export async function reject(ids) {
+export function reject(ids) {
   take(ids);
-  const data = await act("inbox", "POST", "teach/inbox/reject", { photos: ids }, () => null);
-  if (!data) return void load();
-  teaching.said = { key: "said_rejected", count: data.rejected };
-  count(data.state);
+  return inTurn(async () => {
+    const data = await act("inbox", "POST", "teach/inbox/reject", { photos: ids }, () => null);
+    if (!data) return load();
+    teaching.said = { key: "said_rejected", count: data.rejected };
+    count(data.state);
+  });
 }
 
 // Delete all that waits, and what has joined classes from here.
-export async function empty() {
-  const data = await act("inbox", "DELETE", "teach/inbox", undefined, () => null);
-  if (data) teaching.said = { key: "said_emptied", count: data.waiting + data.joined + data.corrections };
-  await load();
-  await look();
+export function empty() {
+  return inTurn(async () => {
+    const data = await act("inbox", "DELETE", "teach/inbox", undefined, () => null);
+    if (data) teaching.said = { key: "said_emptied", count: data.waiting + data.joined + data.corrections };
+    await load();
+    await look();
+  });
 }
 
-// What was asked for is shown at once; returns what was there before.
+// What was asked for is shown at once; returns the photos that it is about.
 function take(ids) {
   const gone = new Set(ids);
-  const before = inbox.photos;
+  const taken = inbox.photos.filter(({ id }) => gone.has(id));
   inbox.refused = markRaw([]);
   teaching.said = null;
-  show(before.filter(({ id }) => !gone.has(id)));
-  return before;
+  show(inbox.photos.filter(({ id }) => !gone.has(id)));
+  return taken;
+}
+
+// Keys are quicker than answers: the appliance is asked for one change after the other.
+function inTurn(change) {
+  turn = turn.then(change, change);
+  return turn;
 }
