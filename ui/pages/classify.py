@@ -30,18 +30,20 @@ def classify(context: PageContext) -> None:
         threshold=product.threshold,
         unknownThreshold=product.unknown_threshold,
         accept=ACCEPTED_TYPES,
+        keeps=None,
         product={"drawing": product.drawing, "picture": context.picture, "file": product.file_name},
         samples=samples_of(context.prefix, product),
         phone=context.phone and {"url": context.phone, "code": qr_code(context.phone)},
     )
 
     async def ask_formats() -> None:
-        """Ask the appliance what it decodes, shortly after the page is drawn."""
+        """Ask the appliance what it decodes and keeps, shortly after the page is drawn."""
         try:
             health = await (await context.api()).health()
         except (Unreachable, Refused):
             return
         desk.props["accept"] = accepted(health)
+        desk.props["keeps"] = health.get("keeps")
         desk.update()
 
     ui.timer(0.01, ask_formats, once=True)

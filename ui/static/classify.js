@@ -19,7 +19,7 @@ export default {
   mixins: [unknownAnswers],
   props: {
     t: Object, language: String, labels: Array, names: Object, threshold: Number, unknownThreshold: Number, accept: String,
-    product: Object, samples: Array, phone: Object,
+    product: Object, samples: Array, phone: Object, keeps: Object,
   },
   data: () => ({
     session,
@@ -42,6 +42,9 @@ export default {
   computed: {
     items() {
       return this.session.items;
+    },
+    privacy() {
+      return this.keeps ? fill(this.t.privacy_kept, { days: this.keeps.days.toLocaleString(this.language) }) : this.t.privacy;
     },
     done() {
       return this.items.filter((item) => item.state === "done" || item.state === "refused").length;
@@ -259,7 +262,7 @@ ${dropZone}
       <button class="link quiet" @click="forget()">{{ t.forget }}</button>
     </div>
 ${samples}
-    <p v-if="!items.length" class="privacy"><span aria-hidden="true">◌</span> {{ t.privacy }}</p>
+    <p v-if="!items.length" class="privacy"><span aria-hidden="true">◌</span> {{ privacy }}</p>
     <p v-if="session.restored || session.lost" class="note" role="status">{{ fill(t.restored, { rows: session.restored, lost: session.lost }) }}</p>
 
     <template v-if="items.length">
@@ -268,7 +271,7 @@ ${toolbar}
       <p v-if="!shown.length" class="note">{{ t.nothing_matches }}</p>
 ${cards}
 ${table}
-      <p class="privacy"><span aria-hidden="true">◌</span> {{ t.privacy }}</p>
+      <p class="privacy"><span aria-hidden="true">◌</span> {{ privacy }}</p>
     </template>
 
 ${viewer}

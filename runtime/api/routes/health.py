@@ -55,12 +55,19 @@ class Limits(msgspec.Struct, frozen=True):
     media_types: tuple[str, ...]
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """Photos with an uncertain or unknown answer are kept to be labelled: at most `photos`, for `days` at most."""
+
+    photos: int
+    days: float
+
+
 class Health(msgspec.Struct, frozen=True):
     """`GET /health`: for people and dashboards. `reasons` say why it is degraded: it answers all the same.
 
     Where API keys are set, they are told only to clients that send one: they name paths and endpoints.
 
-    `following` is null if no store is followed.
+    `following` is null if no store is followed, `keeps` if no photo is kept but corrections.
     """
 
     status: Literal["ok", "degraded", "stopping"]
@@ -69,6 +76,7 @@ class Health(msgspec.Struct, frozen=True):
     uptime_s: float
     following: Following | None
     limits: Limits
+    keeps: Keeping | None = None
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -114,7 +122,13 @@ async def health(request: Request[Any, Any, Any], appliance: Appliance, teaching
         uptime_s,
         _following(appliance.reloader),
         _limits(appliance),
+        _keeping(appliance),
     )
+
+
+def _keeping(appliance: Appliance) -> Keeping | None:
+    settings = appliance.settings
+    return Keeping(settings.inbox_photos, settings.inbox_days) if settings.inbox_photos else None
 
 
 def _limits(appliance: Appliance) -> Limits:

@@ -259,7 +259,7 @@ def test_health_tells_what_it_is_asked(client: httpx.Client) -> None:
     assert limits["megapixels"]["PNG"] == 2  # as it is set
     assert limits["megapixels"]["WebP"] <= 2
     assert limits["decoding_bytes"] > 0
-    assert health == {"status": "ok", "model": model, "reasons": [], "following": None}
+    assert health == {"status": "ok", "model": model, "reasons": [], "following": None, "keeps": None}
     assert client.get("/health/live").json() == {"status": "live"}
     assert client.get("/health/ready").json() == {"status": "ready"}
 

@@ -131,6 +131,12 @@ def test_all_of_it_is_deleted_after_a_question(visit: Visit, inbox: App, tmp_pat
     assert not list((tmp_path / "data").rglob("*.jpeg"))
 
 
+def test_visitors_are_told_that_photos_are_kept(visit: Visit, inbox: App) -> None:
+    page = visit(inbox.url).open("/")
+    expect(page.locator(".privacy")).to_contain_text("it keeps those for up to 30 days")
+    assert httpx.get(f"{inbox.url}/health").json()["keeps"] == {"photos": 50, "days": 30.0}
+
+
 def test_corrections_are_reviewed_without_any_classes(visit: Visit, inbox: App) -> None:
     page = visit(inbox.url).open("/teaching")
     page.locator(".inbox-way button").click()
