@@ -29,7 +29,7 @@ _OF_DEFAULT = f"{FEEDBACK}/{DEFAULT_PRODUCT}/"
 class Correction(msgspec.Struct, frozen=True):
     """The record of a corrected photo; `product` is the name of the model whose label it is.
 
-    `reviewed` is what a reviewer has said of it; None while it waits.
+    `reviewed` is what a reviewer has said of it; JSON lacks it while it waits.
     """
 
     sha256: str
@@ -38,7 +38,7 @@ class Correction(msgspec.Struct, frozen=True):
     version: str | None
     received: str
     product: str = DEFAULT_PRODUCT
-    reviewed: Verdict | None = None
+    reviewed: Verdict | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import sqlite3
 import time
@@ -57,8 +59,6 @@ def test_the_photo_of_a_doubtful_answer_is_kept_and_told_with_the_answer(kept: D
 
 
 def sha256(data: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()
 
 
@@ -71,6 +71,10 @@ def test_photos_of_a_batch_of_a_form_and_of_the_inference_protocol_are_kept(kept
     kept.waiting(3)
     assert httpx.post(f"{url}/explain", content=photo("grass", 5), headers=JPEG).status_code == 200
     kept.waiting(4)
+    data = [base64.b64encode(photo("grass", seed)).decode() for seed in (6, 7)]
+    encoded = {"inputs": [{"name": "photos", "datatype": "BYTES", "shape": [2], "data": data}]}
+    assert httpx.post(f"{url}/v2/models/colours/infer", json=encoded).status_code == 200
+    kept.waiting(6)
 
 
 JPEG = {"content-type": "image/jpeg"}

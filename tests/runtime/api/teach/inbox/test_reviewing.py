@@ -267,4 +267,4 @@ def test_a_photo_that_is_not_the_corrected_one_is_not_accepted(kept: Desk) -> No
     file.write_bytes(photo("grass", 9))
     (refused,) = accept(kept, one["id"], label="grass")["photos"]
     assert refused["outcome"] == "refused"
-    assert [record["reviewed"] for record in records(kept).values()] == [None]
+    assert [record.get("reviewed") for record in records(kept).values()] == [None]
