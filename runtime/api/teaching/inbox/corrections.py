@@ -42,23 +42,22 @@ class WaitingCorrections:
         self._reviewed: set[int] = set()  # hashes of records: there may be many
         self._listed = Listed({}, "")
         self._listed_at: float | None = None
+        self._stale = True
 
     @property
     def count(self) -> int | None:
-        """How many there were at the last look; None before the first."""
+        """How many there were at the last look, without those reviewed here since; None before the first."""
         return None if self._listed_at is None else len(self._listed.by_id)
 
     def all(self, *, fresh: bool = False) -> Listed:
         """Those that wait, as they were a few seconds ago at most, or are now. Raises StoreError."""
         with self._lock:
-            if fresh or self._listed_at is None or time.monotonic() > self._listed_at + FRESH_S:
+            aged = self._listed_at is None or time.monotonic() > self._listed_at + FRESH_S
+            if fresh or aged or self._stale:
+                self._stale = False  # before the look: what is reviewed meanwhile asks for another
                 self._listed = self._read()
                 self._listed_at = time.monotonic()
             return self._listed
-
-    def forget(self) -> None:
-        """Look again the next time: something was reviewed."""
-        self._listed_at = None
 
     def photo(self, one: Corrected) -> bytes:
         """The photo, empty if it is no longer the one that was corrected. Raises Missing, StoreError."""
@@ -69,7 +68,7 @@ class WaitingCorrections:
         """Say what becomes of a correction, wherever it is kept; raises StoreError."""
         for each in self._same(one):
             write_verdict(self._store, each, verdict)
-        self.forget()
+        self._leave_out(one)
 
     def accept(self, photo: bytes, format_: str, correction: Correction) -> str:
         """Write a photo with a label that a reviewer gave it; returns its name in the store. Raises StoreError."""
@@ -77,20 +76,28 @@ class WaitingCorrections:
         if not write_correction(self._store, photo, format_, accepted):
             for each in self._named(accepted.name):
                 write_verdict(self._store, each, "accepted")
-        self.forget()
+        self._stale = True
         return accepted.name
 
     def delete(self, one: Corrected) -> None:
         """Delete a correction and its photo, wherever they are kept; raises StoreError."""
         for each in self._same(one):
             self.delete_named(name_of(each.photo))
+        self._leave_out(one)
 
     def delete_named(self, name: str) -> None:
         """Delete what is kept under the name of a correction: first the record, so that nothing is trained on it."""
         keys = [entry.key for entry in self._store.list(f"{name}.")]
         for key in sorted(keys, key=lambda key: not key.endswith(".json")):
             self._store.delete(key)
-        self.forget()
+        self._stale = True
+
+    def _leave_out(self, one: Corrected) -> None:
+        """It waits no more; the next look asks the store again."""
+        with self._lock:
+            left = {id_: each for id_, each in self._listed.by_id.items() if each.identity != one.identity}
+            self._listed = Listed(left, self._listed.unreadable)
+            self._stale = True
 
     def _read(self) -> Listed:
         photos, records = pairs(self._store)

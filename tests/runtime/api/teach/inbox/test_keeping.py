@@ -6,17 +6,21 @@ import base64
 import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from runtime.api.teaching.inbox import writer
 from tests.runtime.api.teach.inbox.conftest import Desk, desk
 from tests.support.photos import photo, violet
 from tests.support.waiting import wait_until
 
-DOUBTFUL = "dandelion_inbox_dropped_total"
+ROOT = Path(__file__).parents[5]
+DROPPED = "dandelion_inbox_dropped_total"
 
 
 def every_byte_below(folder: Path) -> set[bytes]:
@@ -84,11 +88,11 @@ def test_the_same_photo_is_kept_once_and_not_again_when_it_was_looked_at(kept: D
     for _ in range(3):
         kept.predict(photo("grass", 6))
     (one,) = kept.waiting(1)
-    wait_until(lambda: kept.metric(f'{DOUBTFUL}{{reason="there_already"}}') == 2, what="two are there already")
+    wait_until(lambda: kept.metric(f'{DROPPED}{{reason="there_already"}}') == 2, what="two are there already")
     assert kept.client.post("/teach/inbox/reject", json={"photos": [one["id"]]}).json()["rejected"] == 1
     assert kept.written() == []
     kept.predict(photo("grass", 6))
-    wait_until(lambda: kept.metric(f'{DOUBTFUL}{{reason="there_already"}}') == 3, what="the third is known")
+    wait_until(lambda: kept.metric(f'{DROPPED}{{reason="there_already"}}') == 3, what="the third is known")
     assert kept.page()["photos"] == []
 
 
@@ -104,7 +108,7 @@ def test_the_oldest_go_first_when_there_are_too_many(tmp_path: Path) -> None:
         for seed in range(5):
             small.predict(photo("grass", seed))
             wait_until(lambda seed=seed: small.metric("dandelion_inbox_waiting_photos") == min(3, seed + 1))
-        wait_until(lambda: small.metric(f'{DOUBTFUL}{{reason="oldest"}}') == 2, what="two are dropped")
+        wait_until(lambda: small.metric(f'{DROPPED}{{reason="oldest"}}') == 2, what="two are dropped")
         assert [one["id"] for one in small.waiting(3)] == [sha256(photo("grass", seed)) for seed in (4, 3, 2)]
         assert len(small.written()) == 3
 
@@ -115,10 +119,10 @@ def test_the_oldest_go_first_when_they_are_too_large_and_one_that_alone_is_never
         small.predict(large)
         small.waiting(1)
         small.predict(photo("grass", 2) + bytes(700_000))
-        wait_until(lambda: small.metric(f'{DOUBTFUL}{{reason="oldest"}}') == 1, what="the first is dropped")
+        wait_until(lambda: small.metric(f'{DROPPED}{{reason="oldest"}}') == 1, what="the first is dropped")
         assert small.metric("dandelion_inbox_waiting_bytes") < 2**20
         small.predict(photo("grass", 3) + bytes(2**20))
-        assert small.metric(f'{DOUBTFUL}{{reason="too_large"}}') == 1
+        assert small.metric(f'{DROPPED}{{reason="too_large"}}') == 1
         assert len(small.page()["photos"]) == 1
 
 
@@ -137,7 +141,7 @@ def test_what_is_too_old_is_deleted_and_so_it_is_when_the_operator_has_turned_th
         on.waiting(1)
     aged(tmp_path, days=31)
     with desk(tmp_path) as off:
-        wait_until(lambda: off.metric(f'{DOUBTFUL}{{reason="expired"}}') == 1, what="it is deleted")
+        wait_until(lambda: off.metric(f'{DROPPED}{{reason="expired"}}') == 1, what="it is deleted")
         assert off.written() == []
 
 
@@ -177,6 +181,53 @@ def test_answers_do_not_wait_for_the_disk_and_what_it_cannot_keep_up_with_is_dro
             if connection:
                 connection.rollback()
                 connection.close()
-        wait_until(lambda: on.metric(f'{DOUBTFUL}{{reason="busy"}}') > 0, what="some are dropped")
+        wait_until(lambda: on.metric(f'{DROPPED}{{reason="busy"}}') > 0, what="some are dropped")
         kept = int(on.metric('dandelion_inbox_kept_total{answer="uncertain"}'))
         assert kept <= writer.QUEUED_PHOTOS + 2
+
+
+_FULL_DISK = """
+import sys, time
+from pathlib import Path
+from runtime.api.teaching.inbox.writer import InboxWriter
+from runtime.inference.predictions import ModelName, Prediction
+from runtime.serving.metrics import Metrics
+from runtime.teaching.workspace.inbox import InboxBounds
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+
+def wait(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, (writer.trouble, metrics.registry.get_sample_value("dandelion_inbox_kept"))
+        time.sleep(0.01)
+
+folder, metrics, bounds = Path(sys.argv[1]), Metrics(), InboxBounds(100, 2**30, 1)
+workspace = Workspace(folder / "teaching", Bounds(), bounds)
+writer = InboxWriter(lambda: workspace.inbox, bounds, metrics, is_busy=lambda: False)
+writer.start()
+ballast = folder / "ballast"
+ballast.write_bytes(bytes(4 * 2**20))
+doubt = Prediction("grass", 0.4, {}, True)
+writer.offer(bytes(2 * 2**20), doubt, ModelName("colours", "v1"))
+wait(lambda: writer.trouble)
+print(writer.trouble, metrics.registry.get_sample_value("dandelion_inbox_dropped_total", {"reason": "disk"}))
+ballast.unlink()
+writer.offer(b"another", doubt, ModelName("colours", "v1"))
+wait(lambda: workspace.inbox.waiting().photos == 1 and not writer.trouble)
+writer.stop()
+"""
+
+
+def test_on_a_full_disk_photos_are_dropped_and_told_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "fill.py").write_text(_FULL_DISK)
+    inside = f"mount -t tmpfs -o size=5m none {disk} && {sys.executable} {tmp_path / 'fill.py'} {disk}"
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", inside]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    if "unshare failed" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("needs user namespaces")
+    assert done.returncode == 0, done.stderr
+    assert "the inbox keeps no photos: the disk of" in done.stdout
+    assert done.stdout.endswith(" 1.0\n")
