@@ -16,6 +16,7 @@ from runtime.teaching.workspace.errors import WorkspaceError
 from runtime.teaching.workspace.inbox import Doubt, Doubtful, Inbox, InboxBounds
 
 QUEUED_PHOTOS, QUEUED_BYTES = 64, 8 * 2**20  # that wait for the disk; one photo may always
+TOGETHER = 16  # photos between two looks at the bounds
 PATIENCE_S = 0.2  # the longest that one photo waits for predictions, which come first
 PAUSE_S = 0.005
 TIDY_S = 600.0  # between looks at what is too old
@@ -95,12 +96,16 @@ class InboxWriter:
                 self._wake.wait(TIDY_S)
 
     def _work(self) -> None:
-        """Keep what is queued, and tidy; what fails is dropped, and told."""
-        offered = self._next()
+        """Keep some of what is queued, then tidy; what fails is dropped, and told."""
+        offered = None
         try:
             inbox = self._inbox()
-            if offered is not None:
+            for _ in range(TOGETHER):
+                offered = self._next()
+                if offered is None:
+                    break
                 self._keep(inbox, offered)
+            offered = None
             for reason, count in inbox.tidy().items():
                 self._drop(reason, count)
             self.show(inbox)
@@ -109,11 +114,11 @@ class InboxWriter:
             if not self.trouble:
                 log.warning("the inbox keeps no photos: %s", error)
             self.trouble = f"the inbox keeps no photos: {error}"
-            self._drop("disk", offered is not None)
+            self._drop("disk", (offered or self._next()) is not None)
         except Exception:  # a bug must not end the thread
             log.exception("the inbox failed")
             self.trouble = "the inbox keeps no photos; the log says why"
-            self._drop("disk", offered is not None)
+            self._drop("disk", (offered or self._next()) is not None)
 
     def _next(self) -> _Offered | None:
         with self._lock:
