@@ -41,24 +41,22 @@ def _grouped(features: Sums, limit: float) -> NDArray[np.int64]:
     """The first photo of each photo's group, [N]: groups are what chains of near copies join."""
     parts = [features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK)]
     lengths = [np.einsum("nd,nd->n", part.astype(np.float64), part.astype(np.float64)) for part in parts]
-    first = np.arange(len(features))
+    group = np.arange(len(features))
     for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
         for column, (other, other_length) in enumerate(zip(parts[: row + 1], lengths, strict=False)):
             # Exact: products of 32 bits, of which float64 holds sums of two million.
             products = part.astype(np.float64) @ other.astype(np.float64).T
             alike = products * products >= limit**2 * (length[:, np.newaxis] * other_length)
-            for one, two in np.argwhere(alike).tolist():
-                _join(first, row * _CHUNK + one, column * _CHUNK + two)
-    return np.array([_root(first, photo) for photo in range(len(first))], np.int64)
+            if row == column:
+                np.fill_diagonal(alike, False)
+            for one in np.flatnonzero(alike.any(axis=1)).tolist():
+                _join(group, row * _CHUNK + one, column * _CHUNK + np.flatnonzero(alike[one]))
+    return group
 
 
-def _root(first: NDArray[np.int64], photo: int) -> int:
-    while first[photo] != photo:
-        first[photo] = first[first[photo]]
-        photo = int(first[photo])
-    return photo
-
-
-def _join(first: NDArray[np.int64], one: int, other: int) -> None:
-    low, high = sorted((_root(first, one), _root(first, other)))
-    first[high] = low
+def _join(group: NDArray[np.int64], photo: int, others: NDArray[np.int64]) -> None:
+    """Make the groups of a photo and of `others` one. A camera that stands still makes too many pairs to list them."""
+    joined = group[np.append(others, photo)]
+    lowest = int(joined.min())
+    for each in np.unique(joined[joined != lowest]).tolist():
+        group[group == each] = lowest

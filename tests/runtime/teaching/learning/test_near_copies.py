@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from runtime.teaching.learning.near_copies import distinct, near_copies
@@ -37,6 +39,28 @@ def test_copies_are_found_across_chunks() -> None:
     features[1500] = features[2500]
     groups = near_copies(features, truth)
     assert groups[[10, 1500, 2500]].tolist() == [10, 10, 10]
+
+
+def test_a_chain_of_near_copies_is_one_group() -> None:
+    truth = np.zeros(12, np.int64)
+    features = drawn_features(truth, dimensions=512, noise=1.0)[:, 0]
+    step = features[2] // 8
+    features[9], features[5] = features[2] + step, features[2] + 2 * step
+    groups = near_copies(features, truth)
+    assert groups[[2, 5, 9]].tolist() == [2, 2, 2]
+    assert len(np.unique(groups)) == 10
+
+
+def test_a_burst_of_a_camera_that_stands_still_takes_no_memory_for_its_pairs() -> None:
+    generator = np.random.default_rng(0)
+    truth = np.zeros(1000, np.int64)
+    features = generator.integers(100, 5000, 512) + generator.integers(-20, 20, (1000, 512))
+    tracemalloc.start()
+    try:
+        near_copies(features.astype(np.uint16), truth)
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_photos_without_any_feature_are_copies_of_each_other() -> None:
