@@ -21,6 +21,7 @@ from runtime.teaching.extraction import Extraction
 from runtime.teaching.teach import Lesson, Progress, teach
 from runtime.teaching.worker import Stage
 from runtime.teaching.workspace.database import disk_of
+from runtime.teaching.workspace.errors import NotThere
 from runtime.teaching.workspace.workspace import Workspace
 
 NAMELESS = "taught"  # the name of a model, if that of its dataset has no letter that it could keep
@@ -36,7 +37,7 @@ class Lessons:
     def __call__(self, workspace: Workspace, dataset: str, stage: Stage) -> None:
         """Teach the photos of a dataset that have features; keeps report and bundle, and removes earlier ones.
 
-        Raises TooFew, WriteError and what `stage` raises; then everything is as it was.
+        Raises TooFew, WriteError, NotThere and what `stage` raises; then everything is as it was.
         """
         learned_from = workspace.runs.learned_from(dataset)
         backbone = self._extraction.backbone()
@@ -50,7 +51,11 @@ class Lessons:
         remove_folder(target)  # of a teaching in the same second that gave the same head, perhaps of other labels
         bundle = write_bundle(lesson, backbone, target, identity, created=created)
         _note_photos(bundle, examples)
-        workspace.runs.learned(dataset, lesson.report, target.name, learned_from)
+        try:
+            workspace.runs.learned(dataset, lesson.report, target.name, learned_from)
+        except NotThere:  # its files were deleted before these were written
+            workspace.files.remove_models(dataset)
+            raise
         _remove_others(folder, target)
         return_free_memory()
 

@@ -5,6 +5,7 @@ One teaching runs at a time, in the order in which they were asked for; features
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -28,6 +29,7 @@ BATCH = 64  # photos that are looked up together
 IDLE_S = 60.0  # without photos, after which the backbone's memory is given back
 PATIENCE_S = 0.2  # the longest that one photo waits for predictions, which come first: else it might wait for ever
 PAUSE_S = 0.005
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file that could not be read
 STOP_S = 10.0  # the longest wait for the thread's end
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class Worker:
         self._cancelled: set[str] = set()
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._is_tidy = False
         self.trouble = ""
 
     def wake(self) -> None:
@@ -160,7 +163,11 @@ class Worker:
             self._teach_one(dataset)
             return True
         workspace = self._workspace()
-        photos = workspace.features.unseen(self._extraction.about().key, BATCH)
+        backbone = self._extraction.about().key
+        photos = workspace.features.unseen(backbone, BATCH)
+        if not photos and not self._is_tidy:
+            workspace.features.keep_only(backbone)  # an upgrade has left those of the one before
+            self._is_tidy = True
         for photo in photos:
             if self._stopping or self._queue:
                 break
@@ -182,6 +189,10 @@ class Worker:
             seen = self._extraction.see(workspace.files.photo(photo.dataset, photo.sha256).read_bytes())
         except FileNotFoundError:
             workspace.features.refuse(photo, "its file is gone; send it again")
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
+            workspace.features.refuse(photo, f"its file cannot be read ({error.strerror}); send it again")
         except ImageError as error:
             workspace.features.refuse(photo, str(error))
         else:

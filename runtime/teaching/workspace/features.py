@@ -61,6 +61,11 @@ class Features:
                 [sha256, backbone, len(sums), brightness, sums.astype(_SUM).tobytes(), sha256],
             )
 
+    def keep_only(self, backbone: str) -> None:
+        """Delete the features of all other backbones."""
+        with self._database.changing() as connection:
+            connection.execute("DELETE FROM features WHERE backbone != ?", [backbone])
+
     def refuse(self, photo: Unseen, fault: str) -> None:
         """Note why a photo has no features, and never will."""
         with self._database.changing() as connection:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from runtime.host.atomic import remove_abandoned, remove_folder, whole_file
+from runtime.host.atomic import TEMPORARY, remove_abandoned, remove_folder, whole_file
 from runtime.teaching.workspace.database import disk_of
 from runtime.teaching.workspace.errors import NotThere
 
@@ -67,6 +67,12 @@ class Files:
         for folder in (self._photos, self._thumbnails, self._models):
             with suppress(OSError):
                 remove_folder(folder / dataset)
+
+    def datasets(self) -> set[str]:
+        """The ids of the datasets of which there are files."""
+        roots = (self._photos, self._thumbnails, self._models)
+        found = {folder.name for root in roots for folder in root.glob("*")}
+        return {name for name in found if name != INBOX and not name.startswith(TEMPORARY)}
 
     def remove_models(self, dataset: str) -> None:
         """Remove the taught models of a dataset."""

@@ -84,12 +84,14 @@ class Runs:
         return int(row["labelled"])
 
     def learned(self, dataset: str, report: Report, version: str, labelled: int) -> None:
-        """Keep the report and the version of a taught model."""
+        """Keep the report and the version of a taught model; raises NotThere if its dataset was deleted."""
         with self._database.changing() as connection:
-            connection.execute(
+            kept = connection.execute(
                 "UPDATE datasets SET report = ?, report_of = ?, version = ?, revision = revision + 1 WHERE id = ?",
                 [msgspec.json.encode(report).decode(), labelled, version, dataset],
             )
+            if not kept.rowcount:
+                raise no_dataset(dataset)
             note_lesson(connection, dataset, version)
 
     def served(self, dataset: str, version: str) -> None:

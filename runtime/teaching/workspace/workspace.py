@@ -28,6 +28,9 @@ class Workspace:
         self.photos = Photos(self.database, self.files, history, bounds)
         self.features = Features(self.database)
         self.inbox = Inbox(self.database, self.files, inbox or InboxBounds())
+        with_files = self.files.datasets()  # before those are read that there are: one may be made meanwhile
+        for deleted in with_files - {each.id for each in self.datasets.all()}:
+            self.files.remove_dataset(deleted)
         self.files.tidy([*self.photos.known(), *self.inbox.known()])
 
     @staticmethod

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from runtime.bundle.manifest import Bundle, BundleError
@@ -234,6 +236,37 @@ def test_a_dataset_that_is_deleted_while_it_is_taught_leaves_nothing(bench: Benc
     worker.stop()
 
 
+def test_a_dataset_that_is_deleted_while_its_model_is_written_leaves_no_file(
+    bench: Bench, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fill(dataset)
+    noting = bench.workspace.runs.learned
+
+    def learned(*known: Any) -> None:
+        bench.workspace.delete(dataset)
+        known_folder = bench.workspace.files.models(dataset)
+        known_folder.mkdir(parents=True)
+        (known_folder / "written-since").write_bytes(b"weights")
+        noting(*known)
+
+    monkeypatch.setattr(bench.workspace.runs, "learned", learned)
+    bench.worker.submit(dataset)
+    wait_until(lambda: bench.noted.runs)
+    assert not bench.workspace.files.models(dataset).exists()
+    assert not bench.worker.trouble
+
+
+def test_features_of_an_earlier_backbone_go_once_those_of_this_one_are_there(bench: Bench, dataset: str) -> None:
+    bench.add(dataset, 1, 2)
+    sums = np.ones((2, 8), np.uint16)
+    for one in bench.workspace.photos.page(dataset, "").photos:
+        bench.workspace.features.keep(one.id, "earlier 2", sums, 0.5)
+    bench.worker.wake()
+    wait_until(lambda: not bench.waiting(dataset))
+    wait_until(lambda: len(bench.workspace.features.unseen("earlier 2", 10)) == 2, seconds=20)
+    assert bench.waiting(dataset) == 0
+
+
 def test_features_wait_for_predictions_but_not_for_ever(
     bench: Bench, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +295,18 @@ def test_a_photo_whose_file_is_gone_or_broken_is_named_and_holds_up_no_other(ben
     report = bench.workspace.datasets.get(dataset, "").report
     assert report
     assert report.photos == 10
+
+
+def test_a_photo_that_the_disk_does_not_give_back_holds_up_no_other(bench: Bench, dataset: str) -> None:
+    bench.add(dataset, 1, 2)
+    broken, _ = bench.workspace.photos.page(dataset, "").photos
+    file = bench.workspace.files.photo(dataset, broken.id)
+    file.unlink()
+    file.mkdir()  # it is there, and reading it is an error, as of a bad sector
+    bench.worker.wake()
+    wait_until(lambda: bench.waiting(dataset) == 0, seconds=20)
+    faults = [each.fault for each in bench.workspace.photos.page(dataset, "").photos]
+    assert faults == ["its file cannot be read (Is a directory); send it again", None]
 
 
 def test_a_photo_that_lost_its_file_is_whole_again_once_it_is_sent_again(bench: Bench, dataset: str) -> None:

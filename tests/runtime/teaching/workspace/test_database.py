@@ -17,6 +17,7 @@ import pytest
 from runtime.teaching.workspace import schema
 from runtime.teaching.workspace.database import FILE
 from runtime.teaching.workspace.errors import Unusable
+from runtime.teaching.workspace.files import INBOX
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
 from tests.runtime.teaching.workspace.test_history import add
@@ -95,6 +96,24 @@ def test_files_that_a_killed_process_left_are_removed_and_no_others(
     os.utime(old, (1, 1))
     again = Workspace(tmp_path / "teaching", Bounds())
     assert {file.name for file in old.parent.iterdir()} == {photo, new.name}
+    again.close()
+
+
+def test_what_a_kill_left_of_a_deleted_dataset_is_removed(workspace: Workspace, dataset: str, tmp_path: Path) -> None:
+    add(workspace, dataset, 1)
+    version = workspace.files.models(dataset) / "v1"
+    version.mkdir(parents=True)
+    (version / "model.onnx").write_bytes(b"weights")
+    kept = workspace.datasets.create("another")
+    workspace.files.models(kept).mkdir(parents=True)
+    waiting = workspace.inbox.file("0" * 64)
+    workspace.files.write_photo(INBOX, "0" * 64, b"written just now")
+    workspace.datasets.delete(dataset)  # and killed before it came to the files
+    workspace.close()
+    again = Workspace(tmp_path / "teaching", Bounds())
+    assert not [each for each in (tmp_path / "teaching").rglob("*") if dataset in each.parts]
+    assert again.files.models(kept).exists()
+    assert waiting.exists()
     again.close()
 
 
