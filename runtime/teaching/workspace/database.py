@@ -37,6 +37,12 @@ class Database:
             yield self._connection
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep all other threads from reading and changing, for files that go with a change."""
+        with self._lock:
+            yield
+
+    @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """The connection in a transaction, which an exception rolls back; raises NoRoom if the disk is full."""
         with self.reading() as connection:
@@ -94,6 +100,8 @@ def _of_sqlite(error: sqlite3.DatabaseError, folder: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells more of the same
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         return _full(folder, error)
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Unusable(f"{folder / FILE}: another process has been writing for {BUSY_S:g} s; do it again")
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
         return Unusable(f"{folder / FILE}: cannot be used ({error}); mend it, or move it away to begin anew")
     return error

@@ -99,13 +99,15 @@ class Inbox:
         sha256 = hashlib.sha256(photo).hexdigest()
         if self._is_known(sha256):
             return False
-        self._files.write_photo(INBOX, sha256, photo)
-        with self._database.changing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO inbox (sha256, kind, label, confidence, product, version, received, size_bytes) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [sha256, *msgspec.structs.astuple(answer), time.time(), len(photo)],
-            )
+        with self._database.alone():
+            self._files.write_photo(INBOX, sha256, photo)
+            with self._database.changing() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO inbox "
+                    "(sha256, kind, label, confidence, product, version, received, size_bytes) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [sha256, *msgspec.structs.astuple(answer), time.time(), len(photo)],
+                )
         return True
 
     def tidy(self, now: float | None = None) -> dict[Dropped, int]:
@@ -190,10 +192,20 @@ class Inbox:
     def delete_all(self) -> Emptied:
         """Delete all photos that wait, and those that joined datasets from here, for good.
 
-        The names of what was written to the data store are told until `forget_corrections`.
+        Files that a kill left go, too. The names of what was written to the data store are told until
+        `forget_corrections`.
         """
+        with self._database.alone():  # no photo comes between the rows and the files
+            emptied, joined = self._delete_rows()
+            self._files.remove_dataset(INBOX)
+        for row in joined:
+            self._files.remove(row["dataset"], [row["sha256"]])
+        return emptied
+
+    def _delete_rows(self) -> tuple[Emptied, list[sqlite3.Row]]:
+        """What was deleted, and the rows (`dataset`, `sha256`) of the photos that had joined datasets."""
         with self._database.changing() as connection:
-            waiting = [row["sha256"] for row in connection.execute("SELECT sha256 FROM inbox WHERE state = 'waiting'")]
+            waiting = connection.execute("SELECT count(*) FROM inbox WHERE state = 'waiting'").fetchone()[0]
             connection.execute("DELETE FROM inbox WHERE correction IS NULL")
             connection.execute(
                 "UPDATE inbox SET state = 'rejected', settled = ? WHERE state = 'waiting'", [time.time()]
@@ -207,10 +219,7 @@ class Inbox:
                 "WHERE id IN (SELECT value FROM json_each(?))",
                 [time.time(), json.dumps(datasets)],
             )
-        self._files.remove(INBOX, waiting)
-        for row in joined:
-            self._files.remove(row["dataset"], [row["sha256"]])
-        return Emptied(len(waiting), len(joined), datasets, sorted(set(names)))
+        return Emptied(waiting, len(joined), datasets, sorted(set(names))), joined
 
     def withdrawn(self) -> list[str]:
         """The names of what was written to the data store of photos that came back, because it was undone."""

@@ -50,6 +50,15 @@ def test_the_bounds_hold_and_the_oldest_go_first(small: Workspace) -> None:
     assert not list(small.inbox.file("").glob("*"))
 
 
+def test_deleting_all_of_it_deletes_what_a_kill_left_too(small: Workspace) -> None:
+    small.inbox.keep(b"known", ANSWER)
+    small.files.write_photo(INBOX, "0" * 64, b"written just before a kill")
+    assert small.inbox.delete_all().waiting == 1
+    assert not list(small.inbox.file("").glob("*"))
+    assert small.inbox.keep(b"another", ANSWER)
+    assert kept(small) == [b"another"]
+
+
 def test_a_photo_that_is_in_a_dataset_does_not_come(small: Workspace) -> None:
     from tests.runtime.teaching.workspace.test_history import add
 
