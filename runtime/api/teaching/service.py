@@ -168,9 +168,9 @@ class TeachingService:
         workspace = self.existing(dataset)
         self.worker.cancel(dataset)
         self.examples.forget(dataset)
-        workspace.delete(dataset)
-        if self._appliance.taught_photos:
+        if self._appliance.taught_photos:  # first: nobody could ask for it again once the dataset is gone
             self._appliance.taught_photos.forget(dataset)
+        workspace.delete(dataset)
 
     def train(self, dataset: str) -> Dataset:
         """Begin a teaching or have it wait for its turn; raises NotThere, Conflict, and TooFew with what is missing."""
@@ -266,4 +266,7 @@ class TeachingService:
         """Datasets whose last teaching failed."""
         if self._workspace is None:
             return []
-        return [f"teaching {name!r} failed: {detail}" for name, detail in self._workspace.runs.failed()]
+        try:
+            return [f"teaching {name!r} failed: {detail}" for name, detail in self._workspace.runs.failed()]
+        except WorkspaceError as error:  # a damaged disk keeps nobody from predictions
+            return [str(error)]
