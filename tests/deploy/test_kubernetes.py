@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from runtime.serving.settings import Settings
+
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
@@ -98,6 +100,18 @@ def test_the_api_scales_spreads_and_survives_a_drain() -> None:
     assert named("PodDisruptionBudget", "api")["spec"]["minAvailable"] == 1
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert spec["template"]["spec"]["topologySpreadConstraints"]
+
+
+@pytest.mark.parametrize("name", ["api", "ui"])
+def test_what_an_appliance_may_keep_fits_its_volume_else_the_pod_would_be_evicted(name: str) -> None:
+    spec = named("Deployment", name)["spec"]["template"]["spec"]
+    (container,), (volume,) = spec["containers"], spec["volumes"]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    usual = Settings(threads=1, workers=1)
+    taught_mib = int(told.get("DANDELION_TEACH_MB", usual.teach_bytes >> 20))
+    kept_mib = taught_mib + ((usual.feedback_bytes + usual.inbox_bytes) >> 20)
+    models_mib = 256  # versions, features, large uploads in transit
+    assert kept_mib + models_mib <= int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi")) * 1024
 
 
 def test_every_door_is_closed_but_those_that_are_named() -> None:
