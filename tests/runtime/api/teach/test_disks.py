@@ -14,6 +14,7 @@ from runtime.api.teaching.service import TeachingService
 from runtime.serving.appliance import assemble
 from runtime.serving.settings import Settings
 from runtime.teaching.workspace import database
+from runtime.teaching.workspace.errors import Unusable
 from tests.support.bundles import write_bundle
 from tests.support.servers import appliance
 
@@ -49,7 +50,7 @@ def test_a_database_that_another_process_keeps_busy_is_refused_with_a_remedy(
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        with pytest.raises(database.Unusable, match=r"another process has been writing for 0\.1 s; do it again$"):
+        with pytest.raises(Unusable, match=r"another process has been writing for 0\.1 s; do it again$"):
             service.workspace().datasets.create("meadow")
     finally:
         other.close()
