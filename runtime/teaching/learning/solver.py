@@ -21,6 +21,7 @@ PENALTY_BITS = 16  # of a penalty's entries: 26 are left for weights, and its ei
 _LEAST_RADIUS = 16.0  # with features that hardly differ the bias is still found to a hundredth of a photo
 _MEMORY_BYTES = 12 << 20  # of all pairs of L-BFGS
 _MOST_PAIRS, _LEAST_PAIRS = 30, 5
+_MOST_OUTPUTS = 512  # of the problems that are solved in step, together: a gradient of 2 MB, and a dozen like it
 _FLATTER = 0.9  # a step is long enough once the slope along it has fallen to this share
 _MOST_TRIALS = 30
 
@@ -53,13 +54,20 @@ def fit(
     That is scikit-learn's `LogisticRegression(C=strength)` with `sample_weight`; the bias has no penalty. A matrix
     `penalty` [D, D] P adds w' P w / 2 for the weights w of each class. The features are integers of unit `scale`. All
     problems are solved in step by L-BFGS (Liu and Nocedal 1989), each to its `tolerance`, so that a chunk of rows is
-    read once for all of them. `on_step` is told about how much of the way is done, 0..1; what it raises ends the
-    search.
+    read once for all of them; with many classes a few problems at a time. `on_step` is told about how much of the way
+    is done, 0..1; what it raises ends the search.
     """
     loss = _Loss(blocks, classes, scale=scale, strength=strength, penalty=penalty)
     lengths = np.broadcast_to(np.asarray(tolerance, np.float64), loss.problems) / loss.radius
-    found = _minimise(loss, loss.nothing(), lengths, on_step)
-    return [loss.head(each) for each in found]
+    begin, at_once, heads = loss.nothing(), max(1, _MOST_OUTPUTS // classes), []
+    for first in range(0, loss.problems, at_once):
+        part = np.arange(loss.problems)[first : first + at_once]
+
+        def on_part(done: float, solved: int = first, more: int = len(part)) -> None:
+            on_step((solved + done * more) / loss.problems)
+
+        heads += [loss.head(each) for each in _minimise(loss, part, begin[part], lengths[part], on_part)]
+    return heads
 
 
 def logits_of(features: NDArray[np.uint16], head: Head, scale: float) -> NDArray[np.float64]:
@@ -173,12 +181,16 @@ def _squares(features: NDArray[np.uint16], centre: NDArray[np.float64]) -> float
 
 
 def _minimise(
-    loss: _Loss, parameters: NDArray[np.float64], tolerance: NDArray[np.float64], on_step: Callable[[float], None]
+    loss: _Loss,
+    problems: NDArray[np.int64],
+    parameters: NDArray[np.float64],
+    tolerance: NDArray[np.float64],
+    on_step: Callable[[float], None],
 ) -> NDArray[np.float64]:
-    """The parameters [P, S] where the length of each gradient is at most its `tolerance` [P]."""
+    """The parameters [P, S] of `problems` [P] where the length of each gradient is at most its `tolerance` [P]."""
     found = parameters.copy()
-    active = np.arange(loss.problems)
-    here, slope = parameters, loss.gradient(parameters, active)
+    active = np.arange(len(problems))
+    here, slope = parameters, loss.gradient(parameters, problems)
     memory = _Memory(parameters.shape, 1 / loss.radius)
     first = lengths = np.sqrt(_dot(slope, slope))
     done = 0.0
@@ -192,7 +204,7 @@ def _minimise(
         active, here, slope, first = active[going], here[going], slope[going], first[going]
         memory.keep(going)
         direction = -memory.newton(slope)
-        there, then = _along(loss, active, here, slope, direction)
+        there, then = _along(loss, problems[active], here, slope, direction)
         progress = memory.add(there - here, then - slope)
         here, slope = there, then
         lengths = np.where(progress, np.sqrt(_dot(then, then)), 0)  # else no nearer than rounding allows
@@ -209,7 +221,7 @@ def _done(lengths: NDArray[np.float64], first: NDArray[np.float64], last: NDArra
 
 def _along(
     loss: _Loss,
-    active: NDArray[np.int64],
+    problems: NDArray[np.int64],
     here: NDArray[np.float64],
     slope: NDArray[np.float64],
     direction: NDArray[np.float64],
@@ -220,12 +232,12 @@ def _along(
     where the slope explodes on one side, secants alone creep. No loss is needed.
     """
     steepness = _dot(slope, direction)  # [A], negative
-    step = np.ones(len(active))
-    low, low_slope = np.zeros(len(active)), steepness.copy()
-    high, high_slope = np.full(len(active), np.inf), np.zeros(len(active))
+    step = np.ones(len(problems))
+    low, low_slope = np.zeros(len(problems)), steepness.copy()
+    high, high_slope = np.full(len(problems), np.inf), np.zeros(len(problems))
     for trial in range(_MOST_TRIALS):
         there = here + step[:, np.newaxis] * direction
-        then = loss.gradient(there, active)
+        then = loss.gradient(there, problems)
         now = _dot(then, direction)
         done = np.abs(now) <= _FLATTER * np.abs(steepness)
         if done.all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from runtime.teaching.head import Head
+from runtime.teaching.learning import solver
 from runtime.teaching.learning.solver import TOLERANCE, Rows, fit, logits_of
 from tests.runtime.teaching.learning.drawn import SCALE, drawn_features
 
@@ -146,3 +149,41 @@ def test_the_largest_features_there_are_do_not_overflow() -> None:
     weights = np.ones((1, 200))
     (head,) = fit([Rows(features, truth, weights)], 3, scale=SCALE, strength=1e-4, tolerance=1e-4)
     assert abs(probabilities(features, head) - theirs(features, truth, 1e-4, weights[0])).max() < 1e-4
+
+
+def test_problems_that_are_solved_a_few_at_a_time_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, truth = photos(60, 64, 3)
+    weights = (np.arange(60) % 5 != np.arange(5)[:, np.newaxis]).astype(np.float64)
+    shares: list[float] = []
+    heads = []
+    for outputs in (15, 6):
+        monkeypatch.setattr(solver, "_MOST_OUTPUTS", outputs)
+        shares.clear()
+        heads.append(fit([Rows(features, truth, weights)], 3, scale=SCALE, strength=0.05, on_step=shares.append))
+    assert shares == sorted(shares)
+    for one, other in zip(*heads, strict=True):
+        assert np.array_equal(one.weights, other.weights)
+        assert np.array_equal(one.bias, other.bias)
+
+
+def test_with_two_hundred_classes_memory_stays_small() -> None:
+    features, truth = photos(400, 512, 200)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InterruptedError):
+            fit([Rows(features, truth, np.ones((8, 400)))], 200, scale=SCALE, strength=0.05, on_step=_StopAfter(7))
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    finally:
+        tracemalloc.stop()
+
+
+class _StopAfter:
+    """Ends a search after some steps, in which its memory has filled."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def __call__(self, done: float) -> None:
+        self._left -= 1
+        if not self._left:
+            raise InterruptedError
