@@ -166,7 +166,7 @@ def publish_bundle(models: str, checkpoint: Path | None, key: str | None, bundle
     """
     store = open_store(models)
     signer = signing_key(key) if key else None
-    with TemporaryDirectory() as temporary, _folder_of(bundle, Path(temporary)) as folder:
+    with _folder_of(bundle) as folder:
         pointer = publish(folder, store, checkpoint=checkpoint, tag=Catalogue(store).tag(), key=signer)
     click.echo(f"published {pointer.version} to {models}{', signed' if key else ''}")
 
@@ -299,12 +299,12 @@ def _pin(here: Cache, version: str) -> None:
 
 
 @contextmanager
-def _folder_of(bundle: Path, temporary: Path) -> Iterator[Path]:
+def _folder_of(bundle: Path) -> Iterator[Path]:
     """The folder of a bundle that is one, or that is packed in a file."""
     if bundle.is_dir():
         yield bundle
     else:
-        with archive.unpacked(bundle, temporary) as folder:
+        with TemporaryDirectory() as temporary, archive.unpacked(bundle, Path(temporary)) as folder:
             yield folder
 
 
