@@ -131,6 +131,30 @@ def test_all_of_it_is_deleted_after_a_question(visit: Visit, inbox: App, tmp_pat
     assert not list((tmp_path / "data").rglob("*.jpeg"))
 
 
+def test_the_question_names_the_versions_that_learned_from_the_inbox(visit: Visit, inbox: App) -> None:
+    with httpx.Client(base_url=inbox.url, headers={"origin": inbox.url}, timeout=60) as operator:
+        dataset = "/teach/" + operator.post("/teach", json={"name": "meadow"}).json()["id"]
+        for label in ("dandelion", "grass"):
+            operator.put(f"{dataset}/classes", json={"label": label})
+            files = [("files", (f"{seed}.jpg", photo(label, 100 + seed))) for seed in range(4)]
+            operator.post(f"{dataset}/photos", params={"label": label}, files=files)
+        waiting = operator.get("/teach/inbox", params={"kind": "uncertain", "limit": 2}).json()["photos"]
+        body = {"photos": [one["id"] for one in waiting], "label": "grass", "dataset": dataset.rpartition("/")[2]}
+        assert operator.post("/teach/inbox/accept", json=body).is_success
+        assert operator.post(f"{dataset}/train").status_code == 202
+        wait_until(lambda: operator.get(dataset).json()["run"]["state"] == "done", seconds=120)
+        version = operator.get(dataset).json()["version"]
+    page = visit(inbox.url).open("/teaching")
+    page.locator(".inbox-way button").click()
+    expect(page.locator(".inbox-end")).to_contain_text(f"Learned from it: {version} (meadow)")
+    page.locator(".inbox-end .danger").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text(f"the {KEPT} photos that wait, and the 2 that have joined classes from here?")
+    expect(dialog).to_contain_text(f"keep what they learned: {version} (meadow).")
+    dialog.get_by_role("button", name="Delete all of it").click()
+    expect(page.locator(".wall-empty .big")).to_have_text("Nothing waits")
+
+
 def test_visitors_are_told_that_photos_are_kept(visit: Visit, inbox: App) -> None:
     page = visit(inbox.url).open("/")
     expect(page.locator(".privacy")).to_contain_text("it keeps those for up to 30 days")
