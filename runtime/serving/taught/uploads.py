@@ -133,7 +133,11 @@ class TaughtPhotos:
         try:
             self._carry_out(job)
         except Refusal as error:
-            self._fail(product, error)
+            self._fail(product, f"{error}; {REMEDY}" if isinstance(error, Denied) else str(error))
+            return False
+        except Exception:  # a bug must not end the thread
+            log.exception("the photos of %s could not be sent", product)
+            self._fail(product, "the appliance failed; its log says why")
             return False
         self._troubles.pop(product, None)
         with self._lock, suppress(OSError):
@@ -157,9 +161,8 @@ class TaughtPhotos:
             with whole_file(record) as part:
                 part.write_bytes(msgspec.json.encode(_Sent(job.dataset)))
 
-    def _fail(self, product: str, error: Refusal) -> None:
-        remedy = f"; {REMEDY}" if isinstance(error, Denied) else ""
-        trouble = f"the photos of {product} are not in the data store: {error}{remedy}"
+    def _fail(self, product: str, why: str) -> None:
+        trouble = f"the photos of {product} are not in the data store: {why}"
         if product not in self._troubles:
             log.warning("%s", trouble)
         self._troubles[product] = trouble

@@ -160,6 +160,31 @@ def test_a_store_that_is_away_gets_them_when_it_is_back_also_after_a_restart(tmp
     assert keys(store) == expected(photos)
 
 
+class Faulty(FolderStore):
+    """A store with a bug, until it is mended."""
+
+    mended = False
+
+    def list(self, prefix: str = "", **options: object) -> object:  # type: ignore[override]
+        if not self.mended:
+            raise RuntimeError("a bug")
+        return super().list(prefix, **options)  # type: ignore[arg-type]
+
+
+def test_a_bug_is_a_trouble_and_photos_are_sent_once_it_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    store, photos = Faulty(tmp_path / "data"), taught(tmp_path / "photos", ("open", 1))
+    sender = uploads(tmp_path, store)
+    sender.send_later("gate", "d1", photos)
+    sender.start()
+    trouble = wait_until(lambda: sender.trouble_of("gate"), seconds=20)
+    assert trouble == "the photos of gate are not in the data store: the appliance failed; its log says why"
+    assert "RuntimeError: a bug" in caplog.text
+    store.mended = True
+    wait_until(lambda: not sender.is_waiting("gate"), seconds=20)
+    sender.stop()
+    assert keys(store) == expected(photos)
+
+
 class Forbidden(FolderStore):
     """A store whose key may not do this."""
 
