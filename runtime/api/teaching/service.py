@@ -153,7 +153,8 @@ class TeachingService:
     def dataset(self, dataset: str) -> Dataset:
         """A dataset as it is; raises WorkspaceError."""
         found = self.existing(dataset).datasets.get(dataset, self.backbone_key)
-        return msgspec.structs.replace(found, loading=self.examples.of(dataset))
+        serving = found.served == self._appliance.engine.model.name.version
+        return msgspec.structs.replace(found, serving=serving, loading=self.examples.of(dataset))
 
     @property
     def backbone_key(self) -> str:

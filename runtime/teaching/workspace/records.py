@@ -72,7 +72,8 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `waiting` is how many photos have no features yet, `undo` the kind of change that undo takes back, `outdated`
     whether labelled photos have changed since the report. `version` is the taught model that is not thrown away,
-    `served` the last of its models that was served. `loading` is the example set that was loaded last.
+    `served` the last of its models that was served, `serving` whether that one answers here now. `loading` is the
+    example set that was loaded last.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Dataset(msgspec.Struct, frozen=True):
     outdated: bool
     version: str | None
     served: str | None
+    serving: bool = False
     loading: Loading | None = None
 
 

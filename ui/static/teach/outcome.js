@@ -37,7 +37,7 @@ export const outcome = {
       return this.report.doubtful.filter((one) => there.get(one.photo) === one.label && !teaching.kept.has(one.photo));
     },
     isServed() {
-      return this.dataset.version !== null && this.dataset.served === this.dataset.version;
+      return this.dataset.version !== null && this.dataset.served === this.dataset.version && this.dataset.serving;
     },
     servedWords() {
       const { where, pinned, detail } = teaching.served ?? {};
@@ -79,7 +79,7 @@ export const outcome = {
       const served = await act("serve", "POST", path("/serve"), undefined, () => null);
       if (!served) return;
       teaching.served = served;
-      teaching.dataset = { ...teaching.dataset, served: served.version };
+      teaching.dataset = { ...teaching.dataset, served: served.version, serving: true };
     },
     async discardModel() {
       if (!(await act("discard", "DELETE", path("/model")))) return;

@@ -211,11 +211,16 @@ def test_the_taught_model_serves_its_photos_are_sent_and_it_is_rolled_back(
     answer = open_host.post("/predict", content=photo("grass", 901), headers={"content-type": "image/jpeg"}).json()
     assert answer["model"] == {"name": "ma-prairie-a-moi", "version": version}
     assert answer["label"] == "grass"
-    assert open_host.get(path).json()["served"] == version
+    dataset = open_host.get(path).json()
+    assert (dataset["served"], dataset["serving"]) == (version, True)
     assert version in {each["version"] for each in open_host.get("/models").json()["versions"]}
     sent = tmp_path / "data" / "products" / "ma-prairie-a-moi" / "taught"
     wait_until(lambda: len(list(sent.rglob("*.jpeg")) + list(sent.rglob("*.jpg"))) == 16)
     assert open_host.post("/models/rollback").json()["serving"] != version
+    dataset = open_host.get(path).json()
+    assert (dataset["served"], dataset["serving"]) == (version, False)  # so that the page offers to serve it again
+    assert open_host.post(f"{path}/serve").status_code == 200
+    assert open_host.get(path).json()["serving"]
 
 
 def test_a_killed_appliance_loses_nothing_and_goes_on_by_itself(tmp_path: Path) -> None:
