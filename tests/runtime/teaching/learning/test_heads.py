@@ -41,7 +41,7 @@ def fitted(known: Examples, others: NDArray[np.uint16] | None) -> Head:
 def test_with_one_view_it_is_scikit_learns_logistic_regression() -> None:
     known = replace(examples(), features=examples().features[:, :1])
     values = known.features[:, 0] * SCALE
-    model = LogisticRegression(C=STRENGTH, solver="newton-cg", tol=1e-9, max_iter=1000).fit(values, known.truth)
+    model = LogisticRegression(C=3 * STRENGTH, solver="newton-cg", tol=1e-9, max_iter=1000).fit(values, known.truth)
     ours = logits_of(known.features[:, 0], fitted(known, None), SCALE)
     theirs = model.decision_function(values)
     centred = [each - each.mean(axis=1, keepdims=True) for each in (ours, theirs)]
