@@ -8,7 +8,7 @@ Interval = tuple[float, float]
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """Fractions are 0..1, intervals are of 95 %."""
+    """Fractions are 0..1, intervals are of 95 %; of near copies they count one, since more of them tell nothing new."""
 
 
 class ClassReport(_Record, frozen=True):

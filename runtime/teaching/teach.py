@@ -138,9 +138,10 @@ class _Plan:
     """Who learns from what. Of the problems the first sees all photos, one for each fold sees all but those that it
     holds out, and the last two see one half each.
 
-    `fold` [N] and `half` [N] are of the photos, `other_fold` [M] of those of other things.
+    `groups` [N] of near copies, `fold` [N] and `half` [N] are of the photos, `other_fold` [M] of those of other things.
     """
 
+    groups: NDArray[np.int64]
     fold: NDArray[np.int64]
     half: NDArray[np.int64]
     other_fold: NDArray[np.int64]
@@ -150,7 +151,7 @@ class _Plan:
         groups = near_copies(examples.features[:, 0], examples.truth)
         fold = folds_of(examples.truth, groups)
         half = folds_of(examples.truth, groups, folds=2, seed=1)
-        return cls(fold, half, np.arange(others) % (int(fold.max()) + 1))
+        return cls(groups, fold, half, np.arange(others) % (int(fold.max()) + 1))
 
     @property
     def folds(self) -> int:
@@ -178,7 +179,12 @@ def _checked(examples: Examples, others: Sums | None, scale: float, plan: _Plan,
     other_logits = None if others is None else _unseen(others[:, 0], plan.other_fold, heads[1 : plan.folds + 1], scale)
     temperature = _temperature(logits, other_logits, examples.truth, labels)
     held_out = HeldOut(
-        examples.labels, examples.photos, examples.truth, probabilities_of(logits, temperature), plan.fold
+        examples.labels,
+        examples.photos,
+        examples.truth,
+        probabilities_of(logits, temperature),
+        plan.fold,
+        plan.groups,
     )
     calibration = thresholds_for(held_out.probabilities, examples.truth, labels, temperature)
     usual = 1.0 if other_logits is None else float(probabilities_of(other_logits, temperature)[:, -1].mean())

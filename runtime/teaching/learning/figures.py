@@ -21,7 +21,7 @@ _Z = 1.959963984540054  # of a 95 % interval
 @dataclass(frozen=True)
 class HeldOut:
     """N photos of C classes with the probabilities [N, C], or [N, C + 1] with the unknown class, of a model that has
-    not seen them: that of the fold [N] that held them out.
+    not seen them: that of the fold [N] that held them out. Near copies have one number in `groups` [N].
     """
 
     labels: Sequence[str]
@@ -29,6 +29,7 @@ class HeldOut:
     truth: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     fold: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -40,6 +41,12 @@ class HeldOut:
     def counts(self) -> NDArray[np.int64]:
         """How many photos each class has, [C]."""
         return np.bincount(self.truth, minlength=len(self.labels))
+
+    @property
+    def different(self) -> NDArray[np.int64]:
+        """How many photos of each class are no near copies of others, [C]: so many are evidence."""
+        _, first = np.unique(self.groups, return_index=True)
+        return np.bincount(self.truth[first], minlength=len(self.labels))
 
     @property
     def right(self) -> NDArray[np.int64]:
@@ -54,28 +61,30 @@ def report_on(
 
     `usual_unknown` is the mean probability of the unknown class of photos of other things.
     """
-    right, counts = held_out.right, held_out.counts
+    right, counts, different = held_out.right, held_out.counts, held_out.different
     certain, unknown = _answers(held_out, nested)
     hits = held_out.predicted == held_out.truth
     return Report(
         photos=len(held_out.truth),
         folds=len(np.unique(held_out.fold)),
         accuracy=_share(right.sum(), counts.sum()),
-        interval=wilson_interval(int(right.sum()), int(counts.sum())),
+        interval=wilson_interval(float(right.sum() / counts.sum() * different.sum()), int(different.sum())),
         balanced_accuracy=round(float((right / counts).mean()), 4),
         answered=_share(certain.sum(), len(certain)),
         answered_precision=_share(hits[certain].sum(), certain.sum()),
         called_unknown=_share(unknown.sum(), len(unknown)),
         classes=[
-            ClassReport(label, photos, _share(hit, photos), wilson_interval(hit, photos), gain)
-            for label, photos, hit, gain in zip(held_out.labels, counts.tolist(), right.tolist(), gains, strict=True)
+            ClassReport(label, photos, _share(hit, photos), wilson_interval(hit / photos * distinct, distinct), gain)
+            for label, photos, hit, distinct, gain in zip(
+                held_out.labels, counts.tolist(), right.tolist(), different.tolist(), gains, strict=True
+            )
         ],
         confused=confused(held_out),
         doubtful=doubtful(held_out, usual_unknown),
     )
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
+def wilson_interval(successes: float, trials: int) -> Interval:
     """The 95 % score interval of a proportion (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
     share, squared = successes / trials, _Z**2
     centre = share + squared / (2 * trials)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ LABELS = ["gate", "hedge", "wall"]
 
 def held_out(truth: list[int], *rows: tuple[float, ...]) -> HeldOut:
     photos = [f"photo {index}" for index in range(len(truth))]
-    return HeldOut(LABELS, photos, np.array(truth), np.array(rows), np.arange(len(truth)) % 2)
+    return HeldOut(LABELS, photos, np.array(truth), np.array(rows), np.arange(len(truth)) % 2, np.arange(len(truth)))
 
 
 def sure(label: int, classes: int = 3, of_it: float = 0.9) -> tuple[float, ...]:
@@ -69,6 +71,18 @@ def test_the_report_counts_answers_by_the_thresholds_of_the_other_folds() -> Non
         ("wall", 1, 1.0, 0.0),
     ]
     assert report_on(said, [strict, strict], [None] * 3).called_unknown == 0.25
+
+
+def test_in_intervals_near_copies_count_one() -> None:
+    truth = [0, 1, 2] * 40
+    said = held_out(truth, *[sure(label if index % 10 else 0) for index, label in enumerate(truth)])
+    alone = report_on(said, [Calibration(1.0, 0.5, None)] * 2, [None] * 3)
+    copied = replace(said, groups=np.arange(120) // 12 * 3 + np.array(truth))  # four of each
+    found = report_on(copied, [Calibration(1.0, 0.5, None)] * 2, [None] * 3)
+    assert (found.accuracy, found.classes[0].recall) == (alone.accuracy, alone.classes[0].recall)
+    assert found.interval == pytest.approx(wilson_interval(30 * alone.accuracy, 30), abs=1e-4)
+    assert found.interval[0] < alone.interval[0]
+    assert found.classes[0].interval == wilson_interval(10, 10)
 
 
 def test_without_any_certain_answer_there_is_no_precision() -> None:
