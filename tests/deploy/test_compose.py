@@ -307,6 +307,13 @@ def test_no_policy_allows_everything_and_the_appliance_may_write_corrections_and
     )
 
 
+@pytest.mark.parametrize("name", ["appliance", "api", "ui"])
+def test_what_people_teach_and_the_inbox_keep_is_bounded_by_the_settings_of_the_host(name: str) -> None:
+    told = SERVICES[name]["environment"]
+    for setting in ("TEACH_PHOTOS", "TEACH_MB", "INBOX_PHOTOS", "INBOX_MB", "INBOX_DAYS"):
+        assert told[f"DANDELION_{setting}"].startswith(f"${{DANDELION_{setting}:-")
+
+
 def test_secrets_have_no_default_and_every_variable_is_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text()
     for name, default in re.findall(r"\$\{(\w+)(:?[-?][^}]*)?\}", TEXT):
