@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runtime.teaching.workspace.database import Database
 from runtime.teaching.workspace.datasets import class_of, photos_among
-from runtime.teaching.workspace.errors import NoRoom, NotThere
+from runtime.teaching.workspace.errors import NoRoom, NotThere, WorkspaceError
 from runtime.teaching.workspace.files import Files
 from runtime.teaching.workspace.history import Change, History, no_dataset
 from runtime.teaching.workspace.records import Added, Bounds, Kind, Photo, PhotoPage, Source
@@ -42,18 +42,35 @@ class Photos:
 
         One that was removed is put back. The photos of a `batch` are added by one change.
         """
-        sha256, name = hashlib.sha256(photo.data).hexdigest(), photo.name[:SHOWN_NAME]
-        size_bytes = len(photo.data) + len(photo.thumbnail)
-        there = self._find(dataset, sha256, size_bytes)
-        if there is None or there["removed_by"] is not None or there["fault"] is not None:
-            self._files.write(dataset, sha256, photo.data, photo.thumbnail)
+        sha256 = hashlib.sha256(photo.data).hexdigest()
+        there = self._find(dataset, sha256, _size_of(photo))
+        try:
+            if there is None or there["removed_by"] is not None or there["fault"] is not None:
+                self._files.write(dataset, sha256, photo.data, photo.thumbnail)
+            return self._note(dataset, sha256, photo, label, source, batch)
+        except WorkspaceError:  # the class or the dataset was deleted meanwhile, or the disk is full
+            self._remove_unknown(dataset, sha256)
+            raise
+
+    def _remove_unknown(self, dataset: str, photo: str) -> None:
+        """Remove the file of a photo that is not in the database: another request may have added the same."""
+        try:
+            self.check(dataset, photo)
+        except NotThere:
+            self._files.remove(dataset, [photo])
+
+    def _note(
+        self, dataset: str, sha256: str, photo: NewPhoto, label: str | None, source: Source, batch: str | None
+    ) -> Added:
+        """Add a photo, whose file is there, to the database."""
+        name = photo.name[:SHOWN_NAME]
         kind: Kind = "examples" if source == "example" else "add"
         with self._history.changing(dataset, kind, batch=batch) as change:
             class_ = None if label is None else class_of(change.connection, dataset, label)[0]
             added = change.connection.execute(
                 "INSERT OR IGNORE INTO photos (dataset, sha256, name, class, source, added, size_bytes, added_by) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [dataset, sha256, name, class_, source, time.time(), size_bytes, change.number],
+                [dataset, sha256, name, class_, source, time.time(), _size_of(photo), change.number],
             ).rowcount
             if added:
                 change.touched, change.teaches = True, class_ is not None
@@ -184,6 +201,10 @@ class Photos:
             label = connection.execute("SELECT label FROM classes WHERE number = ?", [row["class"]]).fetchone()["label"]
             return Added(name, sha256, "there_already", f"the same photo is in the class {label!r}")
         return Added(name, sha256, "added" if removed else "there_already")
+
+
+def _size_of(photo: NewPhoto) -> int:
+    return len(photo.data) + len(photo.thumbnail)
 
 
 def _check_dataset(connection: sqlite3.Connection, dataset: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from runtime.teaching.workspace import schema
 from runtime.teaching.workspace.database import FILE
-from runtime.teaching.workspace.errors import Unusable
+from runtime.teaching.workspace.errors import NotThere, Unusable
 from runtime.teaching.workspace.files import INBOX
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
@@ -97,6 +97,17 @@ def test_files_that_a_killed_process_left_are_removed_and_no_others(
     again = Workspace(tmp_path / "teaching", Bounds())
     assert {file.name for file in old.parent.iterdir()} == {photo, new.name}
     again.close()
+
+
+def test_a_photo_that_is_refused_leaves_no_file(workspace: Workspace, dataset: str, tmp_path: Path) -> None:
+    with pytest.raises(NotThere, match="there is no class 'moss'"):
+        add(workspace, dataset, 1, "moss")
+    assert not [each for each in (tmp_path / "teaching").rglob("*") if each.is_file() and dataset in each.parts]
+    photo = add(workspace, dataset, 1, "grass")
+    workspace.photos.remove(dataset, [photo])
+    with pytest.raises(NotThere):
+        add(workspace, dataset, 1, "moss")
+    assert workspace.files.photo(dataset, photo).exists()  # undo brings it back
 
 
 def test_what_a_kill_left_of_a_deleted_dataset_is_removed(workspace: Workspace, dataset: str, tmp_path: Path) -> None:
