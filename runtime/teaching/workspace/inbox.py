@@ -215,7 +215,7 @@ class Inbox:
             drop(connection, "source = 'inbox'", [])
             datasets = sorted({row["dataset"] for row in joined})
             connection.execute(
-                "UPDATE datasets SET revision = revision + 1, labelled = revision + 1, updated = ? "
+                "UPDATE datasets SET revision = revision + 1, labelled = revision + 1, report_of = NULL, updated = ? "
                 "WHERE id IN (SELECT value FROM json_each(?))",
                 [time.time(), json.dumps(datasets)],
             )

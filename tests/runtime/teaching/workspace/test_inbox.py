@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from runtime.teaching.report import Report
 from runtime.teaching.workspace import schema
 from runtime.teaching.workspace.files import INBOX
 from runtime.teaching.workspace.inbox import DAY_S, Doubtful, InboxBounds
+from runtime.teaching.workspace.photos import NewPhoto
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
 from tests.support.repeats import repeats
@@ -129,3 +132,16 @@ def test_after_a_kill_every_photo_that_waits_is_there(tmp_path: Path, monkeypatc
         assert 0 < len(found) <= ALONE.photos + 1  # one more if it was not tidied
         assert len(list((folder / "photos" / INBOX).iterdir())) == len(found)
         workspace.close()
+
+
+def test_a_report_stays_outdated_once_photos_that_it_counts_were_deleted(small: Workspace) -> None:
+    dataset = small.datasets.create("meadow")
+    small.datasets.add_class(dataset, "grass")
+    small.photos.add(dataset, NewPhoto("kept.jpg", b"kept", b""), "grass", "upload")
+    small.photos.add(dataset, NewPhoto("inbox.jpg", b"from the inbox", b""), "grass", "inbox")
+    report = Report(2, 2, 1.0, (0.3, 1.0), 1.0, 1.0, 1.0, 0.0, [], [], [])
+    small.runs.learned(dataset, report, "v1", small.runs.learned_from(dataset))
+    small.photos.label(dataset, [hashlib.sha256(b"kept").hexdigest()], None)
+    small.inbox.delete_all()
+    small.photos.undo(dataset)
+    assert small.datasets.get(dataset, "").outdated
