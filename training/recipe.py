@@ -12,7 +12,7 @@ Precision = Literal["fp32", "bf16"]
 ImageSize = int | Literal["auto"]
 
 DEFAULT_IMAGE_SIZE = 224  # px: no photos have to be trusted to show that a smaller one is enough
-BACKBONE_SIZE = 224  # px, of what models that are taught on an appliance stand on (docs/teach.md has the sweep)
+BACKBONE_SIZE = 224  # px, of what models that are taught on an appliance stand on (benchmarks/NOTES.md has the sweep)
 DEFAULT_EPOCHS = 5
 UNKNOWN_EPOCHS = 8  # with an unknown class, which has to be told from the others as well: 5 leave it a point worse
 DEFAULT_WEIGHTS = "imagenet"
