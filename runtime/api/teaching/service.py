@@ -111,7 +111,7 @@ class TeachingService:
 
     def troubles(self) -> list[str]:
         """What an operator should know, a sentence each."""
-        found = (self._trouble, self.worker.trouble, self._writer.trouble, *self._failures())
+        found = (self._trouble, self.worker.trouble, self._writer.trouble, self._damage())
         return [trouble for trouble in found if trouble]
 
     async def troubles_soon(self) -> list[str]:
@@ -263,11 +263,11 @@ class TeachingService:
     def _exists(self) -> bool:
         return self._workspace is not None or Workspace.is_in(self._folder)
 
-    def _failures(self) -> list[str]:
-        """Datasets whose last teaching failed."""
-        if self._workspace is None:
-            return []
+    def _damage(self) -> str | None:
+        """Why the working data cannot be read. What somebody's photos lack, their own dataset says."""
         try:
-            return [f"teaching {name!r} failed: {detail}" for name, detail in self._workspace.runs.failed()]
+            if self._workspace:
+                self._workspace.runs.check()
         except WorkspaceError as error:  # a damaged disk keeps nobody from predictions
-            return [str(error)]
+            return str(error)
+        return None

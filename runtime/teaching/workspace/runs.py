@@ -62,13 +62,10 @@ class Runs:
         else:
             self.show(dataset, run)
 
-    def failed(self) -> list[tuple[str, str]]:
-        """The names of the datasets whose last run failed, with the reasons."""
+    def check(self) -> None:
+        """Raises WorkspaceError if the database cannot be read."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT name, detail FROM runs JOIN datasets ON id = dataset WHERE state = 'failed' ORDER BY name"
-            )
-            return [(row["name"], row["detail"] or "") for row in rows]
+            connection.execute("SELECT state FROM runs").fetchall()
 
     def forget(self, dataset: str) -> None:
         """Forget the progress of a run."""

@@ -119,10 +119,7 @@ def test_a_class_of_copies_fails_and_says_so(client: httpx.Client, dataset: str)
     failed = wait_for(client, dataset, "failed")
     assert "copies of one" in failed["run"]["detail"]
     assert failed["report"] is None
-    reasons = client.get("/health").json()["reasons"]
-    assert any("teaching 'meadow' failed" in reason and "copies of one" in reason for reason in reasons)
-    client.delete(dataset)
-    assert not any("teaching 'meadow' failed" in reason for reason in client.get("/health").json()["reasons"])
+    assert client.get("/health").json()["reasons"] == []  # which anybody may read: it is no fault of the appliance
 
 
 def test_a_second_teaching_waits_for_the_first(client: httpx.Client, dataset: str) -> None:
