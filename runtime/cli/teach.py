@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -162,7 +162,8 @@ def _written(lesson: Lesson, backbone: Backbone, title: str, out: Path) -> Bundl
     from runtime.teaching.lessons import identity_of
 
     created = datetime.now(UTC)
-    target = out / version_of(lesson, created)
+    while (target := out / version_of(lesson, created)).exists():  # of the same head, made in the same second
+        created += timedelta(seconds=1)
     return write_bundle(lesson, backbone, target, identity_of(title, None), created=created)
 
 

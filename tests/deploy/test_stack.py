@@ -174,10 +174,11 @@ def test_the_api_reaches_of_the_other_services_the_store_alone(stack: Stack) -> 
     assert {addresses[line] for line in reached.splitlines()} == {"s3:9000"}
 
 
-def test_the_api_may_not_write_models_or_remove_what_it_wrote(stack: Stack, published: str) -> None:
+def test_the_api_may_not_write_models_or_touch_what_the_pipeline_trains_on(stack: Stack, published: str) -> None:
     for what in (
         "put_object(Bucket='dandelion-models', Key='models/latest.json', Body=b'')",
-        "delete_object(Bucket='dandelion-data', Key='feedback/grass/any.jpeg')",
+        "put_object(Bucket='dandelion-data', Key='raw/grass/any.jpeg', Body=b'')",
+        "delete_object(Bucket='dandelion-data', Key='raw/grass/any.jpeg')",
         "list_objects_v2(Bucket='mlflow-artifacts')",
     ):
         program = f"from botocore.exceptions import ClientError\ntry: client.{what}\nexcept ClientError as e: print(e)"

@@ -36,10 +36,10 @@ export const inbox = {
     },
   },
   watch: {
-    "teaching.view"(now) {
+    "teaching.view"(now, before) {
       this.active = this.anchor = "";
       this.emptying = false;
-      teaching.said = null;
+      if ([now, before].includes("inbox")) teaching.said = null;
       select([]);
       if (now === "inbox") load();
     },

@@ -64,7 +64,7 @@ def test_everything_works_behind_the_documented_proxies(
         settled(page, 2)
         expect(page.locator(".card.refused")).to_have_count(0)
         assert page.evaluate("document.fonts.ready.then(fonts => [...fonts].some(font => font.status === 'loaded'))")
-        page.locator("nav.pages a").nth(2).click()
+        page.locator("nav.pages a").nth(3).click()
         page.wait_for_url(outside + "/monitor")
         page.reload()
         page.wait_for_selector(".state .dot")
