@@ -33,8 +33,8 @@ from runtime.teaching.views import views_of
 
 SCHEMA_VERSION = 1
 RECORD, MODEL, OTHERS, GOLDEN = "backbone.json", "model.onnx", "others.npz", "golden.npz"
-# Of the length of a golden picture's features, that of the difference. Right kernels differ by none on x86 and by a
-# few hundredths where rounding turns out otherwise (SSE, ARM); sums that saturate make a quarter.
+# Of the length of a golden picture's features, that of the difference. Right kernels differ by none, or by a few
+# hundredths where rounding turns out otherwise (SSE, ARM); sums that saturate make a quarter.
 DEVIATION_LIMIT = 0.05
 
 log = logging.getLogger(__name__)

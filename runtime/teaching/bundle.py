@@ -25,10 +25,12 @@ from runtime.bundle.manifest import (
     ValidationMetrics,
 )
 from runtime.image.distributions import histogram
+from runtime.inference.scores import calibration_error, mean_over_classes
 from runtime.names import UNKNOWN
 from runtime.registry.bundle_writer import describe_files, staged, write_manifest
 from runtime.teaching.backbone import Backbone
 from runtime.teaching.examples import Examples
+from runtime.teaching.learning.calibration import probabilities_of
 from runtime.teaching.onnx_head import with_head
 from runtime.teaching.teach import Lesson
 
@@ -106,19 +108,15 @@ def _manifest(lesson: Lesson, backbone: Backbone, version: str, identity: Identi
 
 
 def _golden(lesson: Lesson, backbone: Backbone) -> list[GoldenCase]:
-    fp32, int8 = (_probabilities(lesson, features) for features in (backbone.golden_fp32, backbone.golden))
+    head = lesson.head
+    fp32, int8 = (
+        probabilities_of(features @ head.weights + head.bias, lesson.temperature)
+        for features in (backbone.golden_fp32, backbone.golden)
+    )
     return [
         GoldenCase(one.pattern, one.seed, *(np.round(part[row], 6).tolist() for part in (fp32, int8)))
         for row, one in enumerate(backbone.record.golden)
     ]
-
-
-def _probabilities(lesson: Lesson, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the model answers to `features` [N, D]: [N, C]."""
-    logits = (features @ lesson.head.weights + lesson.head.bias) / lesson.temperature
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _digest(examples: Examples) -> str:
@@ -137,23 +135,16 @@ def _among_labels(lesson: Lesson) -> NDArray[np.float64]:
 
 
 def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> Scores:
-    classes, predicted = probabilities.shape[1], probabilities.argmax(axis=1)
-    hits, said, there = (np.bincount(rows, minlength=classes) for rows in (truth[truth == predicted], predicted, truth))
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1 = mean_over_classes(truth, predicted, probabilities.shape[1])
     return Scores(
         accuracy=float((predicted == truth).mean()),
-        precision=float((hits / np.maximum(said, 1)).mean()),
-        recall=float((hits / np.maximum(there, 1)).mean()),
-        f1=float((2 * hits / np.maximum(said + there, 1)).mean()),
+        precision=precision,
+        recall=recall,
+        f1=f1,
         log_loss=float(-np.log(probabilities[np.arange(len(truth)), truth]).mean()),
-        calibration_error=_calibration_error(probabilities.max(axis=1), predicted == truth),
+        calibration_error=calibration_error(probabilities.max(axis=1), predicted == truth),
     )
-
-
-def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Expected calibration error over equal-width bins (Guo et al. 2017, arXiv:1706.04599), 0..1."""
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(index, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def _reference(lesson: Lesson) -> DriftReference:

@@ -1,4 +1,4 @@
-"""The head: a linear classifier on the features of a backbone, and how it takes its place in the ONNX file."""
+"""The head: a linear classifier on the features of a backbone."""
 
 from __future__ import annotations
 

@@ -38,10 +38,6 @@ class TooFew(Refusal):
     """There is not enough to learn from."""
 
 
-class Stopped(Exception):
-    """Somebody has cancelled the teaching."""
-
-
 @dataclass(frozen=True)
 class Lesson:
     """What was learned from `examples`.
@@ -68,28 +64,22 @@ def teach(
     scale: float,
     *,
     on_progress: Progress = lambda *_: None,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Lesson:
     """A head for the classes of `examples`, and for the unknown class if there are `others`.
 
     `others` [M, V, D] are features of photos of other things; with fewer than two there is no unknown class. Features
-    are integers of unit `scale`. `on_progress(stage, done, total)` and `stopped()` are called many times a second.
+    are integers of unit `scale`. `on_progress(stage, done, total)` is called many times a second; what it raises
+    ends the teaching.
 
-    Raises TooFew if there is one class alone, or a class has fewer than MIN_PHOTOS photos or is one photo copied;
-    Stopped once `stopped()` is true.
+    Raises TooFew if there is one class alone, or a class has fewer than MIN_PHOTOS photos or is one photo copied.
     """
     check(examples)
     if others is not None and len(others) < _LEAST_OTHERS:
         others = None
 
-    def step(stage: str, done: int, total: int) -> None:
-        if stopped():
-            raise Stopped
-        on_progress(stage, done, total)
-
-    step("comparing", 0, 1)
+    on_progress("comparing", 0, 1)
     plan = _Plan.of(examples, 0 if others is None else len(others))
-    step("learning", 0, 100)
+    on_progress("learning", 0, 100)
     heads = fit_heads(
         examples,
         others,
@@ -97,11 +87,11 @@ def teach(
         plan.seen,
         plan.others_seen,
         tolerance=[TOLERANCE, *[_ROUGH] * (len(plan.seen) - 1)],
-        on_step=lambda done: step("learning", int(100 * done), 100),
+        on_step=lambda done: on_progress("learning", int(100 * done), 100),
     )
-    step("checking", 0, 1)
+    on_progress("checking", 0, 1)
     lesson = _checked(examples, others, scale, plan, heads)
-    step("checking", 1, 1)
+    on_progress("checking", 1, 1)
     return lesson
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix
 
 from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
+from runtime.inference.scores import mean_over_classes
 from training.evaluation import plots
 from training.evaluation.axes import as_svg
 from training.evaluation.certain import HeldOut, certain, coverage_plot
@@ -27,7 +28,7 @@ from training.learning.size_choice import SizeChoice
 from training.metrics.calibration import Calibration, Thresholds
 from training.metrics.guessing import most_common
 from training.metrics.intervals import Interval, bootstrap_interval, proportion_interval
-from training.metrics.scores import Predictions, equal_mass_error, mean_over_classes, score
+from training.metrics.scores import Predictions, equal_mass_error, score
 from training.metrics.unknown import answers
 
 MOST_MISTAKES = 24

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from runtime.bundle.manifest import Scores
+from runtime.inference.scores import calibration_error, mean_over_classes
 
 
 @dataclass(frozen=True)
@@ -92,36 +93,8 @@ def score(predictions: Predictions) -> Scores:
         recall=recall,
         f1=f1,
         log_loss=float(log_loss(predictions.truth, probabilities, labels=classes)),
-        calibration_error=calibration_error(predictions),
+        calibration_error=calibration_error(predictions.confidence, predictions.predicted == predictions.truth),
     )
-
-
-def mean_over_classes(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> tuple[float, float, float]:
-    """Precision, recall and F1 as means over the classes, 0 where a class is neither there nor said.
-
-    As scikit-learn's `precision_recall_fscore_support`, whose checks of its arguments take milliseconds, for the
-    thousands of resamples of an interval.
-    """
-    hits, claimed, present = (
-        np.bincount(rows, minlength=classes) for rows in (truth[truth == predicted], predicted, truth)
-    )
-    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(present, 1)
-    f1 = 2 * hits / np.maximum(claimed + present, 1)
-    return float(precision.mean()), float(recall.mean()), float(f1.mean())
-
-
-def calibration_error(predictions: Predictions, bins: int = 10) -> float:
-    """Expected calibration error over equal-width bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0..1."""
-    right = predictions.predicted == predictions.truth
-    index = np.minimum((predictions.confidence * bins).astype(int), bins - 1)
-    gaps = [
-        (index == b).mean() * abs(right[index == b].mean() - predictions.confidence[index == b].mean())
-        for b in range(bins)
-        if (index == b).any()
-    ]
-    return float(sum(gaps))
 
 
 def equal_mass_error(predictions: Predictions, bins: int = 15) -> float:

@@ -23,7 +23,7 @@ from runtime.teaching.examples import Examples, Sums
 from runtime.teaching.learning.calibration import probabilities_of
 from runtime.teaching.learning.solver import logits_of
 from runtime.teaching.report import Report
-from runtime.teaching.teach import MIN_PHOTOS, Lesson, Stopped, TooFew, teach
+from runtime.teaching.teach import MIN_PHOTOS, Lesson, TooFew, teach
 from tests.runtime.teaching.learning.drawn import SCALE, drawn_features
 
 DIMENSIONS = 128
@@ -187,15 +187,16 @@ def test_progress_goes_from_stage_to_stage() -> None:
 
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_a_lesson_is_stopped_between_any_two_steps(after: int) -> None:
-    asked: list[None] = []
+    told: list[str] = []
 
-    def stopped() -> bool:
-        asked.append(None)
-        return len(asked) > after
+    def on_progress(stage: str, done: int, total: int) -> None:
+        told.append(stage)
+        if len(told) > after:
+            raise InterruptedError
 
-    with pytest.raises(Stopped):
-        teach(examples([30, 30]), other_things(), SCALE, stopped=stopped)
-    assert len(asked) == after + 1
+    with pytest.raises(InterruptedError):
+        teach(examples([30, 30]), other_things(), SCALE, on_progress=on_progress)
+    assert len(told) == after + 1
 
 
 PROGRAM = """

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from runtime.inference.scores import calibration_error, mean_over_classes
 from tests.support.photos import photo
 from training.data.altered_copies import ALTERATIONS
 from training.data.dataset import Dataset
@@ -24,7 +25,7 @@ from training.metrics.intervals import (
     paired_interval,
     proportion_interval,
 )
-from training.metrics.scores import Predictions, calibration_error, mean_over_classes, pooled, score
+from training.metrics.scores import Predictions, pooled, score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.recipe import Recipe
 
@@ -48,7 +49,8 @@ def test_scores_of_a_small_case_by_hand() -> None:
 
 
 def test_calibration_error_is_zero_where_confidence_is_earned() -> None:
-    assert calibration_error(predictions([0] * 10, [0] * 8 + [1] * 2)) == pytest.approx(0, abs=1e-6)
+    said = predictions([0] * 10, [0] * 8 + [1] * 2)
+    assert calibration_error(said.confidence, said.predicted == said.truth) == pytest.approx(0, abs=1e-6)
 
 
 def test_wilson_intervals_of_known_cases() -> None:
