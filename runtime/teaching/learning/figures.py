@@ -13,7 +13,7 @@ from runtime.teaching.learning.calibration import Calibration
 from runtime.teaching.report import ClassReport, Confusion, Doubtful, Interval, Report
 
 MOST_DOUBTFUL = 100
-# With 10 of the labels of the 400 public photos flipped, 8.7 of these are then among the first 15 (mean of ten draws).
+# How many wrong labels it finds: benchmarks/NOTES.md.
 SPOKEN_AGAINST = 3.0
 _Z = 1.959963984540054  # of a 95 % interval
 
