@@ -54,12 +54,14 @@ def test_every_set_up_has_what_serving_needs(target: str, tmp_path: Path) -> Non
     assert f"{tmp_path}/.serving" in said
 
 
-def test_make_run_serves_on_the_port_it_is_given() -> None:
+def test_make_run_serves_on_the_port_it_is_given(tmp_path: Path) -> None:
+    ours = {f"DANDELION_{name}": str(tmp_path / name.lower()) for name in ("MODELS", "DATA", "CACHE")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         ["make", "--old-file=.venv/.serving", "run", f"PORT={port}"],  # `.venv` is left as it is
         cwd=ROOT,
+        env=os.environ | ours,  # not what somebody has taught this clone
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
