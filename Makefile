@@ -89,13 +89,15 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format
 
 # The version of the compiler is pinned in pyproject.toml: the same source gives the same bytes, which a test holds.
-KERNEL ?= runtime/native/prebuilt/libdandelion_kernel-x86_64.so
-KERNEL_TARGET ?= x86_64-linux-gnu.2.28 -mcpu=x86_64
-kernel: $(VENV)/.dev ## Compile runtime/native/kernel for x86-64 Linux with glibc 2.28 or newer; SHA256SUMS and SBOM beside it
+PREBUILT = runtime/native/prebuilt
+KERNEL_SOURCES = $(sort $(wildcard runtime/native/kernel/*.c))
+KERNEL_TARGET = $*-linux-gnu.2.28 -mcpu=$(if $(filter x86_64,$*),x86_64,generic)
+kernel: $(PREBUILT)/libdandelion_kernel-x86_64.so $(PREBUILT)/libdandelion_kernel-aarch64.so ## Compile runtime/native/kernel for x86-64 and ARM64 Linux; SHA256SUMS and SBOM beside it
+	$(BIN)/python deploy/describe_kernel.py $^
+
+$(PREBUILT)/libdandelion_kernel-%.so: $(wildcard runtime/native/kernel/*) | $(VENV)/.dev
 	$(BIN)/python -m ziglang cc -target $(KERNEL_TARGET) -std=c17 -O3 -Wall -Wextra -Werror -fno-sanitize=all \
-		-fvisibility=hidden -fPIC -shared -s $(KERNEL_FLAGS) -o $(KERNEL) $(sort $(wildcard runtime/native/kernel/*.c)) \
-		-lpthread -lm
-	$(BIN)/python deploy/describe_kernel.py $(KERNEL)
+		-ffp-contract=off -fvisibility=hidden -fPIC -shared -s $(KERNEL_FLAGS) -o $@ $(KERNEL_SOURCES) -lpthread -lm
 
 screenshots: $(VENV)/.dev ## Take a picture of each page into var/screenshots (PHOTOS=folder of dandelion and grass)
 	$(BIN)/python -m tests.ui.pictures.screenshots $(if $(PHOTOS),"$$PHOTOS")

@@ -1,6 +1,6 @@
-"""SBOM fragment (CycloneDX) and SHA-256 of a compiled kernel, written beside it: `python describe_kernel.py LIBRARY`.
+"""SBOM fragment (CycloneDX) and SHA-256 of the compiled kernels, written beside them: `describe_kernel.py LIBRARY…`.
 
-`make kernel` calls it. The same library gives the same bytes, so there is neither a serial number nor a date.
+`make kernel` calls it. The same libraries give the same bytes, so there is neither a serial number nor a date.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ NAME, LICENCE = "dandelion-kernel", "Apache-2.0"
 
 
 def main() -> None:
-    """Write SHA256SUMS and dandelion-kernel.cdx.json into the folder of the library."""
-    library = Path(sys.argv[1])
-    digest = hashlib.sha256(library.read_bytes()).hexdigest()
-    library.with_name("SHA256SUMS").write_text(f"{digest}  {library.name}\n")
-    described = json.dumps(sbom(library.name, digest, version()), indent=2)
-    library.with_name(f"{NAME}.cdx.json").write_text(described + "\n")
+    """Write SHA256SUMS and dandelion-kernel.cdx.json into the folder of the libraries."""
+    libraries = [Path(each) for each in sys.argv[1:]]
+    digests = {library.name: hashlib.sha256(library.read_bytes()).hexdigest() for library in libraries}
+    folder = libraries[0].parent
+    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    (folder / f"{NAME}.cdx.json").write_text(json.dumps(sbom(digests, version()), indent=2) + "\n")
 
 
 def version() -> str:
@@ -33,9 +33,12 @@ def version() -> str:
     return found[1]
 
 
-def sbom(file: str, sha256: str, number: str) -> dict[str, Any]:
-    """One component, with the file that it consists of (https://cyclonedx.org/docs/1.5/json)."""
-    hashes = [{"alg": "SHA-256", "content": sha256}]
+def sbom(digests: dict[str, str], number: str) -> dict[str, Any]:
+    """One component, with the files that it consists of (https://cyclonedx.org/docs/1.5/json)."""
+    files = [
+        {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": digest}]}
+        for name, digest in digests.items()
+    ]
     licences = [{"license": {"id": LICENCE}}]
     purl = f"pkg:generic/{NAME}@{number}"
     component = {"type": "library", "bom-ref": purl, "name": NAME, "version": number, "licenses": licences}
@@ -43,10 +46,7 @@ def sbom(file: str, sha256: str, number: str) -> dict[str, Any]:
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "components": [
-            component
-            | {"purl": purl, "hashes": hashes, "components": [{"type": "file", "name": file, "hashes": hashes}]}
-        ],
+        "components": [component | {"purl": purl, "components": files}],
     }
 
 

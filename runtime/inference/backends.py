@@ -21,16 +21,18 @@ from runtime.bundle.input import ImageSpec, max_batch_size
 from runtime.bundle.manifest import Bundle, BundleError, GoldenCase
 from runtime.inference.interface import InferenceSession
 from runtime.inference.native_session import NativeSession, open_native
+from runtime.native.layout import NAMES, Instructions
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 
-# Of the probabilities of a golden case. Right kernels differ by a millionth, and by a hundredth where rounding turns
-# out otherwise: without fused multiply-add (SSE), with additions in fixed point (ARM). Saturation makes a third.
+# Of the probabilities of a golden case. The native kernel's are the same everywhere, and onnxruntime's differ by a
+# hundredth where rounding turns out otherwise: without fused multiply-add (SSE), with additions in fixed point (ARM).
+# Saturation makes a third.
 DEVIATION_LIMIT = 0.05
 
 Precision = Literal["int8", "fp32"]
-Name = Literal["amx", "vnni", "fast", "exact", "fp32"]
-NATIVE = {"amx", "vnni"}
+Name = Instructions | Literal["fast", "exact", "fp32"]
+NATIVE: frozenset[Name] = frozenset(NAMES)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 class Kernel(NamedTuple):
     """A backend and its precision, and the largest deviation from the golden cases' probabilities, 0..1.
 
-    `amx` and `vnni` are the native kernel's; `fast`, `exact` and `fp32` are onnxruntime's.
+    `fast`, `exact` and `fp32` are onnxruntime's; the others are the native kernel's, by its instruction sets.
     """
 
     precision: Precision
@@ -130,8 +132,7 @@ def available_kernels(bundle: Bundle) -> list[Kernel]:
 def int8_kernels() -> list[Kernel]:
     """The backends that this CPU can run for an INT8 model, the fastest first."""
     native = library()
-    names: dict[str, list[Name]] = {"amx": ["amx", "vnni"], "vnni": ["vnni"]}
-    kernels = [Kernel("int8", name) for name in (names.get(native.instructions, []) if native else [])]
+    kernels = [Kernel("int8", name) for name in (native.choices if native else ())]
     return [*kernels, Kernel("int8", "fast"), Kernel("int8", "exact")]
 
 
@@ -182,10 +183,10 @@ def _candidates(bundle: Bundle, threads: int, preferred: str | None) -> Iterator
 
 def _native(model: Path | bytes, name: Name, spec: ImageSpec, outputs: int, threads: int) -> InferenceSession:
     native = library()
-    if native is None:
+    chosen = [each for each in (native.choices if native else ()) if each == name]
+    if native is None or not chosen:
         raise UnknownGraphError(f"this CPU has no {name}")
-    instructions: Literal["amx", "vnni"] = "amx" if name == "amx" else "vnni"
-    return open_native(model, spec, outputs, native._replace(instructions=instructions), threads=threads)
+    return open_native(model, spec, outputs, native._replace(instructions=chosen[0]), threads=threads)
 
 
 def _deviations(

@@ -8,20 +8,23 @@ from typing import Never, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.native.library import LARGEST
+from runtime.native.layout import GROUP, LAYOUTS
+from runtime.native.library import LARGEST, Step
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.native.steps import (
     BUILD_NONZERO_LIST,
     CLASS_SCORES,
     CONVOLUTION,
-    LIST_STEPS,
+    LIST_ROOM,
     MAX_POOLING,
     SPACE_TO_DEPTH,
-    NonzeroLists,
+    WIDEN,
+    WIDEN_PIECE,
     Plan,
+    Scratch,
     max_batch_size_of,
 )
-from runtime.native.weight_packing import CACHE_LINE, DEPTH, GROUP, LANES, ROWS, RUN, STEP, Tensor, full_list
+from runtime.native.weight_packing import CACHE_LINE, Tensor, full_list
 
 KINDS = {
     SPACE_TO_DEPTH: "space to depth",
@@ -29,11 +32,13 @@ KINDS = {
     MAX_POOLING: "max pooling",
     CLASS_SCORES: "class scores",
     BUILD_NONZERO_LIST: "list of nonzero steps",
+    WIDEN: "widening",
 }
+PREPARATIONS = (BUILD_NONZERO_LIST, WIDEN)  # of a convolution's input, right before it
 # A counter of work goes on by a sixteenth and one for each thread when all is taken (`run_steps` in dispatch.c).
 MAX_WORK = LARGEST // 2
 
-Number = TypeVar("Number", np.int8, np.int32, np.float32)
+Number = TypeVar("Number", bound=np.generic)
 
 
 def check(plan: Plan) -> None:
@@ -46,7 +51,7 @@ def check(plan: Plan) -> None:
         _Bounds(plan, number).check()
 
 
-def check_workspace(buffers: Sequence[Tensor | NonzeroLists], image_size: int, layer: str) -> None:
+def check_workspace(buffers: Sequence[Tensor | Scratch], image_size: int, layer: str) -> None:
     """Raises UnknownGraphError where the buffers of the photos computed at once are larger than LARGEST together.
 
     No offset in one of them is larger, then. `layer` is the one that asks for the last of them.
@@ -67,6 +72,7 @@ class _Bounds:
         self._plan = plan
         self._number = number
         self._step = plan.steps[number]
+        self._layout = LAYOUTS[plan.instructions]
 
     def check(self) -> None:
         checks = {
@@ -75,6 +81,7 @@ class _Bounds:
             MAX_POOLING: self._max_pooling,
             CLASS_SCORES: self._class_scores,
             BUILD_NONZERO_LIST: self._nonzero_list,
+            WIDEN: self._widening,
         }
         if self._step.kind not in checks:
             self._refuse("is of no kind that the kernel knows")
@@ -84,7 +91,7 @@ class _Bounds:
     def _work(self) -> None:
         """Tiles of all photos and outputs, and rows of all tiles, are counted in the kernel's integers."""
         step = self._step
-        groups = step.outputs // LANES if step.kind == CONVOLUTION else 1
+        groups = step.outputs // GROUP if step.kind == CONVOLUTION else 1
         if step.tiles < 1 or step.tiles * max(step.rows, groups * max_batch_size_of(self._plan.image_size)) > MAX_WORK:
             self._refuse(f"has {step.tiles} tiles, {step.outputs} outputs and {step.rows} rows")
 
@@ -100,9 +107,11 @@ class _Bounds:
         self._within("writes", int(to.min()), int(to.max()) + 12 * step.rows, self._tensor("output").bytes)
 
     def _convolution(self) -> None:
-        step, layout = self._step, self._plan.layout
-        self._rows(ROWS[layout])
-        self._reads(RUN[layout], STEP[layout])
+        step, layout = self._step, self._layout
+        self._rows(layout.rows)
+        self._laid_out()
+        source = self._tensor_at(self._source(), "input")
+        self._reads(step.run, max(layout.reads, step.products), step.k_steps + 1, step.activation_bytes * source.bytes)
         self._writes(step.outputs)
         self._weights()
         if step.residual >= 0 and (
@@ -117,7 +126,7 @@ class _Bounds:
         if step.channels % GROUP or step.k_steps < 1:
             self._refuse(f"has {step.channels} channels and {step.k_steps} places")
         self._rows(self._plan.image_size)
-        self._reads(step.rows, step.channels)
+        self._reads(step.rows, step.channels, step.k_steps, self._tensor("input").bytes)
         self._writes(step.channels)
 
     def _class_scores(self) -> None:
@@ -126,41 +135,88 @@ class _Bounds:
         self._within("reads", int(first.min()), int(first.max()) + step.channels, self._tensor("input").bytes)
         self._array("scale", step.outputs * step.channels, np.float32)
         floats = len(plan.bias) * plan.map_size**2  # of a photo, in the result
-        if step.channels % LANES or not step.outputs * step.tiles == step.scores_per_photo == floats:
+        if step.channels % GROUP or not step.outputs * step.tiles == step.scores_per_photo == floats:
             self._refuse(f"has {step.channels} channels and writes {step.scores_per_photo} of {floats} values")
 
     def _nonzero_list(self) -> None:
         step = self._step
-        self._rows(ROWS["vnni"])
-        self._reads(RUN["vnni"], DEPTH)
-        # Each write is of 16 integers, however few count.
-        if 1 + LIST_STEPS * step.k_steps > step.list_capacity:
-            self._refuse(f"lists {LIST_STEPS * step.k_steps} steps in room for {step.list_capacity}")
-        self._within("writes", 0, 4 * step.tiles * step.list_capacity, self._buffer("output").bytes)
+        self._rows(self._layout.rows)
+        if step.chunk not in {1, self._layout.chunk // self._layout.products}:
+            self._refuse(f"looks at {step.chunk} steps together")
+        self._reads(
+            step.run, max(step.chunk * step.products, self._layout.reads), step.k_steps, self._tensor("input").bytes
+        )
+        steps, layout = step.chunk * step.k_steps, self._layout
+        gathered = steps * layout.rows * layout.products // 4 if layout.gathers else 0
+        # Each write is of up to 16 integers, however few count; the sums of the activations are the last ones.
+        room = step.gathered if layout.gathers else step.list_capacity
+        if 1 + steps + LIST_ROOM > room or room + gathered > step.list_capacity:
+            self._refuse(f"lists {steps} steps in room for {step.list_capacity}")
+        self._within("writes", 0, 4 * step.tiles * step.list_capacity, self._buffer_at(step.output, "output").bytes)
+
+    def _widening(self) -> None:
+        step, tensor = self._step, self._tensor("input")
+        if (step.channels, step.rows, step.tiles) != (tensor.bytes, WIDEN_PIECE, -(-tensor.bytes // WIDEN_PIECE)):
+            self._refuse(f"widens {step.tiles} pieces of {step.rows} of {step.channels} of {tensor.bytes} bytes")
+        self._within("writes", 0, 2 * tensor.bytes, self._buffer_at(step.output, "output").bytes)
 
     def _uses_list_made_before(self) -> None:
-        """The list is what the step before has made, for the same tiles and of the steps that there are."""
-        step, before = self._step, self._plan.steps[max(self._number - 1, 0)]
-        made = before.kind, before.output, before.list_capacity, LIST_STEPS * before.k_steps
-        same = ("input", "input_offsets", "tiles", "rows", "row_stride")
-        if made != (BUILD_NONZERO_LIST, step.nonzero_list, step.list_capacity, step.k_steps) or any(
-            getattr(before, field) != getattr(step, field) for field in same
+        """The list is what a step before has made, for the same tiles and of the steps that there are."""
+        step, before = self._step, self._preparation(BUILD_NONZERO_LIST)
+        same = ("tiles", "rows", "run", "products", "weight_zero", "gathered", "list_capacity")
+        if (
+            before is None
+            or (before.output, before.chunk * before.k_steps) != (step.nonzero_list, step.k_steps)
+            or any(getattr(before, field) != getattr(step, field) for field in same)
         ):
-            self._refuse("reads a list that the step before it does not make")
+            self._refuse("reads a list that no step before it makes")
+        ours, theirs = (self._array("input_offsets", step.tiles * step.rows, np.int32, each) for each in (step, before))
+        if self._source() != before.input or not np.array_equal(ours, step.activation_bytes * theirs):
+            self._refuse("reads a list of other tiles")
+
+    def _source(self) -> int:
+        """The buffer with the tensor that a convolution reads, as bytes or widened before."""
+        step, widening = self._step, self._preparation(WIDEN) if self._layout.wide else None
+        widened = widening is not None and widening.output == step.input
+        if widened != self._layout.wide or step.activation_bytes != 1 + widened:
+            self._refuse(f"reads activations of {step.activation_bytes} bytes")
+        return int(widening.input if widening else step.input)
+
+    def _preparation(self, kind: int) -> Step | None:
+        """The step of that kind that prepares this one: those that do stand right before it."""
+        for step in reversed(self._plan.steps[: self._number]):
+            if step.kind == kind:
+                return step
+            if step.kind not in PREPARATIONS:
+                break
+        return None
+
+    def _laid_out(self) -> None:
+        """The step says of its weights what the instruction set's functions take for granted."""
+        step, layout = self._step, self._layout
+        said = step.run, step.products, step.unit, step.weight_bytes, step.weight_zero, step.lanes
+        size = np.dtype(layout.weights).itemsize
+        if said != (layout.run, layout.products, layout.unit, size, layout.weight_zero, layout.lanes):
+            self._refuse(f"is not laid out for {self._plan.instructions}")
+        if layout.needs_lists and step.nonzero_list < 0:
+            self._refuse("has no list of its steps")
 
     def _rows(self, most: int) -> None:
         if not 1 <= self._step.rows <= most:
             self._refuse(f"has {self._step.rows} rows a tile, and {most} are the most")
 
-    def _reads(self, run: int, width: int) -> None:
-        """`run` rows at one distance behind each of `from`, and of each row `width` bytes behind each of `offsets`."""
+    def _reads(self, run: int, width: int, offsets: int, size: int) -> None:
+        """`run` rows at one distance behind each of `from`, and of each row `width` bytes behind each of the offsets.
+
+        All of that lies in `size` bytes, those of a photo's input.
+        """
         step = self._step
         first = self._array("input_offsets", step.tiles * -(-step.rows // run), np.int32)
-        offsets = self._array("k_offsets", step.k_steps, np.int32)
-        lowest = min(int(first.min()), int(offsets.min(initial=0)), step.row_stride)
+        further = self._array("k_offsets", offsets, np.int32)
+        lowest = min(int(first.min()), int(further.min(initial=0)), step.row_stride)
         apart = step.row_stride * (min(run, step.rows) - 1)
-        end = int(first.max()) + apart + int(offsets.max(initial=0)) + width
-        self._within("reads", lowest, end, self._tensor("input").bytes)
+        end = int(first.max()) + apart + int(further.max(initial=0)) + width
+        self._within("reads", lowest, end, size)
 
     def _writes(self, channels: int) -> None:
         """Each place of the output's picture once, and never its border."""
@@ -175,30 +231,34 @@ class _Bounds:
 
     def _weights(self) -> None:
         step = self._step
-        if step.outputs % GROUP or step.group_bytes != step.k_steps * LANES * STEP[self._plan.layout]:
-            self._refuse(f"has {step.group_bytes} bytes of weights for {LANES} of its {step.outputs} outputs")
-        self._array("weights", step.outputs // LANES * step.group_bytes, np.int8)
+        weights = step.outputs * (step.k_steps + 1) * step.products
+        if step.outputs % GROUP or step.group_bytes != (step.k_steps + 1) * self._layout.step_bytes:
+            self._refuse(f"has {step.group_bytes} bytes of weights for {step.lanes} of its {step.outputs} outputs")
+        self._array("weights", weights, self._layout.weights)
         self._array("bias", step.outputs, np.int32)
         self._array("scale", step.outputs, np.float32)
-        if not np.array_equal(self._array("full_list", 1 + step.k_steps, np.int32), full_list(step.k_steps)):
+        every = full_list(step.k_steps)
+        if not np.array_equal(self._array("full_list", every.size, np.int32), every):
             self._refuse(f"does not list its {step.k_steps} steps")
 
-    def _array(self, field: str, entries: int, dtype: type[Number]) -> NDArray[Number]:
+    def _array(self, field: str, entries: int, dtype: type[Number], step: Step | None = None) -> NDArray[Number]:
         """What `field` points at: so many entries of that type, from the beginning of a cache line on."""
-        address = getattr(self._step, field)
+        address = getattr(step or self._step, field)
         found = self._plan.arrays.get(address)
         if found is None or found.dtype != dtype or found.size != entries or address % CACHE_LINE:
             self._refuse(f"has no {entries} entries in `{field}`")
         return found.view(dtype)
 
     def _tensor(self, field: str) -> Tensor:
-        buffer = self._buffer(field)
+        return self._tensor_at(getattr(self._step, field), field)
+
+    def _tensor_at(self, index: int, field: str) -> Tensor:
+        buffer = self._buffer_at(index, field)
         if not isinstance(buffer, Tensor):
-            self._refuse(f"has a list as its {field}")
+            self._refuse(f"has no tensor as its {field}")
         return buffer
 
-    def _buffer(self, field: str) -> Tensor | NonzeroLists:
-        index: int = getattr(self._step, field)
+    def _buffer_at(self, index: int, field: str) -> Tensor | Scratch:
         if not 0 <= index < len(self._plan.buffers):
             self._refuse(f"has no {field}")
         return self._plan.buffers[index]

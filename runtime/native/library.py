@@ -11,22 +11,17 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import Refusal
+from runtime.native.layout import FASTEST, ISA, NAMES, Instructions
 
 PREBUILT = Path(__file__).parent / "prebuilt"
-COMPILED = PREBUILT / "libdandelion_kernel-x86_64.so"
 SUMS = PREBUILT / "SHA256SUMS"
 VARIABLE = "DANDELION_NATIVE"
-
-# `reference` is scalar code for every processor, which the tests compare the others with; it never serves.
-Instructions = Literal["amx", "vnni", "reference"]
-Layout = Literal["amx", "vnni"]
-ISA: dict[Instructions, int] = {"vnni": 0, "amx": 1, "reference": 2}  # as in kernel/api.h
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +57,11 @@ class Step(_Record):
     _fields_ = [
         *((name, _int) for name in ("kind", "input", "output", "residual")),
         *((name, _int) for name in ("channels", "outputs", "k_steps", "row_stride")),
-        *((name, _int) for name in ("tiles", "rows", "group_bytes", "nonzero_list", "list_capacity")),
+        *((name, _int) for name in ("tiles", "rows", "run", "products", "unit", "weight_bytes", "activation_bytes")),
+        *(
+            (name, _int)
+            for name in ("weight_zero", "lanes", "group_bytes", "nonzero_list", "list_capacity", "gathered", "chunk")
+        ),
         *((name, _int) for name in ("zero_point", "scores_per_photo")),
         *((name, ctypes.c_float) for name in ("scale_own", "scale_residual", "shift")),
         *((name, _pointer) for name in ("k_offsets", "full_list", "input_offsets", "output_offsets")),
@@ -101,15 +100,24 @@ class Library(NamedTuple):
     """The kernel's functions, which let other Python threads run meanwhile, and the instructions to call them with."""
 
     instructions: Instructions
+    available: tuple[Instructions, ...]  # on this processor, the fastest first
     run: Callable[..., int]
     pool_create: Callable[[int], int | None]
     pool_destroy: Callable[[int], None]
     resize: Callable[..., None]
+    probabilities: Callable[..., None]
 
     @property
-    def layout(self) -> Layout:
-        """How weights and tiles are laid out for these instructions; the reference reads either layout."""
-        return "amx" if self.instructions == "amx" else "vnni"
+    def choices(self) -> tuple[Instructions, ...]:
+        """These instructions, and those that the processor has besides and are slower."""
+        if self.instructions not in self.available:
+            return (self.instructions,)
+        return self.available[self.available.index(self.instructions) :]
+
+    @property
+    def layout(self) -> Instructions:
+        """The instructions whose layout weights and tiles have; the reference reads each, and takes one of them."""
+        return "avx2" if self.instructions == "reference" else self.instructions
 
 
 def address_of(array: NDArray[np.generic]) -> int:
@@ -119,23 +127,41 @@ def address_of(array: NDArray[np.generic]) -> int:
 
 @cache
 def library() -> Library | None:
-    """The kernel with this processor's fastest instructions; None if it has neither VNNI nor AMX, or does not load.
+    """The kernel with this processor's fastest instructions; None if there is none for it, or it does not load.
 
-    None also if the environment says DANDELION_NATIVE=off, for a host on which it fails. Raises Refusal for another
-    word than `off` or `auto`.
+    The environment's DANDELION_NATIVE names other instructions, or is `off` for a host on which the kernel fails.
+    Raises Refusal for another word, and for instructions that this host does not have.
     """
     wanted = os.environ.get(VARIABLE, "auto")
-    if wanted not in {"auto", "off"}:
-        raise Refusal(f"{VARIABLE} is {wanted!r}; set it to auto or off")
-    if wanted == "off" or sys.platform != "linux" or platform.machine() != "x86_64":
+    if wanted not in {"auto", "off", *NAMES}:
+        raise Refusal(f"{VARIABLE} is {wanted!r}; set it to auto, off, or one of {', '.join(NAMES)}")
+    if wanted == "off":
         return None
     try:
-        check_sum(COMPILED, SUMS)
-        found = load(COMPILED)
+        found = _load_prebuilt()
     except OSError as error:  # damaged, of another release, or the C library is too old
         log.warning("the native kernel does not load (%s); onnxruntime computes", error)
+        found = None
+    if wanted == "auto":
+        return found if found and found.available else None
+    if found is None or wanted not in {*found.available, "reference"}:
+        there = ", ".join(found.available) if found else "no kernel"
+        raise Refusal(f"{VARIABLE} is {wanted}, which this host does not have; it has {there or 'none of them'}")
+    return found._replace(instructions=wanted)
+
+
+def _load_prebuilt() -> Library | None:
+    """The library of this host's processor family; None if there is none. Raises OSError as `check_sum` and `load`."""
+    file = prebuilt(platform.machine())
+    if sys.platform != "linux" or sys.maxsize < LARGEST**2 or not file.exists():
         return None
-    return None if found.instructions == "reference" else found
+    check_sum(file, SUMS)
+    return load(file)
+
+
+def prebuilt(machine: str) -> Path:
+    """Where the library of a processor family (`uname -m`) is, if there is one."""
+    return PREBUILT / f"libdandelion_kernel-{machine}.so"
 
 
 def check_sum(file: Path, sums: Path) -> None:
@@ -146,7 +172,7 @@ def check_sum(file: Path, sums: Path) -> None:
 
 
 def load(file: Path) -> Library:
-    """A compiled kernel, for this processor's fastest instructions: `reference` if it has neither VNNI nor AMX.
+    """A compiled kernel, for this processor's fastest instructions: `reference` if it has none of the others.
 
     Raises OSError if it cannot be loaded, or lays out its structures in another way than this module.
     """
@@ -159,9 +185,12 @@ def load(file: Path) -> Library:
     resize = compiled.dandelion_resize
     resize.argtypes = [_int, _pointer, *(_Argument,) * 2, *(ctypes.POINTER(Taps),) * 2, _int, *(_pointer,) * 2]
     resize.restype = None
-    best = compiled.dandelion_best_isa()
-    (instructions,) = (name for name, number in ISA.items() if number == best)
-    return Library(instructions, run, create, destroy, resize)
+    probabilities = compiled.dandelion_probabilities
+    probabilities.argtypes = [_pointer, *(_Argument,) * 3, _pointer, ctypes.c_float, _pointer]
+    probabilities.restype = None
+    available = tuple(name for names in FASTEST.values() for name in names if compiled.dandelion_has_isa(ISA[name]))
+    best: Instructions = available[0] if available else "reference"
+    return Library(best, available, run, create, destroy, resize, probabilities)
 
 
 def _check_layout(compiled: ctypes.CDLL, name: str, structures: Iterable[type[ctypes.Structure]]) -> None:

@@ -9,27 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.bounds import check, check_workspace
-from runtime.native.library import LARGEST, Layout, Step
+from runtime.native.layout import GROUP, LAYOUTS, Instructions
+from runtime.native.library import LARGEST, Step
 from runtime.native.onnx_importer import Convolution, Network, Pooling, Quantisation, Residual, UnknownGraphError
 from runtime.native.steps import (
     BUILD_NONZERO_LIST,
     CLASS_SCORES,
     CONVOLUTION,
     LIST_BUFFER,
-    LIST_STEPS,
+    LIST_ROOM,
     MAX_POOLING,
     MAX_STEPS,
     SPACE_TO_DEPTH,
-    NonzeroLists,
+    WIDE_BUFFER,
+    WIDEN,
+    WIDEN_PIECE,
     Plan,
+    Scratch,
 )
 from runtime.native.weight_packing import (
     CACHE_LINE,
-    GROUP,
-    LANES,
     NONE,
-    QUAD,
-    RUN,
     Tensor,
     choose_tiling,
     full_list,
@@ -40,20 +40,18 @@ from runtime.native.weight_packing import (
     tiles_in_lines,
 )
 
-MIN_SPARSE_OUTPUTS = 128  # of a layer, from which on building its list of nonzero steps is worth its time
-
 BLOCK_CHANNELS = 12
 BLOCK_BORDER = 2  # of the stem's input, before the picture: what its kernel of 4 x 4 needs
 BORDER = 1
 ROOM = 2**24  # bytes, taken at once: NumPy asks for huge pages then, and what is not written to costs nothing
 
 
-def lay_out(network: Network, layout: Layout) -> Plan:
+def lay_out(network: Network, instructions: Instructions) -> Plan:
     """Plan `network` in the layout of an instruction set.
 
     Raises UnknownGraphError where the kernel cannot compute it, or would leave its memory (`bounds`).
     """
-    planner = _Planner(network, layout)
+    planner = _Planner(network, instructions)
     try:
         plan = planner.plan()
     except OverflowError as error:
@@ -63,12 +61,13 @@ def lay_out(network: Network, layout: Layout) -> Plan:
 
 
 class _Planner:
-    def __init__(self, network: Network, layout: Layout) -> None:
+    def __init__(self, network: Network, instructions: Instructions) -> None:
         self.layer = "its input"  # that is being laid out
         self._network = network
-        self._layout: Layout = layout
+        self._instructions = instructions
+        self._layout = LAYOUTS[instructions]
         self._steps: list[Step] = []
-        self._buffers: list[Tensor | NonzeroLists] = [NonzeroLists(0)]
+        self._buffers: list[Tensor | Scratch] = [Scratch(0), Scratch(0)]
         self._tensors: dict[str, Tensor] = {}
         self._free: list[int] = []
         self._allocated: dict[str, int] = {}  # tensor: its buffer
@@ -96,7 +95,7 @@ class _Planner:
         if len(self._steps) > MAX_STEPS:
             raise UnknownGraphError(f"it has {len(self._steps)} layers")
         return Plan(
-            layout=self._layout,
+            instructions=self._instructions,
             steps=(Step * len(self._steps))(*self._steps),
             buffers=self._buffers,
             image_size=network.image_size,
@@ -160,7 +159,7 @@ class _Planner:
         target = self._allocate(layer.output, made, outputs)
         packed = pack(layer.weights, tensor, self._layout)
         tiling = choose_tiling(layer.size, layer.stride, tensor.pitch, self._layout)
-        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, RUN[self._layout])
+        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, self._layout.run)
         step = Step(
             kind=CONVOLUTION,
             input=source,
@@ -168,15 +167,22 @@ class _Planner:
             residual=residual,
             channels=tensor.channels,
             outputs=made.channels,
-            k_steps=len(packed.offsets),
+            k_steps=len(packed.offsets) - 1,
             row_stride=layer.stride * tensor.channels,
             tiles=len(tiles.output_offsets),
             rows=tiles.output_offsets.shape[1],
-            group_bytes=packed.weights[0].size,
+            run=self._layout.run,
+            products=self._layout.products,
+            unit=self._layout.unit,
+            weight_bytes=packed.weights.itemsize,
+            activation_bytes=1,
+            weight_zero=self._layout.weight_zero,
+            lanes=self._layout.lanes,
+            group_bytes=packed.weights[0].nbytes,
             nonzero_list=NONE,
             zero_point=layer.quantisation.zero_point,
             k_offsets=self._store_array(packed.offsets),
-            full_list=self._store_array(full_list(len(packed.offsets))),
+            full_list=self._store_array(full_list(len(packed.offsets) - 1)),
             input_offsets=self._store_array(tiles.input_offsets),
             output_offsets=self._store_array(tiles.output_offsets),
             weights=self._store_array(packed.weights),
@@ -185,32 +191,78 @@ class _Planner:
         )
         if layer.residual:
             self._add(step, layer.residual, layer.quantisation)
-        if self._layout == "vnni" and _worth_skipping_zeros(layer, tensor, len(packed.offsets)):
-            self._build_nonzero_list(step, packed.offsets)
+        chunk = self._chunk_of_list(layer, tensor, step.k_steps)
+        if chunk:
+            self._build_nonzero_list(step, packed.offsets[:-1], chunk)
+        if self._layout.wide:
+            self._widen(step, tensor, tiles.input_offsets, packed.offsets)
         self._steps.append(step)
 
-    def _build_nonzero_list(self, step: Step, offsets: NDArray[np.int32]) -> None:
+    def _chunk_of_list(self, layer: Convolution, tensor: Tensor, steps: int) -> int:
+        """How many steps of the reduction are looked at together for a list of the nonzero ones; 0 where none is made.
+
+        There is one if there are zeros to find, and outputs enough that finding them costs little of the products; or
+        if the kernel takes more from it. Steps are looked at together where they lie in one piece.
+        """
+        layout, (outputs, _, kernel, _) = self._layout, layer.weights.shape
+        together = layout.chunk // layout.products
+        in_one_piece = steps * layout.products == kernel**2 * tensor.channels and tensor.channels % layout.chunk == 0
+        worth = 0 < layout.sparse_outputs <= outputs and kernel > 1 and layer.input_quantisation.zero_point == 0
+        if in_one_piece and (worth or layout.needs_lists):
+            return together
+        return 1 if layout.needs_lists else 0
+
+    def _build_nonzero_list(self, step: Step, offsets: NDArray[np.int32], chunk: int) -> None:
         """Activation sparsity: before a convolution, list the steps in which some byte of a tile is not 0."""
-        # Entries are written 16 at once.
-        step.list_capacity = -(-(1 + len(offsets) + LIST_STEPS) // LANES) * LANES
+        # Entries are written up to 16 at once; sums of the activations are behind them.
+        step.list_capacity = -(-(1 + len(offsets) + LIST_ROOM) // LIST_ROOM) * LIST_ROOM
+        if self._layout.gathers:
+            step.gathered = step.list_capacity
+            step.list_capacity += len(offsets) * self._layout.rows * self._layout.products // 4
         step.nonzero_list = LIST_BUFFER
-        size = step.tiles * step.list_capacity * ctypes.sizeof(ctypes.c_int32)
-        self._buffers[LIST_BUFFER] = max(self._buffers[LIST_BUFFER], NonzeroLists(size))
-        check_workspace(self._buffers, self._network.image_size, self.layer)
+        self._scratch(LIST_BUFFER, step.tiles * step.list_capacity * ctypes.sizeof(ctypes.c_int32))
         self._steps.append(
             Step(
                 kind=BUILD_NONZERO_LIST,
                 input=step.input,
                 output=LIST_BUFFER,
-                k_steps=len(offsets) // LIST_STEPS,
+                k_steps=len(offsets) // chunk,
                 row_stride=step.row_stride,
                 tiles=step.tiles,
                 rows=step.rows,
+                run=step.run,
+                products=step.products,
+                weight_zero=step.weight_zero,
                 list_capacity=step.list_capacity,
-                k_offsets=self._store_array(offsets[::LIST_STEPS]),
+                gathered=step.gathered,
+                chunk=chunk,
+                k_offsets=self._store_array(offsets[::chunk]),
                 input_offsets=step.input_offsets,
             )
         )
+
+    def _widen(self, step: Step, tensor: Tensor, first: NDArray[np.int32], offsets: NDArray[np.int32]) -> None:
+        """Before a convolution, make 16-bit integers of its input; all that it reads is twice as far, then."""
+        self._scratch(WIDE_BUFFER, 2 * tensor.bytes)
+        self._steps.append(
+            Step(
+                kind=WIDEN,
+                input=step.input,
+                output=WIDE_BUFFER,
+                channels=tensor.bytes,
+                tiles=-(-tensor.bytes // WIDEN_PIECE),
+                rows=WIDEN_PIECE,
+            )
+        )
+        step.input, step.activation_bytes = WIDE_BUFFER, 2
+        step.row_stride *= 2
+        step.input_offsets = self._store_array(2 * first)
+        step.k_offsets = self._store_array(2 * offsets)
+
+    def _scratch(self, number: int, size: int) -> None:
+        """Make a buffer that each layer uses anew large enough for one more."""
+        self._buffers[number] = max(self._buffers[number], Scratch(size))
+        check_workspace(self._buffers, self._network.image_size, self.layer)
 
     @staticmethod
     def _add(step: Step, residual: Residual, total: Quantisation) -> None:
@@ -295,16 +347,6 @@ def _inputs(layer: Convolution | Pooling) -> Iterator[str]:
     yield layer.input
     if isinstance(layer, Convolution) and layer.residual:
         yield layer.residual.name
-
-
-def _worth_skipping_zeros(layer: Convolution, tensor: Tensor, steps: int) -> bool:
-    """Whether there are zeros to find, and outputs enough that finding them costs a hundredth of the products.
-
-    Steps are looked at by 16, which lie in one piece where no step is left out of the weights.
-    """
-    outputs, _, kernel, _ = layer.weights.shape
-    in_one_piece = steps * QUAD == kernel**2 * tensor.channels and tensor.channels % (LIST_STEPS * QUAD) == 0
-    return in_one_piece and outputs >= MIN_SPARSE_OUTPUTS and kernel > 1 and layer.input_quantisation.zero_point == 0
 
 
 def _bias(layer: Convolution) -> NDArray[np.int32]:

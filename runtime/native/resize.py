@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.native.library import ISA, Library, Taps, address_of
+from runtime.native.layout import ISA
+from runtime.native.library import Library, Taps, address_of
 
 PRECISION_BITS = 22  # of the weights, as in kernel/internal.h
 LONGEST = 2**29 - 1  # pixels of a side: their bytes are counted in the kernel's integers

@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle.input import ImageSpec, max_batch_size
-from runtime.native.library import Layout, Step
+from runtime.native.layout import Instructions
+from runtime.native.library import Step
 from runtime.native.weight_packing import Tensor
 
 # As in kernel/api.h.
 MAX_STEPS = 128
-SPACE_TO_DEPTH, CONVOLUTION, MAX_POOLING, CLASS_SCORES, BUILD_NONZERO_LIST = range(5)
+SPACE_TO_DEPTH, CONVOLUTION, MAX_POOLING, CLASS_SCORES, BUILD_NONZERO_LIST, WIDEN = range(6)
 
-LIST_STEPS = 16  # steps of the reduction that BUILD_NONZERO_LIST looks at in one go
+LIST_ROOM = 16  # integers behind a list: entries are written up to 16 at once, and sums of activations are at the end
 LIST_BUFFER = 0  # the buffer that holds the lists
+WIDE_BUFFER = 1  # the buffer that holds a tensor of 16-bit integers
+WIDEN_PIECE = 4096  # activations of a tile of WIDEN
 
 
-class NonzeroLists(NamedTuple):
-    """Room for the lists of one layer's tiles at a time: of each how many steps it takes, and they."""
+class Scratch(NamedTuple):
+    """Room for what one layer needs at a time: the lists of its tiles' steps, or its input as 16-bit integers."""
 
     bytes: int
     fill: int = 0
@@ -30,14 +33,14 @@ class NonzeroLists(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A network in the layout of one instruction set. `arrays` are those behind the steps' pointers, by address.
+    """A network laid out for one instruction set. `arrays` are those behind the steps' pointers, by address.
 
     `buffers` are shared: one holds several tensors of the same layout, one after the other.
     """
 
-    layout: Layout
+    instructions: Instructions
     steps: ctypes.Array[Step]
-    buffers: list[Tensor | NonzeroLists]
+    buffers: list[Tensor | Scratch]
     image_size: int
     map_size: int
     bias: NDArray[np.float32]

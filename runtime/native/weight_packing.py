@@ -7,16 +7,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.native.library import LARGEST, Layout
+from runtime.native.layout import GROUP, MOST_READ, MOST_ROWS, Layout
+from runtime.native.library import LARGEST
 
-# As in kernel/internal.h.
-LANES, DEPTH, QUAD = 16, 64, 4
-ROWS = {"amx": 16, "vnni": 12}
-STEP = {"amx": DEPTH, "vnni": QUAD}  # products of a step of the reduction
-RUN = {"amx": 16, "vnni": 2}  # rows of a tile that lie at one distance
 NONE = -1
-
-GROUP = 2 * LANES  # channels are padded to multiples of what a block computes at least
 CACHE_LINE = 64
 
 Index = TypeVar("Index", int, NDArray[np.int64])
@@ -41,8 +35,8 @@ class Tensor(NamedTuple):
     @property
     def bytes(self) -> int:
         """Of one photo, with what the last tile and the last step of a line read behind the end."""
-        places = (self.size + 2 * self.border) * self.pitch + 2 * ROWS["amx"]
-        return -(-(places * self.channels + DEPTH) // CACHE_LINE) * CACHE_LINE
+        places = (self.size + 2 * self.border) * self.pitch + 2 * MOST_ROWS
+        return -(-(places * self.channels + MOST_READ) // CACHE_LINE) * CACHE_LINE
 
     def place(self, y: Index, x: Index) -> Index:
         """The offset of a place of the picture, or of the border where y or x is -1 or `size`."""
@@ -66,46 +60,56 @@ class Tiles(NamedTuple):
 class Packed(NamedTuple):
     """Weights in the kernel's order, and the offset of each step of them from a row's first byte."""
 
-    weights: NDArray[np.int8]
+    weights: NDArray[np.int8 | np.int16]
     offsets: NDArray[np.int32]
 
 
 def pack(weights: NDArray[np.int8], tensor: Tensor, layout: Layout) -> Packed:
-    """Pack weights [O, C, k, k] as [O / 16, products / 4, 16, 4], the order of VPDPBUSD and TDPBUSD.
+    """Pack weights [O, C, k, k] as [O / lanes, steps + 1, products / unit, lanes, unit], and the steps' offsets.
 
-    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products. With AMX
-    it is filled up to steps of 64; with VNNI a step is 4 products, and one that is 0 for all outputs is left out.
-    Raises OverflowError, before it takes memory, where 16 outputs have more weights than the kernel can count.
+    Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products, filled
+    up to whole steps. Where a step is no more than a unit, one that is 0 for all outputs is left out. The last step has
+    no weights: it makes the length of a list even.
+    Raises OverflowError, before it takes memory, where a group of outputs has more weights than the kernel can count.
     """
     outputs, channels, kernel, _ = weights.shape
-    run, step = kernel * tensor.channels, STEP[layout]
+    run, step, unit = kernel * tensor.channels, layout.products, layout.unit
     width = -(-run // step) * step
-    if LANES * kernel * width > LARGEST:
-        raise OverflowError(f"the weights of {LANES} outputs take {LANES * kernel * width} bytes")
+    group_bytes = kernel * width // step * layout.step_bytes
+    if group_bytes > LARGEST:
+        raise OverflowError(f"the weights of {layout.lanes} outputs take {group_bytes} bytes")
     lines = np.zeros((padded(outputs), kernel, width), np.int8)
     places = np.zeros((outputs, kernel, kernel, tensor.channels), np.int8)
     places[..., :channels] = weights.transpose(0, 2, 3, 1)
     lines[:outputs, :, :run] = places.reshape(outputs, kernel, run)
-    steps = lines.reshape(-1, LANES, kernel, width // step, step // QUAD, QUAD)
-    needed = steps.any((0, 1, 4, 5)) if layout == "vnni" else np.ones(steps.shape[2:4], np.bool_)
+    steps = lines.reshape(-1, layout.lanes, kernel, width // step, step // unit, unit)
+    needed = steps.any((0, 1, 4, 5)) if step == unit else np.ones(steps.shape[2:4], np.bool_)
     y, x = np.nonzero(needed)
     offsets = y * tensor.pitch * tensor.channels + x * step
-    return Packed(steps[:, :, y, x].transpose(0, 2, 3, 1, 4), int32(offsets, "steps"))
+    packed = np.zeros((len(steps), len(y) + 1, step // unit, layout.lanes, unit), layout.weights)
+    packed[:, :-1] = steps[:, :, y, x].transpose(0, 2, 3, 1, 4)
+    if layout.weight_zero:
+        packed[:, :-1] ^= np.int8(-128)  # a byte of 128 and more is told as a negative one
+    return Packed(packed, int32(np.append(offsets, 0), "steps"))
 
 
 def full_list(count: int) -> NDArray[np.int32]:
-    """The list, as the kernel reads one, of all `count` steps of a reduction: none is skipped."""
-    return np.array([count, *range(count)], np.int32)
+    """The list, as the kernel reads one, of all `count` steps of a reduction: none is skipped. Its length is even."""
+    even = count + count % 2
+    return np.array([even, *range(even)], np.int32)
 
 
 def tile_offsets(tiling: Tiling, stride: int, source: Tensor, start: int, target: Tensor, run: int) -> Tiles:
     """Offsets of a tiling's rows; the output (0, 0) reads from place (start, start) of `source` on.
 
-    Raises OverflowError where one is larger than the kernel's integers.
+    A row of its own that is beyond the picture reads where the last one does. Raises OverflowError where an offset is
+    larger than the kernel's integers.
     """
     y, x = tiling
-    first = source.place(start + stride * y[:, ::run], start + stride * x[:, ::run])
     needed = (x < target.size) & (y < target.size)
+    if run == 1:
+        x = np.minimum(x, target.size - 1)
+    first = source.place(start + stride * y[:, ::run], start + stride * x[:, ::run])
     return Tiles(int32(first, "inputs"), int32(np.where(needed, target.place(y, x), NONE), "outputs"))
 
 
@@ -120,15 +124,15 @@ def int32(values: NDArray[np.int64], what: str) -> NDArray[np.int32]:
 def choose_tiling(size: int, stride: int, pitch: int, layout: Layout) -> Tiling:
     """The tiling of `size` x `size` outputs that computes least.
 
-    With AMX a tile is one run of rows, and the fewest are taken, since each reads all weights. With stride 1 it may run
-    on into the next line, over places that nobody needs.
+    Where each row has an offset of its own, tiles take the places one after the other. With AMX a tile is one run of
+    rows, and the fewest are taken, since each reads all weights. With stride 1 it may run on into the next line, over
+    places that nobody needs.
     """
-    most = ROWS[layout]
-    if layout == "vnni":
-        return min(tiles_in_lines(size, most), _tiles_of_pairs(size, most), key=lambda tiling: tiling.x.size)
-    tilings = [tiles_in_lines(size, most)]
+    if layout.run == 1:
+        return _tiles_of_places(size, layout.rows)
+    tilings = [tiles_in_lines(size, layout.rows)]
     if stride == 1:
-        tilings.append(_tiles_across_lines(size, pitch, most))
+        tilings.append(_tiles_across_lines(size, pitch, layout.rows))
     return min(tilings, key=lambda tiling: (len(tiling.x), tiling.x.size))
 
 
@@ -140,15 +144,13 @@ def tiles_in_lines(size: int, most: int) -> Tiling:
     return Tiling(y.reshape(-1, rows), x.reshape(-1, rows))
 
 
-def _tiles_of_pairs(size: int, most: int) -> Tiling:
-    """Tiles of pairs of neighbours in a line, wherever the next pair is."""
-    in_line = -(-size // 2)
-    pairs = in_line * size
-    tiles = -(-2 * pairs // most)
-    y, x = np.divmod(np.arange(tiles * -(-pairs // tiles)), in_line)
-    beyond = np.maximum(y - size + 1, 0)  # the last tile's, which go on behind the last line
-    y, x = y - beyond, 2 * (x + beyond * in_line)
-    return Tiling(np.repeat(y, 2).reshape(tiles, -1), np.stack([x, x + 1], 1).reshape(tiles, -1))
+def _tiles_of_places(size: int, most: int) -> Tiling:
+    """Tiles of the places one after the other, line by line; the last one goes on beyond the end of the last line."""
+    tiles = -(-(size**2) // most)
+    rows = -(-(size**2) // tiles)
+    places = np.arange(tiles * rows)
+    y = np.minimum(places // size, size - 1)
+    return Tiling(y.reshape(tiles, rows), (places - y * size).reshape(tiles, rows))
 
 
 def _tiles_across_lines(size: int, pitch: int, most: int) -> Tiling:

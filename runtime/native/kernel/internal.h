@@ -1,15 +1,16 @@
-/* What the kernel's own files share: constants of the layout, one function for each step and instruction set. */
+/* What the kernel's own files share: constants of the layout, the functions of an instruction set, a block's work. */
 
 #ifndef DANDELION_KERNEL_INTERNAL_H
 #define DANDELION_KERNEL_INTERNAL_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "api.h"
 
-#define LANES 16         /* output channels of a group: one vector of 32-bit sums */
-#define DEPTH 64         /* products of a step of the reduction with AMX */
-#define QUAD (LANES * 4) /* bytes of weights that one VPDPBUSD takes */
+#define LANES 16          /* the least of outputs that are computed together */
+#define GROUP 32          /* a multiple of which the outputs of a convolution are, filled up */
+#define KINDS 6           /* of steps */
 #define PRECISION_BITS 22 /* of the weights of a resize */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -23,20 +24,26 @@ typedef struct {
 /* One block of a step: the part of its work that one thread takes at a time. */
 typedef void Block(const Step *s, const Job *job, int i);
 
-Block space_to_depth;
-Block convolve_reference, max_pool_reference, class_scores_reference, build_nonzero_list_reference;
-
 typedef void Resize(const uint8_t *in, int32_t width, int32_t height, const Taps *across, const Taps *vertical,
                     int32_t vertical_first, uint8_t *between, uint8_t *out);
 
-Resize resize_reference;
+/* Tiles and outputs that a block of a convolution takes at most. */
+typedef struct {
+    int tiles, outputs;
+} BlockShape;
 
-#ifdef __x86_64__
-Block convolve_x86, max_pool_avx512, class_scores_avx512, build_nonzero_list_avx512;
-Resize resize_avx512;
-void amx_configure(int rows);
-void amx_release(void);
-#endif
+/* An instruction set: its function for each kind of step. */
+typedef struct {
+    Block *blocks[KINDS];
+    BlockShape (*shape)(const Step *s); /* of a convolution's blocks */
+    Resize *resize;
+    void (*configure)(int rows), (*release)(void); /* around convolutions of tiles of so many rows; or NULL */
+} Variant;
+
+extern const Variant REFERENCE, SSE4, AVX2, AVXVNNI, VNNI, AMX, NEON, DOTPROD, I8MM;
+
+Block space_to_depth, max_pool, class_scores, widen; /* portable */
+Resize resize_reference;
 
 void run_steps(const Job *job, Progress *progress);
 int pool_run(ThreadPool *pool, Job *job, Progress *progress);
@@ -44,17 +51,50 @@ int pool_run(ThreadPool *pool, Job *job, Progress *progress);
 /* Spin a little, then give the core away. */
 void spin_wait(int spins);
 
-/* Tiles and groups of outputs that a block of a convolution takes. */
+/* What a block of a convolution reads and writes: of one photo, `tiles` from `tile` on, `outputs` from `first` on. */
 typedef struct {
-    int tiles, groups;
-} BlockShape;
+    const uint8_t *in, *residual; /* residual: NULL if none is added */
+    uint8_t *out;
+    const int8_t *weights;
+    int tile, tiles, first, outputs;
+} Part;
 
-/* Few tiles mean that reading the weights decides, so a block takes more of either. */
-INLINE BlockShape block_shape(const Step *s, int amx) {
-    if (!amx) return (BlockShape){1, 2};
-    if (s->tiles == 1 && s->outputs % (4 * LANES) == 0) return (BlockShape){1, 4};
-    if (s->tiles == 4) return (BlockShape){4, 1};
-    return (BlockShape){2, 2};
+/* Outputs vary slowest, so that one group's weights serve all photos. */
+INLINE Part part_of(const Step *s, const Job *job, BlockShape shape, int i) {
+    const int across = (s->tiles + shape.tiles - 1) / shape.tiles, tile = i % across * shape.tiles;
+    const int photo = i / across % job->photos, first = i / across / job->photos * shape.outputs;
+    const int left = s->outputs - first;
+    return (Part){
+        .in = job->buffers[s->input] + photo * job->sizes[s->input],
+        .residual = s->residual < 0 ? NULL : job->buffers[s->residual] + photo * job->sizes[s->residual],
+        .out = job->buffers[s->output] + photo * job->sizes[s->output],
+        .weights = (const int8_t *)s->weights + first / s->lanes * (size_t)s->group_bytes,
+        .tile = tile,
+        .tiles = s->tiles - tile < shape.tiles ? s->tiles - tile : shape.tiles,
+        .first = first,
+        .outputs = left < shape.outputs ? left : shape.outputs,
+    };
+}
+
+/* What makes bytes of a row's sums, from a block's first output on: a copy, which no store of a byte can change. */
+typedef struct {
+    const int32_t *bias;
+    const float *scale;
+    int32_t zero_point;
+    float own, residual, shift;
+} Requantizing;
+
+INLINE Requantizing requantizing(const Step *s, int first) {
+    return (Requantizing){s->bias + first, s->scale + first, s->zero_point, s->scale_own, s->scale_residual, s->shift};
+}
+
+uint8_t requantize_reference(const Requantizing *q, int32_t sum, int output, const uint8_t *residual);
+
+/* The list of steps of the reduction that a tile takes: their number, and they. */
+INLINE const int32_t *list_of(const Step *s, const Job *job, int i, int tile) {
+    const int buffer = s->nonzero_list, photo = i / s->tiles % job->photos;
+    if (buffer < 0) return s->full_list;
+    return (const int32_t *)(const void *)(job->buffers[buffer] + photo * job->sizes[buffer]) + tile * s->list_capacity;
 }
 
 #endif

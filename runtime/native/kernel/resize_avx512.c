@@ -7,7 +7,7 @@
 #include "internal.h"
 #include "x86.h"
 
-AVX512 static inline __m128i to_bytes(__m512i sums) { return _mm512_cvtusepi32_epi8(_mm512_srai_epi32(sums, PRECISION_BITS)); }
+WITH("avx512f,avx512bw,avx512vl") static inline __m128i to_bytes(__m512i sums) { return _mm512_cvtusepi32_epi8(_mm512_srai_epi32(sums, PRECISION_BITS)); }
 
 static inline int32_t pixel(const uint8_t *at) {
     int32_t value;
@@ -16,7 +16,7 @@ static inline int32_t pixel(const uint8_t *at) {
 }
 
 /* Four lines at once: [4][width][4] to [4][outputs][4]; a line may be named twice. */
-AVX512 static void along(const uint8_t *const in[4], uint8_t *const out[4], const Taps *taps) {
+WITH("avx512f,avx512bw,avx512vl") static void along(const uint8_t *const in[4], uint8_t *const out[4], const Taps *taps) {
     for (int x = 0; x < taps->outputs; x++) {
         const int32_t *weights = taps->weights + (size_t)x * taps->max_taps;
         const size_t from = 4 * (size_t)taps->first[x];
@@ -34,7 +34,7 @@ AVX512 static void along(const uint8_t *const in[4], uint8_t *const out[4], cons
 }
 
 /* One line of the result: [count lines from the first][bytes] to [bytes]. */
-AVX512 static void down(const uint8_t *in, size_t bytes, uint8_t *out, const int32_t *weights, int count) {
+WITH("avx512f,avx512bw,avx512vl") static void down(const uint8_t *in, size_t bytes, uint8_t *out, const int32_t *weights, int count) {
     for (size_t at = 0; at < bytes; at += 16) {
         const __mmask16 inside = bytes - at < 16 ? (__mmask16)((1u << (bytes - at)) - 1) : (__mmask16)0xffff;
         __m512i sums = _mm512_set1_epi32(1 << (PRECISION_BITS - 1));
@@ -46,7 +46,7 @@ AVX512 static void down(const uint8_t *in, size_t bytes, uint8_t *out, const int
     }
 }
 
-AVX512 static void all_along(const uint8_t *in, int width, int lines, uint8_t *out, const Taps *taps) {
+WITH("avx512f,avx512bw,avx512vl") static void all_along(const uint8_t *in, int width, int lines, uint8_t *out, const Taps *taps) {
     for (int y = 0; y < lines; y += 4) {
         const uint8_t *read[4];
         uint8_t *made[4];
@@ -59,13 +59,13 @@ AVX512 static void all_along(const uint8_t *in, int width, int lines, uint8_t *o
     }
 }
 
-AVX512 static void all_down(const uint8_t *in, int width, uint8_t *out, const Taps *taps) {
+WITH("avx512f,avx512bw,avx512vl") static void all_down(const uint8_t *in, int width, uint8_t *out, const Taps *taps) {
     const size_t bytes = 4 * (size_t)width;
     for (int y = 0; y < taps->outputs; y++)
         down(in + taps->first[y] * bytes, bytes, out + y * bytes, taps->weights + (size_t)y * taps->max_taps, taps->count[y]);
 }
 
-AVX512 void resize_avx512(const uint8_t *in, int32_t width, int32_t height, const Taps *across, const Taps *vertical,
+WITH("avx512f,avx512bw,avx512vl") void resize_avx512(const uint8_t *in, int32_t width, int32_t height, const Taps *across, const Taps *vertical,
                              int32_t vertical_first, uint8_t *between, uint8_t *out) {
     if (vertical_first) {
         all_down(in, width, between, vertical);

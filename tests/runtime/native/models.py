@@ -22,13 +22,15 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.image import ImageSpec
 from runtime.inference.native_session import NativeSession, plan_of
-from runtime.native.library import COMPILED, ISA, Instructions, Job, Layout, Library, library, load
+from runtime.native.layout import ISA, LAYOUTS, Instructions
+from runtime.native.library import Job, Library, load, prebuilt
 from runtime.native.steps import Plan
 
 ROOT = Path(__file__).parents[3]
 CLASSES = 3  # outputs of the default model: two labels and the unknown class
-ON_LINUX_X86 = sys.platform == "linux" and platform.machine() == "x86_64"
-loads_prebuilt = pytest.mark.skipif(not ON_LINUX_X86, reason="needs Linux on x86-64")
+COMPILED = prebuilt(platform.machine())
+HAS_PREBUILT = sys.platform == "linux" and COMPILED.exists()
+loads_prebuilt = pytest.mark.skipif(not HAS_PREBUILT, reason="needs Linux on x86-64 or ARM64")
 
 
 @cache
@@ -97,38 +99,39 @@ def photos(count: int, size: int) -> np.ndarray:
 
 
 class Variant(NamedTuple):
-    """A way to compute a plan: instructions, and the layout that they are given."""
+    """A way to compute a plan: the kernel's instructions, and those whose layout they are given."""
 
     library: Library
-    layout: Layout
+    layout: Instructions
 
     def session(self, content: bytes, size: int, *, threads: int = 1) -> NativeSession:
         return NativeSession(_plan(content, size, self.layout), self.library, threads=threads)
 
 
 @lru_cache(maxsize=8)
-def _plan(content: bytes, size: int, layout: Layout) -> Plan:
+def _plan(content: bytes, size: int, layout: Instructions) -> Plan:
     """The weights of a model, laid out: no session changes them."""
     return plan_of(content, ImageSpec(height=size, width=size), CLASSES, layout)
 
 
-VARIANTS: dict[str, tuple[Instructions, Layout]] = {
-    "reference": ("reference", "vnni"),
-    "reference, laid out for AMX": ("reference", "amx"),
-    "vnni": ("vnni", "vnni"),
-    "amx": ("amx", "amx"),
+ON_X86: tuple[Instructions, ...] = ("sse4", "avx2", "avxvnni", "vnni", "amx")
+ON_ARM: tuple[Instructions, ...] = ("neon", "dotprod", "i8mm")
+# ARM's layouts are computed here by the reference; their own functions under emulation (test_emulated.py).
+VARIANTS: dict[str, tuple[Instructions, Instructions]] = {
+    **{f"reference, laid out for {name}": ("reference", name) for name in LAYOUTS},
+    **{name: (name, name) for name in (ON_ARM if platform.machine() == "aarch64" else ON_X86)},
 }
-# AMX's tiles in plain C are compiled first, where the processor has none.
+# What the processor may not have is compiled first: AMX's tiles in plain C, AVX-VNNI by AVX-512.
 every_variant = pytest.mark.parametrize(
     "variant",
     [
-        pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] == "amx" else ())
+        pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] in {"amx", "avxvnni"} else ())
         for name, variant in VARIANTS.items()
     ],
 )
 
 
-def variant_of(named: tuple[Instructions, Layout]) -> Variant:
+def variant_of(named: tuple[Instructions, Instructions]) -> Variant:
     """That variant of the kernel; the test is skipped if this processor does not have it."""
     instructions, layout = named
     return Variant(library_of(instructions), layout)
@@ -136,13 +139,12 @@ def variant_of(named: tuple[Instructions, Layout]) -> Variant:
 
 @cache
 def library_of(instructions: Instructions) -> Library:
-    """The kernel with these instructions, AMX's tiles in plain C (tiles.h) on a processor that has only VNNI."""
-    if instructions == "reference":
-        return _portable()._replace(instructions=instructions)
-    best = library()
-    if best is None:
-        pytest.skip("needs AVX-512 VNNI")
-    found = _with_plain_tiles() if (instructions, best.instructions) == ("amx", "vnni") else best
+    """The kernel with these instructions, or what stands for AMX and AVX-VNNI on a processor with AVX-512 VNNI alone."""
+    found = _portable()
+    if instructions not in {"reference", *found.available}:
+        if instructions not in {"amx", "avxvnni"} or "vnni" not in found.available:
+            pytest.skip(f"needs a processor with {instructions}")
+        found = _instead_of_amx() if instructions == "amx" else _instead_of_avxvnni()
     return found._replace(instructions=instructions)
 
 
@@ -160,7 +162,7 @@ def claiming(instructions: Instructions) -> Library:
 def build(folder: Path, *settings: str, name: str = COMPILED.name) -> Path:
     """What `make kernel` compiles, in another folder. `.venv` is left as it is."""
     subprocess.run(
-        ["make", "--silent", "--old-file=.venv/.dev", "kernel", f"KERNEL={folder / name}", *settings],
+        ["make", "--silent", "--old-file=.venv/.dev", folder / name, f"PREBUILT={folder}", *settings],
         cwd=ROOT,
         check=True,
     )
@@ -176,6 +178,11 @@ def _portable() -> Library:
             return load(build(Path(folder), "KERNEL_TARGET=native"))
 
 
-def _with_plain_tiles() -> Library:
+def _instead_of_amx() -> Library:
     with TemporaryDirectory() as folder:
         return load(build(Path(folder), f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"))
+
+
+def _instead_of_avxvnni() -> Library:
+    with TemporaryDirectory() as folder:
+        return load(build(Path(folder), "KERNEL_FLAGS=-DAVXVNNI_EVEX"))

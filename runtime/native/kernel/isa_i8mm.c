@@ -1,0 +1,87 @@
+/* ARM's matrix products (USMMLA): two rows of 8 activations times two outputs of 8 weights, to 2 x 2 sums. */
+
+#ifdef __aarch64__
+
+#define TARGET __attribute__((target("i8mm")))
+#define ROWS 6 /* in 3 pairs: 24 sums, 3 activations and a weight in 32 registers */
+#define WIDTH 16
+#define PRODUCTS 8
+#define STEP_BYTES 256 /* of the weights of 32 outputs */
+#define UNIT_BYTES 8
+#define PAIRS (WIDTH / 2) /* of outputs */
+
+#include "finish_neon.h"
+
+/* The sums of a tile. Behind its list lie the activations of the listed steps, by pairs of rows. */
+TARGET INLINE void multiply_tile(const int pairs, const int8_t *w, const int32_t *list, const uint8_t *gathered,
+                                 int32_t *sums) {
+    int32x4_t acc[ROWS / 2][PAIRS];
+    for (int p = 0; p < pairs; p++)
+        for (int o = 0; o < PAIRS; o++) acc[p][o] = vdupq_n_s32(0);
+#pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
+    for (const int32_t *end = list + *list; list < end; gathered += ROWS * PRODUCTS) {
+        const int8_t *const step = w + *++list * (size_t)STEP_BYTES;
+        uint8x16_t a[ROWS / 2];
+#pragma clang loop unroll(full)
+        for (int p = 0; p < pairs; p++) a[p] = vld1q_u8(gathered + 2 * PRODUCTS * p);
+#pragma clang loop unroll(full)
+        for (int o = 0; o < PAIRS; o++) {
+            const int8x16_t weights = vld1q_s8(step + o * 2 * UNIT_BYTES);
+#pragma clang loop unroll(full)
+            for (int p = 0; p < pairs; p++) acc[p][o] = vusmmlaq_s32(acc[p][o], a[p], weights);
+        }
+    }
+    for (int p = 0; p < pairs; p++)
+        for (int o = 0; o < PAIRS; o++) {
+            vst1_s32(sums + 2 * p * WIDTH + 2 * o, vget_low_s32(acc[p][o]));
+            vst1_s32(sums + (2 * p + 1) * WIDTH + 2 * o, vget_high_s32(acc[p][o]));
+        }
+}
+
+TARGET INLINE void sums_of(const Step *s, const Part *part, const int32_t *list, const int32_t *from, int32_t *sums) {
+    const int8_t *const w = part->weights + part->first % GROUP * UNIT_BYTES;
+    const uint8_t *const gathered = (const uint8_t *)(list + s->gathered);
+    (void)from;
+    switch ((s->rows + 1) / 2) {
+    case 1: multiply_tile(1, w, list, gathered, sums); break;
+    case 2: multiply_tile(2, w, list, gathered, sums); break;
+    default: multiply_tile(3, w, list, gathered, sums); break;
+    }
+}
+
+INLINE uint64_t load_64(const uint8_t *p) {
+    uint64_t eight;
+    memcpy(&eight, p, sizeof eight);
+    return eight;
+}
+
+/* Each tile's list of the steps in which some activation of its rows is not 0, and their activations [steps][rows][8]. */
+TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles;
+    const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input];
+    int32_t *const list = (int32_t *)(void *)(job->buffers[s->output] + photo * job->sizes[s->output]) + t * (size_t)s->list_capacity;
+    uint8_t *gathered = (uint8_t *)(list + s->gathered);
+    const uint8_t *row[ROWS];
+    for (int r = 0; r < ROWS; r++) row[r] = in + s->input_offsets[t * s->rows + (r < s->rows ? r : s->rows - 1)];
+    int count = 0;
+    for (int k = 0; k < s->k_steps; k++) {
+        const size_t at = s->k_offsets[k];
+        uint64_t rows[ROWS], any = 0;
+        for (int r = 0; r < ROWS; r++) any |= rows[r] = load_64(row[r] + at);
+        memcpy(gathered, rows, sizeof rows);
+        list[1 + count] = k;
+        gathered += any ? sizeof rows : 0;
+        count += any != 0;
+    }
+    list[0] = count;
+}
+
+#include "block.h"
+
+const Variant I8MM = {
+    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
+    .shape = one_tile,
+    .resize = resize_reference,
+};
+
+#endif

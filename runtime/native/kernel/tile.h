@@ -1,0 +1,48 @@
+/* The microkernel's loop: the sums of one tile and of a block's outputs, in registers. The same for all instruction sets that
+   multiply by vectors; a file that includes it has defined the inner block:
+
+   TARGET, ROWS           attribute of the functions; rows of a tile at most
+   Sums, VECTOR           a vector of 32-bit sums, and how many outputs it holds
+   Activations, Weights   vectors of what is multiplied
+   STEP_BYTES, UNIT_BYTES of the weights of a step: of 32 outputs, and of one
+   initial_sums(s, list, r) what the sums of a row begin with
+   UNROLL                 steps of a turn of the loop: 1, or 2, since a list has an even length
+   broadcast(p, at)       a row's activations of a step, for all outputs
+   load_weights(w)        the weights of VECTOR outputs
+   multiply(sums, a, w)   sums + a * w
+   pin(&sums)             an empty instruction that needs them: else the compiler loads far ahead, and spills
+
+   `vectors` is how many of them hold the outputs; rows and vectors are constants where it is called. */
+
+TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *s, const uint8_t *in, const int32_t *from,
+                                 const int8_t *w, const int32_t *list, int32_t *sums) {
+    const size_t next = s->group_bytes;
+    const int32_t *const offsets = s->k_offsets;
+    const uint8_t *p[ROWS];
+    for (int r = 0; r < rows; r++) p[r] = in + from[r];
+    Sums acc[ROWS][MAX_VECTORS];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) acc[r][v] = initial_sums(s, list, r);
+#pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
+    for (const int32_t *end = list + *list; list < end; list += UNROLL) {
+#pragma clang loop unroll(full)
+        for (int half = 1; half <= UNROLL; half++) {
+            const size_t k = list[half];
+            const size_t at = offsets[k];
+            const int8_t *const step = w + k * STEP_BYTES;
+            Activations a[ROWS];
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) a[r] = broadcast(p[r], at);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) {
+                const Weights weights = load_weights(step + v * VECTOR / GROUP * next + v * VECTOR % GROUP * UNIT_BYTES);
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) acc[r][v] = multiply(acc[r][v], a[r], weights);
+                if (v % 2)
+                    for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
+            }
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) store_sums(sums + r * WIDTH + v * VECTOR, acc[r][v]);
+}
