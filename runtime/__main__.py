@@ -95,12 +95,12 @@ def check(bundle: Path | None) -> None:
     from runtime.bundle.default import default_bundle
     from runtime.bundle.manifest import Bundle
     from runtime.cli.described import identity_of, quality_of
-    from runtime.host.cpu import available_cpus
+    from runtime.host.cores import inference_cores
     from runtime.inference.backends import open_validated
 
     path = bundle or default_bundle()
     opened = Bundle.open(path)
-    kernel = open_validated(opened, threads=available_cpus()).kernel
+    kernel = open_validated(opened, threads=inference_cores().threads).kernel
     click.echo(identity_of(opened.manifest))
     click.echo(quality_of(opened.manifest))
     click.echo(

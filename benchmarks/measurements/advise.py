@@ -21,6 +21,7 @@ from benchmarks.load_generator.raw_requests import raw
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import Bundle
 from runtime.cli.progress import progress
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from runtime.inference.backends import Kernel, available_kernels, open_backend, open_validated
 from runtime.inference.interface import InferenceSession
@@ -94,7 +95,7 @@ def advise(
 ) -> Advice:
     """Serve each bundle with each number of threads worth trying, `seconds` for each figure."""
     cores = available_cpus()
-    tries = [(bundle, threads) for bundle in bundles for threads in thread_counts(cores)]
+    tries = [(bundle, threads) for bundle in bundles for threads in thread_counts(cores, inference_cores().threads)]
     requests = [raw("/predict")(photo) for photo in photos]
     with (
         watch_contention(cores) as watch,
@@ -111,9 +112,9 @@ def advise(
     return Advice(this_machine(), watch.seen, target, source, options, kernels, choose(options, target))
 
 
-def thread_counts(cores: int) -> list[int]:
-    """1, 2, 4, … and all."""
-    return sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), cores})
+def thread_counts(cores: int, usual: int) -> list[int]:
+    """1, 2, 4, … and all; and what the appliance takes by itself."""
+    return sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), usual, cores})
 
 
 def choose(options: Sequence[Option], target: Target) -> Option | None:

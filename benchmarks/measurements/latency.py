@@ -19,7 +19,7 @@ from benchmarks.host.interference import Contention, watch_contention
 from benchmarks.host.machine import Machine, this_machine
 from benchmarks.statistics.samples import Estimate, interleave, median_of, p95_of, ratio_of_medians
 from runtime.bundle.manifest import Bundle
-from runtime.host.cpu import available_cpus
+from runtime.host.cores import inference_cores
 
 REPLACED, FP32, INT8 = "PyTorch FP32 (replaced)", "ONNX FP32", "bundle INT8"
 PHOTOS, PHONE_PHOTO = "photos", "12 megapixels"
@@ -76,7 +76,7 @@ def measure_latency(bundle: Bundle, photos: Sequence[bytes], source: str, *, rou
     Each works in a process of its own and answers a few photos a turn, as a server under use does.
     """
     phone = [draw_jpeg(PHONE, 0)]
-    every = available_cpus()
+    every = inference_cores().threads
     size = bundle.manifest.input.height
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, watch_contention(every) as watch:

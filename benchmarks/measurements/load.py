@@ -24,6 +24,7 @@ from benchmarks.load_generator.raw_requests import Encode
 from benchmarks.statistics.goals import Goal, counted
 from benchmarks.statistics.samples import Estimate, interleave, median_of, ratio_of_medians
 from runtime.bundle.manifest import Bundle
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 
 CLIENTS = (1, 4, 16, 64)
@@ -130,10 +131,10 @@ def measure_load(
 ) -> LoadResult:
     """Load the appliance with each bundle in turn; `encode` makes a request of a photo.
 
-    `threads` are those of one inference, in process and in the server; all if None. `clients` must hold 1 and
-    SATURATING, which the figures are made of.
+    `threads` are those of one inference, in process and in the server; what the appliance chooses if None. `clients`
+    must hold 1 and SATURATING, which the figures are made of.
     """
-    every = threads or available_cpus()
+    every = threads or inference_cores().threads
     requests = [encode(photo) for photo in photos]
     settings = {"DANDELION_THREADS": str(every)}
     served = []

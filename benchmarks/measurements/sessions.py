@@ -25,7 +25,7 @@ from benchmarks.statistics.goals import Goal
 from benchmarks.statistics.samples import Estimate, interleave, median_of, ratio_of_medians
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
-from runtime.host.cpu import available_cpus
+from runtime.host.cores import inference_cores
 from runtime.native.library import library
 
 PROGRAMS = Path(__file__).with_name("session_programs")
@@ -71,7 +71,7 @@ def measure_sessions(
     """
     size = bundle.manifest.input.height
     python = python_of(_openvino(environments, install=install)) if openvino else None
-    every = available_cpus()
+    every = inference_cores().threads
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, watch_contention(every) as watch:
         products = [Path(folder) / f"{number}.onnx" for number in range(len(PRODUCTS))]

@@ -11,6 +11,7 @@ import click
 from runtime.api.security.keys import read_keys
 from runtime.api.security.origins import read_hosts, read_origins
 from runtime.errors import Refusal
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from runtime.host.photo_limits import MAX_PIXELS, limits_of_host
 from runtime.names import entries
@@ -140,7 +141,10 @@ _OPTIONS = (
     _option("--host", str, "0.0.0.0", "Address to listen on."),  # noqa: S104
     _option("--port", click.IntRange(0, 65535), 8000, "Port; 0 takes a free one.", envvar="PORT"),
     _option(
-        "--threads", click.IntRange(1, 1024), None, "Threads of one inference; all cores that it may use if not given."
+        "--threads",
+        click.IntRange(1, 1024),
+        None,
+        "Threads of one inference; the cores that make it quickest if not given.",
     ),
     _option("--max-upload-mb", click.IntRange(1, 1024), 20, "Largest request body, MiB."),
     _option(
@@ -248,7 +252,7 @@ def settings_of(
     """
     cpus = available_cpus()
     return Settings(
-        threads=threads or cpus,
+        threads=threads or inference_cores().threads,
         workers=cpus,
         max_upload_bytes=max_upload_mb * 2**20,
         photo_limits=limits_of_host(

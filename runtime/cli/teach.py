@@ -178,14 +178,20 @@ def _say_left_out(collected: Collected) -> None:
 
 def _serve(folder: Path, models: str | None, cache: Path, public_key: str | None) -> None:
     """Publish the bundle as the API does; a running appliance of the same cache finds it at its next look."""
+    from runtime.host.cores import inference_cores
     from runtime.host.cpu import available_cpus
     from runtime.serving.appliance import open_reloader
     from runtime.serving.metrics import Metrics
     from runtime.serving.settings import Settings
     from runtime.serving.taught.publisher import Publisher
 
-    cpus = available_cpus()
-    settings = Settings(threads=cpus, workers=cpus, models=models, cache=cache, public_key=public_key)
+    settings = Settings(
+        threads=inference_cores().threads,
+        workers=available_cpus(),
+        models=models,
+        cache=cache,
+        public_key=public_key,
+    )
     offered = Publisher(open_reloader(settings, Metrics())).offer(folder, serve=False)
     say(f"{offered.version}: {offered.detail}")
 

@@ -13,7 +13,17 @@ OWN = Path("/proc/self/cgroup")
 
 def available_cpus(cgroup: Path = CGROUP, own: Path = OWN) -> int:
     """Cores that this process may use at once, at least 1: the affinity mask, capped by the cgroup's CPU quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    mask = affinity_mask()
+    return within_quota(os.cpu_count() or 1 if mask is None else len(mask), cgroup, own)
+
+
+def affinity_mask() -> frozenset[int] | None:
+    """The processors that the calling thread may run on; None where the system has no such mask."""
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def within_quota(cores: int, cgroup: Path = CGROUP, own: Path = OWN) -> int:
+    """`cores`, or as many as the quota pays for, rounded up; at least 1."""
     quota = cpu_quota(cgroup, own)
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 

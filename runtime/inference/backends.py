@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from runtime.bundle.golden_patterns import draw
 from runtime.bundle.input import ImageSpec, max_batch_size
 from runtime.bundle.manifest import Bundle, BundleError, GoldenCase
+from runtime.host.cores import threads_placed
 from runtime.inference.interface import InferenceSession
 from runtime.inference.native_session import NativeSession, open_native
 from runtime.native.layout import NAMES, Instructions
@@ -97,7 +98,8 @@ def open_multi_threaded(bundle: Bundle, validated: ValidatedSession, *, threads:
     """Another session of the validated backend, on more threads; native sessions share their weights."""
     session, kernel = validated
     if isinstance(session, NativeSession):
-        return session.with_threads(threads)
+        with threads_placed(threads):
+            return session.with_threads(threads)
     return open_backend(bundle, kernel, threads=threads)
 
 
@@ -116,11 +118,13 @@ def open_backend(bundle: Bundle, kernel: Kernel, *, threads: int) -> InferenceSe
 def open_model(model: Path | bytes, kernel: Kernel, spec: ImageSpec, outputs: int, *, threads: int) -> InferenceSession:
     """Open an ONNX file, or its content, on one backend; raises as `open_backend` does."""
     if kernel.kernel in NATIVE:
-        return _native(model, kernel.kernel, spec, outputs, threads)
+        with threads_placed(threads):
+            return _native(model, kernel.kernel, spec, outputs, threads)
     # Lazy: onnxruntime is large, and the native kernel does without it.
     from runtime.inference.onnxruntime_session import OnnxruntimeSession  # noqa: PLC0415
 
-    return OnnxruntimeSession(model, spec, outputs, threads=threads, exact=kernel.kernel == "exact")
+    with threads_placed(threads):
+        return OnnxruntimeSession(model, spec, outputs, threads=threads, exact=kernel.kernel == "exact")
 
 
 def available_kernels(bundle: Bundle) -> list[Kernel]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from runtime.bundle.manifest import Bundle, BundleError
 from runtime.errors import Refusal
+from runtime.host.cores import inference_cores
 from runtime.host.memory import HeapTrimmer
 from runtime.image import accepted_megapixels
 from runtime.registry.cache import Cache
@@ -129,6 +130,7 @@ def assemble(settings: Settings) -> Appliance:
 
 
 def _log_limits(settings: Settings, model: LoadedModel) -> None:
+    log.info("one inference: %s", inference_cores().describe(settings.threads))
     limits = settings.photo_limits
     kinds = accepted_megapixels(limits, model.manifest.input)
     memory = limits.memory_bytes

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from tests.support.bundles import write_bundle
 from ui.appliance.latency_test import Report
@@ -16,10 +17,18 @@ from ui.view.language import Texts
 
 
 @pytest.mark.parametrize(
-    ("cores", "expected"), [(1, [1]), (2, [1, 2]), (4, [1, 2, 4]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])]
+    ("cores", "usual", "expected"),
+    [
+        (1, 1, [1]),
+        (2, 2, [1, 2]),
+        (4, 4, [1, 2, 4]),
+        (6, 6, [1, 2, 4, 6]),
+        (8, 4, [1, 2, 4, 8]),
+        (16, 12, [1, 2, 4, 8, 12, 16]),
+    ],
 )
-def test_threads_are_doubled_up_to_all_cores(cores: int, expected: list[int]):
-    assert counts(cores) == expected
+def test_threads_are_doubled_up_to_all_cores_beside_the_usual_number(cores: int, usual: int, expected: list[int]):
+    assert counts(cores, usual) == expected
 
 
 def timed(folder: Path) -> list[ByThreads]:
@@ -30,7 +39,7 @@ def timed(folder: Path) -> list[ByThreads]:
 
 def test_a_bundle_is_timed_in_a_process_of_its_own(tmp_path: Path):
     found = timed(write_bundle(tmp_path / "v1"))
-    assert [each.threads for each in found] == counts(available_cpus())
+    assert [each.threads for each in found] == counts(available_cpus(), inference_cores().threads)
     assert all(each.infer_ms > 0 for each in found)
 
 

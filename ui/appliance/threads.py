@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from runtime.bundle.manifest import Bundle
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from runtime.inference.backends import open_backend, open_validated
 
@@ -45,20 +46,20 @@ async def by_threads(folder: Path) -> list[ByThreads]:
     return msgspec.json.decode(said, type=list[ByThreads]) if process.returncode == 0 else []
 
 
-def counts(cores: int) -> list[int]:
-    """1, 2, 4 and so on, and all."""
-    return sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), cores})
+def counts(cores: int, usual: int) -> list[int]:
+    """1, 2, 4 and so on, and all; and what the appliance takes by itself."""
+    return sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), usual, cores})
 
 
 def measure(folder: Path) -> list[ByThreads]:
     """One count after another; raises BundleError."""
     bundle = Bundle.open(folder)
-    cores = available_cpus()
-    kernel = open_validated(bundle, threads=cores).kernel
+    usual = inference_cores().threads
+    kernel = open_validated(bundle, threads=usual).kernel
     spec = bundle.manifest.input
     pixels = np.random.default_rng(0).integers(0, 256, (1, spec.height, spec.width, 3), dtype=np.uint8)
     found = []
-    for threads in counts(cores):
+    for threads in counts(available_cpus(), usual):
         session = open_backend(bundle, kernel, threads=threads)
         times = []
         for _ in range(WARM_UP + TIMES):

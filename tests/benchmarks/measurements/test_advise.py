@@ -19,6 +19,7 @@ from benchmarks.measurements.advise import (
     recommendation,
     thread_counts,
 )
+from runtime.host.cores import inference_cores
 from tests.support.bundles import write_bundle
 from tests.support.photos import write_photos
 
@@ -45,7 +46,7 @@ def test_the_host_is_measured_and_settings_are_given(tmp_path: Path):
     assert f"DANDELION_BUNDLE={bundle}\n  DANDELION_THREADS=1\n" in ran.stdout
     told = msgspec.json.decode((tmp_path / "advise.json").read_bytes(), type=Advice)
     measured = [each for each in told.options if not each.extrapolated]
-    assert [each.threads for each in measured] == thread_counts(told.machine.cores)
+    assert [each.threads for each in measured] == thread_counts(told.machine.cores, inference_cores().threads)
     assert all(0 < each.p50_ms <= each.p95_ms and each.photos_per_s > 0 for each in measured)
     assert {kernel.kernel for kernel in told.kernels} == {"fast", "exact"}
 
@@ -56,8 +57,9 @@ def test_a_target_is_needed():
     assert "give --target-ms, --target-rate or both" in ran.stderr
 
 
-def test_threads_are_tried_by_doubling_and_all():
-    assert [thread_counts(cores) for cores in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
+def test_threads_are_tried_by_doubling_and_all_and_the_usual_number():
+    assert [thread_counts(cores, cores) for cores in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
+    assert thread_counts(10, 6) == [1, 2, 4, 6, 8, 10]
 
 
 def test_the_largest_input_that_meets_the_target_with_the_fewest_threads_is_chosen():

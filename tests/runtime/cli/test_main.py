@@ -9,12 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import click
 import httpx
 import pytest
+from click.testing import CliRunner
 
 import runtime
+from runtime.cli import options
+from runtime.cli.options import serving_options, settings_of
+from runtime.host.cores import InferenceCores, inference_cores
+from runtime.host.cpu import available_cpus
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
 from tests.support.photos import photo
@@ -127,6 +134,30 @@ def test_the_default_bundle_serves_without_any_setting(tmp_path: Path) -> None:
     with appliance(tmp_path, from_scratch=True) as running:
         answer = httpx.post(running.url + "/predict", files={"file": photo()}).json()
         assert answer["probabilities"].keys() == {"dandelion", "grass"}
+
+
+def test_the_log_tells_the_threads_of_one_inference(tmp_path: Path) -> None:
+    with appliance(tmp_path, from_scratch=True) as running:
+        assert f"one inference: {inference_cores().describe(inference_cores().threads)}" in running.log.read_text()
+
+
+def test_threads_that_are_set_are_taken_whatever_the_cores(tmp_path: Path) -> None:
+    with appliance(tmp_path, "--threads", "3", from_scratch=True) as running:
+        assert "one inference: 3 threads" in running.log.read_text()
+
+
+@pytest.mark.parametrize(("setting", "threads"), [({}, "4"), ({"DANDELION_THREADS": "8"}, "8")])
+def test_a_setting_goes_before_the_choice_of_cores(
+    monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], threads: str
+) -> None:
+    @click.command()
+    @serving_options
+    def told(log_level: str, log_format: str, **options: Any) -> None:
+        settings = settings_of(**options)
+        click.echo(f"{settings.threads} {settings.workers == available_cpus()}")
+
+    monkeypatch.setattr(options, "inference_cores", lambda: InferenceCores(4, frozenset({4, 5, 6, 7}), "4 of 8 cores"))
+    assert CliRunner().invoke(told, env=setting).output == f"{threads} True\n"
 
 
 def test_help_names_every_variable() -> None:

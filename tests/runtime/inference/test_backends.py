@@ -17,6 +17,7 @@ import pytest
 
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import FP32_MODEL, MANIFEST, MODEL, Bundle, BundleError, describe_file
+from runtime.host import cores
 from runtime.inference import backends
 from runtime.inference.backends import Kernel, available_kernels, open_backend, open_validated
 from runtime.native import library as native_library
@@ -120,6 +121,23 @@ def test_wrong_answers_of_the_native_kernel_are_never_served(
         model = LoadedModel(Bundle.open(default_bundle()), threads=2, source="here")
     assert model.kernel.kernel in ONNXRUNTIMES
     assert re.search(r"int8 \(vnni\) is off by .*; falling back to (fast|exact)", caplog.text)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_where_cores_are_unequal_the_pool_of_one_inference_keeps_to_the_fast_ones(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    if not native:
+        monkeypatch.setattr(backends, "library", lambda: None)
+    everywhere = os.sched_getaffinity(0)
+    fast = frozenset({min(everywhere), 9_999})  # enough for two threads; the system takes those that there are
+    monkeypatch.setattr(cores, "inference_cores", lambda: cores.InferenceCores(2, fast, "2 of 3 cores"))
+    before = set(Path("/proc/self/task").iterdir())
+    model = LoadedModel(Bundle.open(default_bundle()), threads=2, source="here")
+    started = {int(task.name) for task in set(Path("/proc/self/task").iterdir()) - before}
+    assert [os.sched_getaffinity(thread) for thread in started] == [{min(everywhere)}]
+    assert os.sched_getaffinity(0) == everywhere
+    assert model.infer(np.zeros((1, model.side, model.side, 3), np.uint8), alone=True).probabilities.shape[0] == 1
 
 
 def test_no_number_is_no_right_answer(monkeypatch: pytest.MonkeyPatch) -> None:
