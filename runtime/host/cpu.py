@@ -50,7 +50,7 @@ def cgroup_folders(controller: str, cgroup: Path = CGROUP, own: Path = OWN) -> I
     except OSError:
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         below = Path(path.strip("/"))
         for root in roots if controller in controllers.split(",") else roots[:1]:
             yield from (root / part for part in (below, *below.parents))
@@ -63,6 +63,8 @@ def _quota(folder: Path) -> float | None:
         try:
             quota = (folder / "cpu.cfs_quota_us").read_text().strip()
             period = (folder / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
+        except (OSError, ValueError):
             return None
-    return None if quota in {"max", "-1"} else int(quota) / int(period)
+    if not quota.isdecimal() or not period.isdecimal() or not int(period):
+        return None  # `max` and -1 say that there is none, and what nobody can read is none
+    return int(quota) / int(period)

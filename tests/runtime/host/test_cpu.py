@@ -26,6 +26,13 @@ def test_the_quota_of_cgroup_v1_is_read(tmp_path: Path, text: str, quota: float 
     assert cpu_quota(tmp_path) == quota
 
 
+@pytest.mark.parametrize("text", ["", "fast", "150000", "fast 100000", "150000 0", "-2 100000", "\udcff\udcff 1"])
+def test_a_quota_that_nobody_can_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cpu.max").write_bytes(text.encode("utf-8", "surrogateescape"))
+    (tmp_path / "own").write_text("0\n::\n\n")
+    assert cpu_quota(tmp_path, tmp_path / "own") is None
+
+
 def test_a_quota_caps_the_cores_and_never_below_one(tmp_path: Path) -> None:
     assert available_cpus(cgroup_v2(tmp_path, "20000 100000")) == 1
 
