@@ -82,6 +82,12 @@ def test_large_cores_with_slightly_different_clocks_stay_together(tmp_path: Path
     assert (found.threads, found.processors) == (4, frozenset({4, 5, 6, 7}))
 
 
+def test_an_rk3588_whose_clocks_the_system_does_not_know_takes_all_cores(tmp_path: Path) -> None:
+    # Without cpufreq the device tree's 530 stays as it is, and 8 times 530 is more than 4 times 1024.
+    found = chosen(capacities(tmp_path, {processor: 530 if processor < 4 else A76 for processor in range(8)}), 8)
+    assert found == InferenceCores(8, None, "all 8 cores: the slowest has 52% of the fastest one's capacity")
+
+
 def test_two_large_cores_take_four_small_ones_along(tmp_path: Path) -> None:
     found = chosen(capacities(tmp_path, RK3399), 6)
     words = "all 6 cores: the slowest has 37% of the fastest one's capacity"
@@ -113,6 +119,11 @@ def test_a_hybrid_processor_gives_one_thread_a_core(
 ) -> None:
     found = chosen(hybrid(tmp_path, p_cores, e_cores), 2 * p_cores + e_cores)
     assert (found.threads, found.processors) == (threads, processors)
+
+
+def test_low_power_cores_that_no_list_of_p_cores_names_count_as_e_cores(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"cpu_core/cpus": "0-5", "cpu_atom/cpus": "6-13", "cpu_lowpower/cpus": "14-15"})
+    assert chosen(folder, 16).words == "all 16 cores: the slowest has 50% of the fastest one's capacity"
 
 
 def test_a_virtual_machine_with_two_siblings_keeps_both(tmp_path: Path) -> None:
