@@ -8,7 +8,7 @@ from typing import Never, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.native.layout import GROUP, LAYOUTS
+from runtime.native.layout import DENSE, GROUP, LAYOUTS
 from runtime.native.library import LARGEST, Step
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.native.steps import (
@@ -72,7 +72,8 @@ class _Bounds:
         self._plan = plan
         self._number = number
         self._step = plan.steps[number]
-        self._layout = LAYOUTS[plan.instructions]
+        fine, dense = LAYOUTS[plan.instructions], DENSE.get(plan.instructions)
+        self._layout = dense if dense and self._step.products == dense.products else fine
 
     def check(self) -> None:
         checks = {

@@ -57,5 +57,15 @@ LAYOUTS: dict[Instructions, Layout] = {
     "dotprod": Layout(rows=3, products=4, unit=4, weight_zero=128),
     "i8mm": Layout(rows=6, products=8, unit=8, chunk=8, gathers=True),
 }
-MOST_READ = max(layout.reads for layout in LAYOUTS.values())
+# Steps of four times as many products, where channels are so few that hardly any four of them are 0.
+DENSE: dict[Instructions, Layout] = {"dotprod": LAYOUTS["dotprod"]._replace(products=16, reads=16)}
+DENSE_CHANNELS = 128
+
+
+def layout_of(instructions: Instructions, channels: int) -> Layout:
+    """How a convolution of so many channels is laid out."""
+    return DENSE.get(instructions, LAYOUTS[instructions]) if channels <= DENSE_CHANNELS else LAYOUTS[instructions]
+
+
+MOST_READ = max(layout.reads for layout in (*LAYOUTS.values(), *DENSE.values()))
 MOST_ROWS = max(layout.rows for layout in LAYOUTS.values())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.bounds import check, check_workspace
-from runtime.native.layout import GROUP, LAYOUTS, Instructions
+from runtime.native.layout import GROUP, Instructions, Layout, layout_of
 from runtime.native.library import LARGEST, Step
 from runtime.native.onnx_importer import Convolution, Network, Pooling, Quantisation, Residual, UnknownGraphError
 from runtime.native.steps import (
@@ -65,7 +65,6 @@ class _Planner:
         self.layer = "its input"  # that is being laid out
         self._network = network
         self._instructions = instructions
-        self._layout = LAYOUTS[instructions]
         self._steps: list[Step] = []
         self._buffers: list[Tensor | Scratch] = [Scratch(0), Scratch(0)]
         self._tensors: dict[str, Tensor] = {}
@@ -157,9 +156,10 @@ class _Planner:
         ):
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._allocate(layer.output, made, outputs)
-        packed = pack(layer.weights, tensor, self._layout)
-        tiling = choose_tiling(layer.size, layer.stride, tensor.pitch, self._layout)
-        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, self._layout.run)
+        layout = layout_of(self._instructions, tensor.channels)
+        packed = pack(layer.weights, tensor, layout)
+        tiling = choose_tiling(layer.size, layer.stride, tensor.pitch, layout)
+        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, layout.run)
         step = Step(
             kind=CONVOLUTION,
             input=source,
@@ -171,13 +171,13 @@ class _Planner:
             row_stride=layer.stride * tensor.channels,
             tiles=len(tiles.output_offsets),
             rows=tiles.output_offsets.shape[1],
-            run=self._layout.run,
-            products=self._layout.products,
-            unit=self._layout.unit,
+            run=layout.run,
+            products=layout.products,
+            unit=layout.unit,
             weight_bytes=packed.weights.itemsize,
             activation_bytes=1,
-            weight_zero=self._layout.weight_zero,
-            lanes=self._layout.lanes,
+            weight_zero=layout.weight_zero,
+            lanes=layout.lanes,
             group_bytes=packed.weights[0].nbytes,
             nonzero_list=NONE,
             zero_point=layer.quantisation.zero_point,
@@ -191,20 +191,20 @@ class _Planner:
         )
         if layer.residual:
             self._add(step, layer.residual, layer.quantisation)
-        chunk = self._chunk_of_list(layer, tensor, step.k_steps)
+        chunk = self._chunk_of_list(layer, tensor, layout, step.k_steps)
         if chunk:
-            self._build_nonzero_list(step, packed.offsets[:-1], chunk)
-        if self._layout.wide:
+            self._build_nonzero_list(step, packed.offsets[:-1], layout, chunk)
+        if layout.wide:
             self._widen(step, tensor, tiles.input_offsets, packed.offsets)
         self._steps.append(step)
 
-    def _chunk_of_list(self, layer: Convolution, tensor: Tensor, steps: int) -> int:
+    def _chunk_of_list(self, layer: Convolution, tensor: Tensor, layout: Layout, steps: int) -> int:
         """How many steps of the reduction are looked at together for a list of the nonzero ones; 0 where none is made.
 
         There is one if there are zeros to find, and outputs enough that finding them costs little of the products; or
         if the kernel takes more from it. Steps are looked at together where they lie in one piece.
         """
-        layout, (outputs, _, kernel, _) = self._layout, layer.weights.shape
+        outputs, _, kernel, _ = layer.weights.shape
         together = layout.chunk // layout.products
         in_one_piece = steps * layout.products == kernel**2 * tensor.channels and tensor.channels % layout.chunk == 0
         worth = 0 < layout.sparse_outputs <= outputs and kernel > 1 and layer.input_quantisation.zero_point == 0
@@ -212,13 +212,13 @@ class _Planner:
             return together
         return 1 if layout.needs_lists else 0
 
-    def _build_nonzero_list(self, step: Step, offsets: NDArray[np.int32], chunk: int) -> None:
+    def _build_nonzero_list(self, step: Step, offsets: NDArray[np.int32], layout: Layout, chunk: int) -> None:
         """Activation sparsity: before a convolution, list the steps in which some byte of a tile is not 0."""
         # Entries are written up to 16 at once; sums of the activations are behind them.
         step.list_capacity = -(-(1 + len(offsets) + LIST_ROOM) // LIST_ROOM) * LIST_ROOM
-        if self._layout.gathers:
+        if layout.gathers:
             step.gathered = step.list_capacity
-            step.list_capacity += len(offsets) * self._layout.rows * self._layout.products // 4
+            step.list_capacity += len(offsets) * layout.rows * layout.products // 4
         step.nonzero_list = LIST_BUFFER
         self._scratch(LIST_BUFFER, step.tiles * step.list_capacity * ctypes.sizeof(ctypes.c_int32))
         self._steps.append(

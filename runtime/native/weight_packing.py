@@ -146,8 +146,8 @@ def tiles_in_lines(size: int, most: int) -> Tiling:
 
 def _tiles_of_places(size: int, most: int) -> Tiling:
     """Tiles of the places one after the other, line by line; the last one goes on beyond the end of the last line."""
-    tiles = -(-(size**2) // most)
-    rows = -(-(size**2) // tiles)
+    rows = min(most, size**2)
+    tiles = -(-(size**2) // rows)
     places = np.arange(tiles * rows)
     y = np.minimum(places // size, size - 1)
     return Tiling(y.reshape(tiles, rows), (places - y * size).reshape(tiles, rows))

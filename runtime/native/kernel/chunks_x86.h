@@ -3,5 +3,3 @@
 typedef __m128i Chunk;
 
 TARGET INLINE Chunk load_chunk(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
-
-TARGET INLINE Chunk load_step(const uint8_t *p) { return _mm_cvtsi32_si128(load_32(p)); }

@@ -54,7 +54,49 @@ TARGET INLINE RowSum add_chunk(RowSum sum, Chunk chunk) { return vdotq_u32(sum, 
 TARGET INLINE int32_t total(RowSum sum) { return (int32_t)vaddvq_u32(sum); }
 
 #include "tile.h"
-#include "tiles_of_three.h"
+
+#define DENSE 16 /* products of a step where few activations are 0: a register of four times as many */
+
+/* As `multiply_tile` of tile.h. */
+TARGET INLINE void multiply_dense(const int rows, const Step *s, const uint8_t *in, const int32_t *from, const int8_t *w,
+                                  const int32_t *list, int32_t *sums) {
+    const int32_t *const offsets = s->k_offsets;
+    const uint8_t *p[ROWS];
+    for (int r = 0; r < rows; r++) p[r] = in + from[r];
+    Sums acc[ROWS][MAX_VECTORS];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < MAX_VECTORS; v++) acc[r][v] = initial_sums(s, list, r);
+#pragma clang loop unroll(disable)
+    for (const int32_t *end = list + *list; list < end;) {
+        const size_t k = *++list;
+        const size_t at = offsets[k];
+        const int8_t *const step = w + k * (DENSE / PRODUCTS) * STEP_BYTES;
+        uint8x16_t a[ROWS];
+        for (int r = 0; r < rows; r++) a[r] = vld1q_u8(p[r] + at);
+#define EVERY(counter, count) _Pragma("clang loop unroll(full)") for (int counter = 0; counter < count; counter++)
+#define QUAD(lane) \
+        EVERY(v, MAX_VECTORS) { \
+            const Weights weights = load_weights(step + (lane * MAX_VECTORS + v) * VECTOR * UNIT_BYTES); \
+            EVERY(r, rows) acc[r][v] = vdotq_laneq_u32(acc[r][v], weights, a[r], lane); \
+            if (v % 2) EVERY(r, rows) pin(&acc[r][v - 1]), pin(&acc[r][v]); \
+        }
+        QUAD(0) QUAD(1) QUAD(2) QUAD(3)
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < MAX_VECTORS; v++) store_sums(sums + r * WIDTH + v * VECTOR, acc[r][v]);
+}
+
+#define TILE(r) \
+    case r: \
+        if (s->products == DENSE) multiply_dense(r, s, part->in, from, part->weights, list, sums); \
+        else multiply_tile(r, MAX_VECTORS, s, part->in, from, part->weights, list, sums); \
+        break;
+
+TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int32_t *list, const int32_t *from,
+                           int32_t *sums) {
+    switch (rows) { TILE(1) TILE(2) TILE(3) }
+}
+
 #include "block.h"
 #include "lists.h"
 

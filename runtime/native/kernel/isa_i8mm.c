@@ -18,31 +18,41 @@ TARGET INLINE void multiply_tile(const int pairs, const int8_t *w, const int32_t
     int32x4_t acc[ROWS / 2][PAIRS];
     for (int p = 0; p < pairs; p++)
         for (int o = 0; o < PAIRS; o++) acc[p][o] = vdupq_n_s32(0);
+    const int32_t *const end = list + 1 + *list;
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
-    for (const int32_t *end = list + *list; list < end; gathered += ROWS * PRODUCTS) {
-        const int8_t *const step = w + *++list * (size_t)STEP_BYTES;
-        uint8x16_t a[ROWS / 2];
+    for (list++; list < end; list += 2, gathered += 2 * ROWS * PRODUCTS) {
+        const size_t k[2] = {list[0], list[1]};
 #pragma clang loop unroll(full)
-        for (int p = 0; p < pairs; p++) a[p] = vld1q_u8(gathered + 2 * PRODUCTS * p);
+        for (int half = 0; half < 2; half++) {
+            const int8_t *const step = w + k[half] * STEP_BYTES;
+            uint8x16_t a[ROWS / 2];
 #pragma clang loop unroll(full)
-        for (int o = 0; o < PAIRS; o++) {
-            const int8x16_t weights = vld1q_s8(step + o * 2 * UNIT_BYTES);
+            for (int p = 0; p < pairs; p++) a[p] = vld1q_u8(gathered + (half * ROWS + 2 * p) * PRODUCTS);
 #pragma clang loop unroll(full)
-            for (int p = 0; p < pairs; p++) acc[p][o] = vusmmlaq_s32(acc[p][o], a[p], weights);
+            for (int o = 0; o < PAIRS; o++) {
+                const int8x16_t weights = vld1q_s8(step + o * 2 * UNIT_BYTES);
+#pragma clang loop unroll(full)
+                for (int p = 0; p < pairs; p++) {
+                    acc[p][o] = vusmmlaq_s32(acc[p][o], a[p], weights);
+                    if (o % 2) __asm__ volatile("" : "+w"(acc[p][o - 1]), "+w"(acc[p][o]) : : "memory"); /* as in tile.h */
+                }
+            }
         }
     }
     for (int p = 0; p < pairs; p++)
-        for (int o = 0; o < PAIRS; o++) {
-            vst1_s32(sums + 2 * p * WIDTH + 2 * o, vget_low_s32(acc[p][o]));
-            vst1_s32(sums + (2 * p + 1) * WIDTH + 2 * o, vget_high_s32(acc[p][o]));
+        for (int o = 0; o < PAIRS; o += 2) {
+            const int64x2_t a = vreinterpretq_s64_s32(acc[p][o]), b = vreinterpretq_s64_s32(acc[p][o + 1]);
+            vst1q_s32(sums + 2 * p * WIDTH + 2 * o, vreinterpretq_s32_s64(vuzp1q_s64(a, b)));
+            vst1q_s32(sums + (2 * p + 1) * WIDTH + 2 * o, vreinterpretq_s32_s64(vuzp2q_s64(a, b)));
         }
 }
 
-TARGET INLINE void sums_of(const Step *s, const Part *part, const int32_t *list, const int32_t *from, int32_t *sums) {
+TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int32_t *list, const int32_t *from,
+                           int32_t *sums) {
     const int8_t *const w = part->weights + part->first % GROUP * UNIT_BYTES;
     const uint8_t *const gathered = (const uint8_t *)(list + s->gathered);
     (void)from;
-    switch ((s->rows + 1) / 2) {
+    switch ((rows + 1) / 2) {
     case 1: multiply_tile(1, w, list, gathered, sums); break;
     case 2: multiply_tile(2, w, list, gathered, sums); break;
     default: multiply_tile(3, w, list, gathered, sums); break;
@@ -63,17 +73,19 @@ TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
     uint8_t *gathered = (uint8_t *)(list + s->gathered);
     const uint8_t *row[ROWS];
     for (int r = 0; r < ROWS; r++) row[r] = in + s->input_offsets[t * s->rows + (r < s->rows ? r : s->rows - 1)];
-    int count = 0;
-    for (int k = 0; k < s->k_steps; k++) {
-        const size_t at = s->k_offsets[k];
+    const int32_t *const offsets = s->k_offsets, steps = s->k_steps;
+    int32_t *next = list + 1;
+    for (int k = 0; k < steps; k++) {
+        const size_t at = offsets[k];
         uint64_t rows[ROWS], any = 0;
         for (int r = 0; r < ROWS; r++) any |= rows[r] = load_64(row[r] + at);
         memcpy(gathered, rows, sizeof rows);
-        list[1 + count] = k;
-        gathered += any ? sizeof rows : 0;
-        count += any != 0;
+        *next = k;
+        if (any) gathered += sizeof rows, next++;
     }
-    list[0] = count;
+    const int count = (int)(next - list) - 1;
+    *next = steps; /* a step without weights, so that the length is even */
+    list[0] = count + count % 2;
 }
 
 #include "block.h"

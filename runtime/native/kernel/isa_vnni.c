@@ -42,8 +42,9 @@ TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm512
         else multiply_tile(r, 2, s, part->in, from, part->weights, list, sums); \
         break;
 
-TARGET INLINE void sums_of(const Step *s, const Part *part, const int32_t *list, const int32_t *from, int32_t *sums) {
-    switch (s->rows) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) }
+TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int32_t *list, const int32_t *from,
+                           int32_t *sums) {
+    switch (rows) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) }
 }
 
 #include "block.h"

@@ -3,8 +3,8 @@
    A file that includes it has defined TARGET, MOST_ROWS, PRODUCTS, and
 
    Chunk                  a vector of 16 activations
-   load_chunk(p)          16 activations, or the 4 of a step alone: load_step(p)
-   nonzero_steps(chunk)   a bit for each of its steps that is not 0
+   load_chunk(p)          16 activations: 16 / PRODUCTS steps, or one step of 16 products
+   nonzero_steps(chunk)   a bit for each of PRODUCTS activations that are not all 0
 
    and where the weights have a zero point ROW_SUMS, RowSum, add_chunk(sum, chunk) and total(sum): the sum of each row's
    activations is behind the list. */
@@ -26,9 +26,9 @@ TARGET INLINE int32_t *append(int32_t *list, int first, unsigned wanted) {
     return list + COUNTS[wanted & 15];
 }
 
-/* The list's length is its first integer, and even: a step without weights is added. Returns where the next would be. */
-TARGET INLINE void build(const Step *s, const uint8_t *const *row, const int rows, const int whole, int32_t *list) {
-    const int steps = whole ? 16 / PRODUCTS : 1, last = steps * s->k_steps;
+/* The list's length is its first integer, and even: a step without weights is added. */
+TARGET INLINE void build(const Step *s, const uint8_t *const *row, const int rows, const int steps, int32_t *list) {
+    const int last = steps * s->k_steps;
     const int32_t *offsets = s->k_offsets;
 #ifdef ROW_SUMS
     RowSum sums[MOST_ROWS] = {0};
@@ -37,14 +37,19 @@ TARGET INLINE void build(const Step *s, const uint8_t *const *row, const int row
     for (int first = 0; first < last; first += steps, offsets++) {
         Chunk any;
         for (int r = 0; r < rows; r++) {
-            const Chunk chunk = whole ? load_chunk(row[r] + *offsets) : load_step(row[r] + *offsets);
+            const Chunk chunk = load_chunk(row[r] + *offsets);
 #ifdef ROW_SUMS
             sums[r] = add_chunk(sums[r], chunk);
 #endif
             any = r ? any | chunk : chunk;
         }
         const unsigned wanted = nonzero_steps(any);
-        for (int part = 0; part < steps; part += 4) next = append(next, first + part, wanted >> part);
+        if (steps == 1) {
+            *next = first;
+            next += wanted != 0;
+        } else {
+            for (int part = 0; part < steps; part += 4) next = append(next, first + part, wanted >> part);
+        }
     }
     const int count = (int)(next - list) - 1;
     *next = last;
@@ -61,8 +66,8 @@ TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
     const uint8_t *row[MOST_ROWS];
     for (int r = 0; r < s->rows; r++) row[r] = in + s->input_offsets[t * s->rows + r];
     int32_t *const list = lists + (size_t)t * s->list_capacity;
-    const int whole = s->chunk * PRODUCTS == 16;
-    if (s->rows == MOST_ROWS && whole) build(s, row, MOST_ROWS, 1, list);
-    else if (s->rows == MOST_ROWS) build(s, row, MOST_ROWS, 0, list);
-    else build(s, row, s->rows, whole, list);
+    if (s->rows == MOST_ROWS && s->chunk == 1) build(s, row, MOST_ROWS, 1, list);
+    else if (s->rows == MOST_ROWS) build(s, row, MOST_ROWS, 16 / PRODUCTS, list);
+    else if (s->chunk == 1) build(s, row, s->rows, 1, list);
+    else build(s, row, s->rows, 16 / PRODUCTS, list);
 }

@@ -23,12 +23,14 @@ TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *
     Sums acc[ROWS][MAX_VECTORS];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) acc[r][v] = initial_sums(s, list, r);
+    const int32_t *const end = list + 1 + *list;
+    list++;
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
-    for (const int32_t *end = list + *list; list < end; list += UNROLL) {
+    for (; list < end; list += UNROLL) {
+        const size_t steps[2] = {list[0], list[UNROLL - 1]};
 #pragma clang loop unroll(full)
-        for (int half = 1; half <= UNROLL; half++) {
-            const size_t k = list[half];
-            const size_t at = offsets[k];
+        for (int half = 0; half < UNROLL; half++) {
+            const size_t k = steps[half], at = offsets[k];
             const int8_t *const step = w + k * STEP_BYTES;
             Activations a[ROWS];
 #pragma clang loop unroll(full)
