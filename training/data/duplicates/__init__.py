@@ -2,7 +2,7 @@
 
 Three steps, all on grey thumbnails of 64 x 64 px: `windows` describes each photo and the parts that a crop could be,
 `candidates` compares every photo with every such part in the eight symmetries, `alignment` lays the few promising pairs
-over each other and asks whether they agree in detail. `grouping` puts together what belongs together.
+over each other and `agreement` tells whether their details agree. `grouping` puts together what belongs together.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Alignment: lay a photo over a part of another, and see whether they agree in detail.
 
 Gauss-Newton steps on the squared difference (Lucas and Kanade 1981; forwards additive in Baker and Matthews 2004), with
-gain and offset of the brightness fitted, too, first coarse, then fine. What decides is the normalised cross-correlation
-of what is left after the local mean and contrast have been taken away: a light sky over a dark lawn is no sign of one
-picture.
+gain and offset of the brightness fitted, too, first coarse, then fine. What decides is whether their details agree.
 """
 
 from __future__ import annotations
@@ -16,21 +14,29 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from runtime.cli.progress import progress
+from training.data.duplicates.agreement import AGREES, agreement_of
 from training.data.duplicates.candidates import Candidates
-from training.data.duplicates.sampling import Floats, bilinear, grid, inside, positions, shrunk
+from training.data.duplicates.sampling import Floats, between, grid, inside, interpolated, positions, shrunk
 from training.data.duplicates.windows import WINDOWS, turned
 
-# Correlation of the details. Of 700 000 pairs of different photos (dandelions, grass, nine other flowers, things) none
-# exceeds 0.76; of the copies that it can find nine in ten exceed 0.85.
-AGREES = 0.78
 _COARSE, _FINE = 16, 32  # cells a side
 _BLUR = 2.0  # px of the thumbnail before it is made coarse: of a lawn the cells were chance otherwise
 _LONGEST_STEP = 0.04  # of a side
-_LOCAL = 4  # cells to each side over which mean and deviation are taken
-_FAINT = 4.0  # grey levels; fainter detail counts for less
-_LEAST_OVERLAP = 0.5  # of the part
-_SMALLEST, _LARGEST, _MOST_UNEVEN = 0.3, 1.6, 3.0  # of the warp's singular values, and of their ratio
-_AT_ONCE = 256  # pairs
+_AT_ONCE = 64  # pairs: what they need while they are refined stays in a processor's cache
+
+
+class _Level(NamedTuple):
+    """The pictures [N, S, S] at one size, and the flat values of their slopes downwards and across, [N * S * S]."""
+
+    pictures: Floats
+    down: Floats
+    across: Floats
+
+    @classmethod
+    def of(cls, pictures: Floats) -> _Level:
+        side = pictures.shape[1]
+        down, across = (gradient.reshape(-1) * side for gradient in np.gradient(pictures, axis=(1, 2)))
+        return cls(pictures, down, across)
 
 
 class _Stage(NamedTuple):
@@ -68,28 +74,29 @@ class Aligned(NamedTuple):
 def align(grey: Floats, aspects: Floats, candidates: Candidates) -> Aligned:
     """Lay the parts of the candidates over their wholes; `grey` are the thumbnails [N, SIDE, SIDE]."""
     blurred = gaussian_filter(grey, (0, _BLUR, _BLUR), mode="nearest")
-    pictures = {_COARSE: shrunk(blurred, _COARSE), _FINE: shrunk(grey, _FINE)}
+    levels = {_COARSE: _Level.of(shrunk(blurred, _COARSE)), _FINE: _Level.of(shrunk(grey, _FINE))}
     count = len(candidates.whole)
     chunks = [_chosen(candidates, slice(start, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE)]
     found = [Aligned(np.zeros(0, np.float32), np.zeros((0, 6), np.float32), np.zeros(0, np.float32))]
     with ThreadPoolExecutor() as pool, progress("align", count) as advance:
-        for aligned in pool.map(lambda some: _align(pictures, grey, aspects, some), chunks):
+        for aligned in pool.map(lambda some: _align(levels, grey, aspects, some), chunks):
             found.append(aligned)
             advance(len(aligned.worst))
     return Aligned(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
-def _align(pictures: dict[int, Floats], grey: Floats, aspects: Floats, pairs: Candidates) -> Aligned:
+def _align(levels: dict[int, _Level], grey: Floats, aspects: Floats, pairs: Candidates) -> Aligned:
     starts = zip(pairs.window.tolist(), aspects[pairs.whole].tolist(), strict=True)
     warp = np.array([WINDOWS[window].warp(aspect) for window, aspect in starts], np.float32)
     agreement, worst = np.zeros((2, len(warp)), np.float32)
     on = np.arange(len(warp))
     for stage in _STAGES:
         some = _chosen(pairs, on)
-        parts = _turned(pictures[stage.side], some)
-        warp[on] = _refined(pictures[stage.side], some.whole, parts, warp[on], stage)
-        against = grey if stage.side == _FINE else pictures[stage.side]
-        found, worst[on] = _agreement(against, some.whole, parts, warp[on])
+        level = levels[stage.side]
+        parts = _turned(level.pictures, some)
+        warp[on] = _refined(level, some.whole, parts, warp[on], stage)
+        against = grey if stage.side == _FINE else level.pictures
+        found, worst[on] = agreement_of(against, some.whole, parts, warp[on])
         agreement[:] = 0
         agreement[on] = found
         on = on[found >= stage.least]
@@ -107,20 +114,23 @@ def _turned(pictures: Floats, pairs: Candidates) -> Floats:
     return np.stack([turned(pictures[part], symmetry) for part, symmetry in pairs_of])
 
 
-def _refined(pictures: Floats, whole: NDArray[np.int64], parts: Floats, warp: Floats, stage: _Stage) -> Floats:
-    """The warps [P, 6] after the steps of a stage; `pictures` [N, S, S] and `parts` [P, S, S] are of one size."""
-    side = pictures.shape[1]
+def _refined(level: _Level, whole: NDArray[np.int64], parts: Floats, warp: Floats, stage: _Stage) -> Floats:
+    """The warps [P, 6] after the steps of a stage; the level's pictures and `parts` [P, S, S] are of one size."""
+    side = stage.side
+    values, wanted = level.pictures.reshape(-1), parts.reshape(len(parts), -1)
     rows, columns = grid(side)
-    down, across = (gradient * side for gradient in np.gradient(pictures, axis=(1, 2)))
-    wanted = parts.reshape(len(parts), -1)
     for _ in range(stage.steps):
         y, x = positions(warp, rows, columns)
         seen = inside(y, x)
-        dy, dx = (bilinear(gradient, whole, y, x) * seen for gradient in (down, across))
-        found, target = (_centred(values, seen) for values in (bilinear(pictures, whole, y, x), wanted))
+        places = between(side, whole, y, x)
+        found, target = (_centred(each, seen) for each in (interpolated(values, places), wanted))
         gain = (found * target).sum(1) / ((target * target).sum(1) + 1e-3)
         difference = np.maximum(gain, 0.05)[:, None] * target - found
-        slopes = np.stack([dy, dx, dy * rows, dy * columns, dx * rows, dx * columns], axis=1)[:, stage.free]
+        dy, dx = (interpolated(gradient, places) * seen for gradient in (level.down, level.across))
+        slopes = np.empty((len(warp), len(stage.free), side * side), np.float32)
+        for row, parameter in enumerate(stage.free):
+            gradient, factor = ((dy, 1), (dx, 1), (dy, rows), (dy, columns), (dx, rows), (dx, columns))[parameter]
+            np.multiply(gradient, factor, out=slopes[:, row])
         slopes = _centred(slopes, seen[:, None])
         warp[:, stage.free] += np.clip(_solved(slopes, difference), -_LONGEST_STEP, _LONGEST_STEP)
     return warp
@@ -137,47 +147,7 @@ def _solved(slopes: Floats, difference: Floats) -> Floats:
 
 def _centred(values: Floats, seen: Floats) -> Floats:
     """Values less their mean over what is seen, 0 elsewhere; over the last axis."""
-    mean = (values * seen).sum(-1, keepdims=True) / np.maximum(seen.sum(-1, keepdims=True), 1)
-    centred: Floats = (values - mean) * seen
+    centred: Floats = values * seen
+    centred -= centred.sum(-1, keepdims=True) / np.maximum(seen.sum(-1, keepdims=True), 1)
+    centred *= seen
     return centred
-
-
-def _agreement(pictures: Floats, whole: NDArray[np.int64], parts: Floats, warp: Floats) -> tuple[Floats, Floats]:
-    """Correlation of the details and the worst field's difference, each [P]; correlation 0 for an impossible warp."""
-    cells = parts.shape[1]
-    y, x = positions(warp, *grid(cells))
-    seen = inside(y, x, margin=0.5 / pictures.shape[1]).reshape(-1, cells, cells)
-    found = bilinear(pictures, whole, y, x).reshape(-1, cells, cells)
-    found, part = (_detail(picture, seen) for picture in (found, parts))
-    powers = (found * found).sum((1, 2)), (part * part).sum((1, 2))
-    correlation = (found * part).sum((1, 2)) / np.sqrt(powers[0] * powers[1] + 1e-3)
-    possible = _is_possible(warp) & (seen.mean((1, 2)) >= _LEAST_OVERLAP)
-    gain = (found * part).sum((1, 2)) / (powers[1] + 1e-3)
-    left = shrunk((found - gain[:, None, None] * part) ** 2, 4).max((1, 2))
-    worst = np.sqrt(left / (powers[0] / cells**2 + 1e-3))
-    return np.where(possible, correlation, 0).astype(np.float32), worst.astype(np.float32)
-
-
-def _is_possible(warp: Floats) -> NDArray[np.bool_]:
-    """Whether the warps [P, 6] shrink, stretch and skew no more than augmentation does."""
-    values = np.linalg.svd(warp[:, 2:].reshape(-1, 2, 2), compute_uv=False)
-    largest, smallest = values[:, 0], values[:, 1]
-    return np.asarray((largest <= _LARGEST) & (smallest >= _SMALLEST) & (largest <= _MOST_UNEVEN * smallest))
-
-
-def _detail(pictures: Floats, seen: Floats) -> Floats:
-    """Pictures [P, S, S] less the mean around each cell, over its deviation there, as far as they are seen."""
-    cells: Floats = np.maximum(_box_sum(seen), 1)
-    detail: Floats = (pictures - _box_sum(pictures * seen) / cells) * seen
-    power: Floats = np.maximum(_box_sum(detail * detail) / cells, 0)
-    deviation: Floats = np.sqrt(power) + np.float32(_FAINT)
-    return (detail / deviation).astype(np.float32, copy=False)
-
-
-def _box_sum(values: Floats) -> Floats:
-    """Sums over squares of 2 _LOCAL + 1 cells a side around each cell, by an integral image."""
-    width = 2 * _LOCAL + 1
-    table = np.pad(values, ((0, 0), (_LOCAL + 1, _LOCAL), (_LOCAL + 1, _LOCAL))).cumsum(1).cumsum(2)
-    sums: Floats = table[:, width:, width:] - table[:, :-width, width:] - table[:, width:, :-width]
-    sums += table[:, :-width, :-width]
-    return sums

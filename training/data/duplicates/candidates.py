@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -30,20 +31,23 @@ def find_candidates(grey: NDArray[np.float32], aspects: NDArray[np.float32]) -> 
     Takes time in proportion to N squared.
     """
     described = describe(grey, aspects)
-    photos = symmetric(described[:, 0]).reshape(SYMMETRIES * len(grey), -1)
+    photos = np.ascontiguousarray(symmetric(described[:, 0]).reshape(SYMMETRIES * len(grey), -1).T)
     found = [np.zeros((4, 0), np.int64)]
-    with progress("compare", len(grey)) as advance:
-        for whole, windows in enumerate(described):
-            found.append(_parts_of(whole, windows, photos))
+    with ThreadPoolExecutor() as pool, progress("compare", len(grey)) as advance:
+        for parts in pool.map(lambda whole: _parts_of(whole, described[whole], photos), range(len(grey))):
+            found.append(parts)
             advance()
     return Candidates(*np.concatenate(found, axis=1))
 
 
 def _parts_of(whole: int, windows: NDArray[np.float32], photos: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Photos that look like one of the windows [W, D] of the photo `whole`: the fields of Candidates, [4, P]."""
-    alike = (photos @ windows.T).reshape(SYMMETRIES, -1, len(WINDOWS))
-    best = alike.max(axis=(0, 2))
+    """Photos [D, 8 * N] that look like one of the windows [W, D] of the photo `whole`: Candidates' fields, [4, P]."""
+    alike = windows @ photos  # [W, 8 * N]: the maximum over the first axis is the cheap one
+    best = alike.max(axis=0).reshape(SYMMETRIES, -1).max(axis=0)
     best[whole] = 0
     parts = np.flatnonzero(best >= PROMISING)
-    chosen = alike[:, parts].transpose(1, 0, 2).reshape(len(parts), -1).argmax(axis=1) if len(parts) else parts
+    if not len(parts):
+        return np.zeros((4, 0), np.int64)
+    of_parts = alike.reshape(len(WINDOWS), SYMMETRIES, -1)[:, :, parts].transpose(2, 1, 0)
+    chosen = of_parts.reshape(len(parts), -1).argmax(axis=1)
     return np.stack([np.full_like(parts, whole), parts, chosen // len(WINDOWS), chosen % len(WINDOWS)])

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
-from training.data.duplicates.alignment import AGREES, align
+from training.data.duplicates.agreement import AGREES
+from training.data.duplicates.alignment import align
 from training.data.duplicates.candidates import find_candidates
 from training.data.duplicates.thumbnails import Thumbnail
 
@@ -56,8 +58,10 @@ def find_matches(thumbnails: Sequence[Thumbnail]) -> list[Match]:
         return []
     grey = np.stack([thumbnail.grey for thumbnail in thumbnails]).astype(np.float32)
     aspects = np.array([thumbnail.aspect for thumbnail in thumbnails], np.float32)
-    candidates = find_candidates(grey, aspects)
-    aligned = align(grey, aspects, candidates)
+    # Each step has a thread for each core; those of BLAS besides would wait for each other by spinning.
+    with threadpool_limits(1, "blas"):
+        candidates = find_candidates(grey, aspects)
+        aligned = align(grey, aspects, candidates)
     best: dict[tuple[int, int], Match] = {}
     for row in np.flatnonzero(aligned.agreement >= AGREES).tolist():
         whole, part = int(candidates.whole[row]), int(candidates.part[row])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,19 +30,43 @@ def inside(y: Floats, x: Floats, margin: float = 0.0) -> Floats:
     return ((y > low) & (y < high) & (x > low) & (x < high)).astype(np.float32)
 
 
+class Between(NamedTuple):
+    """Between which cells positions lie, and how far: one answer for all pictures of one size.
+
+    `first` [P, M] are the upper left cells in the pictures' flat values, `down` and `right` [P, M] are 0..1.
+    """
+
+    side: int
+    first: NDArray[np.intp]
+    down: Floats
+    right: Floats
+
+
+def between(side: int, which: NDArray[np.int64], y: Floats, x: Floats) -> Between:
+    """Where positions [P, M] in 0..1 lie in the pictures `which` [P] of `side` cells; edges are continued."""
+    y, x = y * side - 0.5, x * side - 0.5
+    top, left = (np.clip(np.floor(along), 0, side - 2) for along in (y, x))
+    first = (top * side + left).astype(np.intp) + which[:, None] * (side * side)
+    return Between(side, first, np.clip(y - top, 0, 1), np.clip(x - left, 0, 1))
+
+
+def interpolated(values: Floats, places: Between) -> Floats:
+    """The values at places [P, M], bilinearly, of pictures whose cells are `values` [N * S * S]."""
+    side, first, down, right = places
+    left, up = 1 - right, 1 - down
+    upper = values.take(first) * left
+    upper += values[1:].take(first) * right
+    lower = values[side:].take(first) * left
+    lower += values[side + 1 :].take(first) * right
+    upper *= up
+    lower *= down
+    upper += lower
+    return upper
+
+
 def bilinear(pictures: Floats, which: NDArray[np.int64], y: Floats, x: Floats) -> Floats:
     """The values of pictures [N, S, S] at positions [P, M] in 0..1 of the pictures `which` [P]; edges are continued."""
-    side = pictures.shape[1]
-    y, x = y * side - 0.5, x * side - 0.5
-    top = np.clip(np.floor(y), 0, side - 2).astype(np.int32)
-    left = np.clip(np.floor(x), 0, side - 2).astype(np.int32)
-    down, right = np.clip(y - top, 0, 1), np.clip(x - left, 0, 1)
-    flat = pictures.reshape(-1)
-    first = which.astype(np.int32)[:, None] * (side * side) + top * side + left
-    upper = flat[first] * (1 - right) + flat[first + 1] * right
-    lower = flat[first + side] * (1 - right) + flat[first + side + 1] * right
-    values: Floats = upper * (1 - down) + lower * down
-    return values
+    return interpolated(pictures.reshape(-1), between(pictures.shape[1], which, y, x))
 
 
 def shrunk(pictures: Floats, side: int) -> Floats:
