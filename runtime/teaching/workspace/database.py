@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from runtime.teaching.workspace.schema import VERSION, migrate, version_of
 FILE = "teaching.db"
 BUSY_S = 10.0  # the longest wait for another process that is writing
 FULL = {errno.ENOSPC, errno.EDQUOT}
+_FEW_PAGES = 2 * 2**15  # bytes: the index of the write-ahead log grows by half of it
 
 
 class Database:
@@ -98,13 +101,34 @@ def disk_of(folder: Path) -> Iterator[None]:
 
 def _of_sqlite(error: sqlite3.DatabaseError, folder: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells more of the same
-    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(folder)):
         return _full(folder, error)
+    if code == sqlite3.SQLITE_IOERR:
+        name = getattr(error, "sqlite_errorname", "SQLITE_IOERR")
+        return Unusable(
+            f"{folder / FILE}: the disk fails to read or write it ({error}, {name}), and is not full; look into the "
+            "system's log for the disk's errors, and at the limits of files and memory. Then do it again"
+        )
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return Unusable(f"{folder / FILE}: another process has been writing for {BUSY_S:g} s; do it again")
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
         return Unusable(f"{folder / FILE}: cannot be used ({error}); mend it, or move it away to begin anew")
     return error
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether there is no room for a few pages more. SQLite has one code for that and for a broken disk.
+
+    So it is where a quota is used up, and where there is no room for the index of the write-ahead log.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_FEW_PAGES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in FULL
+    return False
 
 
 def _full(folder: Path, error: Exception) -> NoRoom:

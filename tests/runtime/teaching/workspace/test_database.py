@@ -211,16 +211,88 @@ print("went on with", len(known))
 """
 
 
-def test_a_full_disk_is_named_nothing_is_lost_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+def on_a_small_disk(program: str, tmp_path: Path) -> str:
+    """What a program prints that gets a disk of 6 MB as its argument."""
     disk = tmp_path / "disk"
     disk.mkdir()
     script = tmp_path / "fill.py"
-    script.write_text(_FILL)
+    script.write_text(program)
     inside = f"mount -t tmpfs -o size=6m none {disk} && PYTHONPATH={ROOT} {sys.executable} {script} {disk}"
     done = subprocess.run(["unshare", "--mount", "--map-root-user", "sh", "-c", inside], capture_output=True, text=True)
     if "unshare failed" in done.stderr or "permission denied" in done.stderr:
         pytest.skip("needs user namespaces")
     assert done.returncode == 0, done.stderr
-    assert "is full" in done.stdout
-    assert "make room there and do it again, nothing was lost" in done.stdout
-    assert "went on with" in done.stdout
+    return done.stdout
+
+
+def test_a_full_disk_is_named_nothing_is_lost_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    printed = on_a_small_disk(_FILL, tmp_path)
+    assert "is full" in printed
+    assert "make room there and do it again, nothing was lost" in printed
+    assert "went on with" in printed
+
+
+_OPEN_ON_FULL = """
+import sys
+from pathlib import Path
+from runtime.teaching.workspace.errors import NoRoom
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+folder = Path(sys.argv[1])
+workspace = Workspace(folder / "teaching", Bounds())
+workspace.datasets.create("x")
+workspace.close()
+ballast = (folder / "ballast").open("wb", buffering=0)
+try:
+    while True:
+        ballast.write(bytes(4096))
+except OSError:
+    pass
+try:
+    Workspace(folder / "teaching", Bounds())
+except NoRoom as error:
+    print(error, "|", error.__cause__.sqlite_errorname)
+"""
+
+
+def test_a_full_disk_is_named_where_sqlite_tells_an_io_error(tmp_path: Path) -> None:
+    printed = on_a_small_disk(_OPEN_ON_FULL, tmp_path)
+    assert "is full" in printed
+    assert "SQLITE_IOERR" in printed
+
+
+_FAIL = """
+import resource, sys
+from pathlib import Path
+from runtime.teaching.workspace.database import FILE
+from runtime.teaching.workspace.errors import Unusable
+from runtime.teaching.workspace.photos import NewPhoto
+from runtime.teaching.workspace.records import Bounds
+from runtime.teaching.workspace.workspace import Workspace
+workspace = Workspace(Path(sys.argv[1]), Bounds())
+dataset = workspace.datasets.create("x")
+log = workspace.database.file.with_name(FILE + "-wal")
+resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 10_000, resource.RLIM_INFINITY))
+try:
+    for number in range(10_000):
+        workspace.photos.add(dataset, NewPhoto("n", str(number).encode(), b""), None, "upload")
+except Unusable as error:
+    print(error)
+count = len(workspace.photos.known())
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert workspace.photos.add(dataset, NewPhoto("n", b"one more", b""), None, "upload").outcome == "added"
+assert len(workspace.photos.known()) == count + 1
+print("went on")
+"""
+
+
+def test_a_disk_that_fails_is_not_called_full_and_it_goes_on_once_it_works(tmp_path: Path) -> None:
+    script = tmp_path / "fail.py"
+    script.write_text(_FAIL)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "teaching"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the disk fails to read or write it (disk I/O error, SQLITE_IOERR_WRITE), and is not full" in done.stdout
+    assert "went on" in done.stdout
