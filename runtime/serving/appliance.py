@@ -21,8 +21,9 @@ from runtime.serving.examples import Examples
 from runtime.serving.feedback import Feedback, Limits
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import PollTiming, Reloader
+from runtime.serving.reloader import Reloader
 from runtime.serving.settings import Settings
+from runtime.serving.store_deadline import PollTiming
 from runtime.serving.taught.publisher import Publisher
 from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.serving.trial.runner import TrialRunner

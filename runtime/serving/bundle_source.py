@@ -36,10 +36,23 @@ class BundleSource:
         self._names = names
         self._local = local
 
-    def kept(self, version: str) -> Bundle:
-        """The bundle of a version that is on this host; raises BundleError."""
+    def kept(self, version: str, deadline: StoreDeadline | None = None) -> Bundle:
+        """The bundle of a version that is on this host; raises BundleError.
+
+        With a deadline, one that is damaged or gone is fetched from the store again, if that has it.
+        """
         shipped = version == default_bundle().name and version not in self._cache.versions()
-        return Bundle.open(default_bundle()) if shipped else self._cache.open(version)
+        try:
+            return Bundle.open(default_bundle()) if shipped else self._cache.open(version)
+        except BundleError as damaged:
+            if deadline is None:
+                raise
+            try:
+                bundle = self._fetch(version, deadline)
+            except (Refusal, OSError):
+                raise damaged from None
+            log.warning("%s was fetched again from %s: %s", version, self._catalogue.store.uri, damaged)
+            return bundle
 
     def of(self, version: str, deadline: StoreDeadline) -> Bundle:
         """The bundle of a version that an operator names, from this host, else from the store.

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle, BundleError
@@ -24,8 +23,8 @@ from runtime.serving.bundle_source import BundleSource, UnknownVersion
 from runtime.serving.disk import disk_error, on_disk
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
-from runtime.serving.store_deadline import StoreDeadline
-from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, StoreStatus
+from runtime.serving.store_deadline import PollTiming, StoreDeadline
+from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, PointerRead, StoreStatus
 from runtime.serving.trial.process import TrialStopped
 from runtime.serving.trial.runner import TrialRunner, manifest_hash
 from runtime.store import Missing, StoreError
@@ -36,24 +35,6 @@ REFRESH_AFTER_S = 2.0  # throttle: a request for the list of versions starts ano
 log = logging.getLogger(__name__)
 
 Load = Callable[[Bundle, str, str | None], LoadedModel]
-
-
-class _PointerRead(NamedTuple):
-    """The pointer that the store holds, if any, and a warning for operators."""
-
-    pointer: Pointer | None
-    detail: str = ""
-
-    @property
-    def version(self) -> str | None:
-        return self.pointer.version if self.pointer else None
-
-
-class PollTiming(NamedTuple):
-    """Seconds between two polls of the store, and the time-out of one poll without the download of a bundle."""
-
-    poll_s: float
-    look_s: float
 
 
 class Reloader:
@@ -124,23 +105,23 @@ class Reloader:
         return self._summaries.known
 
     def initial_model(self) -> LoadedModel:
-        """The model of a cold start: the last good version of the cache, else the store's, else the default bundle."""
+        """The model of a cold start: the pinned or last good version of the cache, else the store's, else the default.
+
+        Where the pinned one cannot serve, an earlier one of the cache comes before the default, and one line says so.
+        """
         state = self.cache.state
-        for version in dict.fromkeys(filter(None, (state.pinned, None if self.is_local else state.last_good))):
-            try:
-                bundle = self._bundles.kept(version)
-                self._trials.validate(bundle)
-                return self._set_serving(self._load_version(bundle, f"the cache ({self.catalogue.store.uri})"))
-            except BundleError as error:
-                if self.is_local:  # nothing else tells what should serve
-                    raise
-                log.warning("%s", error)
-        newest = self._fetch_initial()
-        if newest is None:
-            self._log_default()
-            return self._set_serving(self._load(Bundle.open(default_bundle()), "the default bundle", None))
-        model = self._set_serving(self._load_version(newest, self.catalogue.store.uri))
-        self._remember(model)
+        model = self._first_kept(state.pinned, None if self.is_local else state.last_good) or self._model_of_store()
+        if model is None and state.pinned:
+            model = self._first_kept(state.last_good, state.previous)
+        if model is None:
+            if not state.pinned:
+                self._log_default()
+            model = self._set_serving(self._load(Bundle.open(default_bundle()), "the default bundle", None))
+        if state.pinned == model.name.version:
+            self._refused.forgive((state.pinned, ""))
+        elif state.pinned:
+            instead = f"{state.pinned} is pinned and cannot serve, {model.name.version} serves in its place"
+            log.warning("%s: %s", instead, self.refused[state.pinned])
         return model
 
     def start(self, swap: Callable[[LoadedModel], None]) -> None:
@@ -158,7 +139,7 @@ class Reloader:
         """Poll the store once, and serve the version that it points at. A bad store or bundle does not raise."""
         changes = self._operator_changes
         deadline = self.deadline()
-        self._follow_pin(changes)
+        self._follow_pin(changes, deadline)
         try:
             asked = self._read_pointer(deadline)
             if asked.pointer and not self.cache.state.pinned:
@@ -251,6 +232,26 @@ class Reloader:
             self._last_poll = time.monotonic()
             self._wake.wait(self._timing.poll_s)
 
+    def _first_kept(self, *versions: str | None) -> LoadedModel | None:
+        """The first of the versions that this host can serve."""
+        pinned = self.cache.state.pinned
+        for version in (each for each in dict.fromkeys(versions) if each and each not in self.refused):
+            try:
+                bundle = self._bundles.kept(version, self.deadline() if version == pinned else None)
+                self._trials.validate(bundle)
+                return self._set_serving(self._load_version(bundle, f"the cache ({self.catalogue.store.uri})"))
+            except BundleError as error:
+                if version == pinned:
+                    self._refused.refuse((version, ""), str(error))
+                else:
+                    log.warning("%s", error)
+        return None
+
+    def _model_of_store(self) -> LoadedModel | None:
+        if newest := self._fetch_initial():
+            self._remember(self._set_serving(self._load_version(newest, self.catalogue.store.uri)))
+        return self._serving
+
     def _fetch_initial(self) -> Bundle | None:
         deadline = self.deadline()
         try:
@@ -262,7 +263,7 @@ class Reloader:
         self._update_status(StoreStatus(True, asked.detail, asked.version, None))
         return newest
 
-    def _read_pointer(self, deadline: StoreDeadline) -> _PointerRead:
+    def _read_pointer(self, deadline: StoreDeadline) -> PointerRead:
         """Raises StoreError; an invalid pointer counts as none, with a warning."""
         try:
             pointer = deadline.call(self.catalogue.latest)
@@ -270,21 +271,21 @@ class Reloader:
                 self.cache.accept(pointer, origin=f"{self.catalogue.store.uri}/{POINTER}")
         except BundleError as error:
             self._metrics.reloads.labels("refused").inc()
-            return _PointerRead(None, str(error))
-        asked = _PointerRead(pointer, "" if pointer else NOTHING_YET)
+            return PointerRead(None, str(error))
+        asked = PointerRead(pointer, "" if pointer else NOTHING_YET)
         if self._status.detail == NOT_ASKED:
             self._update_status(StoreStatus(True, asked.detail, asked.version, None))
         self._status = self._status._replace(latest=asked.version)
         return asked
 
-    def _follow_pin(self, changes: int) -> None:
+    def _follow_pin(self, changes: int, deadline: StoreDeadline) -> None:
         """Serve what another process, such as a command, has pinned on this host."""
         version = self.cache.state.pinned
         target = (version or "", "")
         if version is None or self._is_serving(version) or not self._refused.is_due(target):
             return
         try:
-            bundle = self._bundles.kept(version)
+            bundle = self._bundles.kept(version, deadline)
             self._trials.validate(bundle)
         except TrialStopped as reason:
             log.info("%s: %s", version, reason)
@@ -390,7 +391,7 @@ class Reloader:
 
     def _log_default(self) -> None:
         uri = self.catalogue.store.uri
-        if self.is_local and self._status.detail == NOTHING_YET:
+        if self._status.detail == NOTHING_YET and self.is_local:
             return
         if self._status.detail == NOTHING_YET:
             log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from runtime.host.deadline import DeadlineExceeded, within
 from runtime.store import StoreError
@@ -12,6 +12,13 @@ from runtime.store import StoreError
 MIN_TRANSFER_BYTES_S = 32 * 1024  # the slowest transfer of a bundle; its time is added to the deadline
 
 T = TypeVar("T")
+
+
+class PollTiming(NamedTuple):
+    """Seconds between two polls of the store, and the time-out of one poll without the download of a bundle."""
+
+    poll_s: float
+    look_s: float
 
 
 class StoreDeadline:

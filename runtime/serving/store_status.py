@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from runtime.registry.pointer import Pointer
+
 NOT_ASKED = "the store has not been asked yet"
 NOTHING_YET = "no model is published yet"
+
+
+class PointerRead(NamedTuple):
+    """The pointer that the store holds, if any, and a warning for operators."""
+
+    pointer: Pointer | None
+    detail: str = ""
+
+    @property
+    def version(self) -> str | None:
+        """The version that it names."""
+        return self.pointer.version if self.pointer else None
 
 
 class StoreStatus(NamedTuple):

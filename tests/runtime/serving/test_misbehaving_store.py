@@ -15,7 +15,8 @@ import pytest
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import PollTiming, Reloader
+from runtime.serving.reloader import Reloader
+from runtime.serving.store_deadline import PollTiming
 from tests.support.bundles import write_bundle
 from tests.support.following import ADMIN, ENTRY
 from tests.support.hostile.misbehaving import WAYS, FakeS3, fake_s3

@@ -22,7 +22,8 @@ from runtime.registry.catalogue import POINTER, Catalogue, key_of
 from runtime.registry.publish import publish
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import PollTiming, Reloader
+from runtime.serving.reloader import Reloader
+from runtime.serving.store_deadline import PollTiming
 from runtime.serving.trial.process import TrialProcess
 from runtime.serving.trial.runner import TrialRunner
 from runtime.store import Store
