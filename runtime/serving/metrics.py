@@ -183,6 +183,9 @@ class Metrics:
         )
         self.inbox_waiting_photos = self._gauge("inbox_waiting_photos", "Kept photos that wait for a label")
         self.inbox_waiting_bytes = self._gauge("inbox_waiting_bytes", "Bytes of the kept photos that wait for a label")
+        self.inbox_oldest_age = self._gauge(
+            "inbox_oldest_age_seconds", "How long the oldest photo waits for a label; 0 where none waits"
+        )
 
     def serve(self, model: LoadedModel) -> None:
         """Set the active model, with a prediction counter of zero for each label, and for the unknown class if any."""

@@ -61,10 +61,15 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """How many photos wait, and their bytes."""
+    """How many photos wait, their bytes, and when the oldest came, in seconds since 1970; None where none waits."""
 
     photos: int
     size_bytes: int
+    oldest: float | None = None
+
+    def age_s(self) -> float:
+        """How long the oldest has waited by now; 0 where none waits, and where the clock was put back."""
+        return 0.0 if self.oldest is None else max(0.0, time.time() - self.oldest)
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -131,12 +136,12 @@ class Inbox:
         return self._bounds.photos > 0
 
     def waiting(self) -> Waiting:
-        """How many photos wait."""
+        """What waits."""
         with self._database.reading() as connection:
-            photos, size_bytes = connection.execute(
-                "SELECT count(*), total(size_bytes) FROM inbox WHERE state = 'waiting'"
+            photos, size_bytes, oldest = connection.execute(
+                "SELECT count(*), total(size_bytes), min(received) FROM inbox WHERE state = 'waiting'"
             ).fetchone()
-        return Waiting(photos, int(size_bytes))
+        return Waiting(photos, int(size_bytes), oldest)
 
     def joined(self) -> int:
         """How many photos of datasets came from here."""

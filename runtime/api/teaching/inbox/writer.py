@@ -81,6 +81,7 @@ class InboxWriter:
         waiting = inbox.waiting()
         self._metrics.inbox_waiting_photos.set(waiting.photos)
         self._metrics.inbox_waiting_bytes.set(waiting.size_bytes)
+        self._metrics.inbox_oldest_age.set_function(waiting.age_s)
 
     def _drop(self, reason: str, count: int = 1) -> None:
         self._metrics.inbox_dropped.labels(reason).inc(count)

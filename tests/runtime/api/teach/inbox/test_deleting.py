@@ -57,6 +57,7 @@ def test_all_of_it_is_deleted_wherever_it_has_gone(kept: Desk) -> None:
     told = kept.client.get(f"/teach/{dataset}").json()
     assert {each["label"]: each["photos"] for each in told["classes"]} == {"dandelion": EACH, "grass": EACH}
     assert kept.metric("dandelion_inbox_waiting_photos") == 0
+    assert kept.metric("dandelion_inbox_oldest_age_seconds") == 0
     kept.predict(photo("grass", 3))  # who deletes all forgets what was seen, too
     kept.waiting(1)
 

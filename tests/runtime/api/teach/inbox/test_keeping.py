@@ -60,6 +60,9 @@ def test_the_photo_of_a_doubtful_answer_is_kept_and_told_with_the_answer(kept: D
     assert kept.metric('dandelion_inbox_kept_total{answer="unknown"}') == 1
     assert kept.metric("dandelion_inbox_waiting_photos") == 2
     assert kept.metric("dandelion_inbox_waiting_bytes") == len(photo("grass", 1)) + len(violet())
+    age = kept.metric("dandelion_inbox_oldest_age_seconds")
+    assert 0 < age < 60
+    assert kept.metric("dandelion_inbox_oldest_age_seconds") > age, "it goes on while nothing happens"
 
 
 def sha256(data: bytes) -> str:
