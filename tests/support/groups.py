@@ -45,15 +45,29 @@ SPREAD = (  # many independent cases, for all workers: those that take a while e
     "test_reloader_trials.py",
 )
 BY_FUNCTION = ("test_hostile_store.py",)  # hundreds of cases of few functions, on a world that takes a while to make
+SLOW = (  # a minute of a busy worker, each: begun late, one of them keeps a worker when the others have nothing left
+    "runtime/api/teach/test_described.py",
+    "runtime/api/test_openapi.py",
+    "runtime/cli/test_teach.py",
+    "runtime/image/test_decoding_cost.py",
+    "runtime/image/test_hostile_photos.py",
+    "runtime/serving/taught/test_publisher.py",
+    "runtime/serving/test_memory.py",
+    "training/data/test_hostile_data.py",
+    "training/data/test_prepare.py",
+)
 PAGES = TESTS / "ui"  # what forks pages: to import what they do takes two seconds, of one worker alone
 
 
 def rank(file: Path) -> int:
-    """What one worker does all of comes first, since it takes longest."""
+    """What one worker does all of comes first, since it takes longest; then the modules that take long."""
     group = group_of(file)
     if group in ONE_WORKER:
         return ONE_WORKER.index(group)
-    return len(ONE_WORKER) + (not file.is_relative_to(PAGES))
+    if file.is_relative_to(PAGES):
+        return len(ONE_WORKER)
+    is_slow = file.relative_to(TESTS).as_posix() in SLOW
+    return len(ONE_WORKER) + (1 if is_slow else 2)
 
 
 @cache

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from training.data.duplicates import find_matches, group_numbers, thumbnail_of
 from training.data.duplicates.windows import describe, symmetric, turned
 from training.data.prepare import near_duplicates, prepare
 from training.data.survey import survey
-from training.inspection.duplicate_kinds import KINDS, measure, table
+from training.inspection.duplicate_kinds import KINDS
 
 # What ordinary augmentation makes of a photo, and is found of drawn ones, too.
 FOUND = [
@@ -95,18 +94,3 @@ def test_a_part_of_a_picture_under_another_class_is_kept_and_named(tmp_path: Pat
     assert [{pair.one.path, pair.other.path} for pair in found.pairs] == [{"dandelion/part.jpg", "grass/0002.jpg"}]
     assert found.pairs[0].across
     assert len(found.photos) == 13
-
-
-def test_the_table_of_the_documentation_is_what_is_measured() -> None:
-    folder = os.environ.get("DANDELION_PHOTOS")
-    if folder is None:
-        pytest.skip("set DANDELION_PHOTOS to a folder of the real photos (python -m training fetch brings them)")
-    measured = measure(Path(folder))
-    assert len(measured.pairs) == 2  # both are crops of another, as one sees: there is no false alarm
-    found = {kind: number for kind, number, _ in measured.kinds}
-    for kind in FOUND:
-        assert found[kind] >= 38, kind
-    document = (Path(__file__).parents[3] / "docs/own-photos.md").read_text()
-    for row in table(measured).splitlines()[2:]:
-        if row.startswith("|"):
-            assert row.split("|")[1].strip() in document
