@@ -1,4 +1,4 @@
-"""Command line of `python -m export`: build, sweep, compare, release."""
+"""Command line of `python -m export`: build, sweep, compare, release, reorder, backbone."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def main() -> None:
     python -m export sweep                      accuracy and latency at several input sizes
     python -m export compare BUNDLE             photo by photo, with the version that is served
     python -m export release BUNDLE             compare, publish, register
+    python -m export reorder BUNDLE             the same model, with less to compute
     python -m export backbone                   what models that are taught on an appliance stand on
     """
 
@@ -309,6 +310,36 @@ def backbone(*, others: Path, image_size: int, weights: str, out: Path, version:
     click.echo("\n".join(_gate_line(gate) for gate in built.record.gates))
     size = len(built.model) + built.others.nbytes
     click.echo(f"made {target} ({size / 1e6:.1f} MB, {len(built.others)} photos of other things)")
+
+
+@main.command()
+@_BUNDLE
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, help="A prepared dataset of such photos.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/bundles"), help="Folder of all bundles.")
+@click.option("--version", help="Name of the new bundle's folder; the day and its model's hash if not given.")
+@click.option("--dry-run", is_flag=True, help="Say what would be gained, and write nothing.")
+def reorder(bundle: Path, data: Path, out: Path, version: str | None, dry_run: bool) -> None:
+    """Make a new version of BUNDLE with its channels in the order that suits the native kernel.
+
+    Weights and answers stay the same, and so does the quality that the manifest states. Bundles of `build` are in such
+    an order already. With DANDELION_SIGNING_KEY the new version is signed.
+    """
+    from export.photos import calibration_pixels
+    from export.reorder_bundle import is_signed, reordered, write_reordered
+    from runtime.bundle.manifest import Bundle
+    from training.data.dataset import Dataset
+    from training.storage.locations import Places
+
+    key, opened = Places.from_environment().signer(), Bundle.open(bundle)
+    found = reordered(opened, calibration_pixels(Dataset.open(data), opened.manifest.input.height))
+    click.echo(f"{found.needed}; answers to the golden cases change by {found.deviation:.1g} at most")
+    if dry_run:
+        return
+    made = write_reordered(opened, found, out, version=version, key=key)
+    click.echo(f"made {made.path}{', signed' if key else ''}")
+    if is_signed(opened) and not key:
+        click.echo(f"{bundle} is signed and this version is not: DANDELION_SIGNING_KEY was not given")
+    say(f"next: make run BUNDLE={quote(str(made.path))}")
 
 
 def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged:

@@ -17,6 +17,7 @@ from torch import nn
 from export.gates import require
 from export.graph import ServingGraph, to_onnx
 from export.quantise import quantise
+from export.reorder import reorder
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import Gate, to_json
 from runtime.cli.progress import progress
@@ -89,6 +90,7 @@ def build_backbone(photos: Sequence[OtherPhoto], target: Path, *, image_size: in
     with staged(target) as folder:
         say(f"convert at {image_size} px; INT8 calibrated on {len(calibration)} photos of other things")
         model = quantise(to_onnx(ServingGraph(network, PLACEHOLDER), image_size), calibration)
+        say(str(reorder(model, calibration, features_too=False)))  # heads know them by their places
         scale = _prepare_head(model)
         onnx.save(model, folder / MODEL)
         extractor = FeatureExtractor(model.SerializeToString(), EXACT, spec, scale, threads=available_cpus())

@@ -56,6 +56,13 @@ def load_photos(checkpoint: Checkpoint, dataset: Dataset, *, calibrated: bool = 
     )
 
 
+def calibration_pixels(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+    """The photos that calibrate INT8, at `size` px a side: [N, size, size, 3]."""
+    train = np.array([photo.split == "train" for photo in dataset.photos()])
+    rows = calibration_rows(np.flatnonzero(train), truth(dataset), len(dataset.labels))
+    return np.array(load_pixels(dataset, size)[rows])
+
+
 def calibration_rows(rows: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
     """At most CALIBRATION_PHOTOS of the rows of training photos, evenly spaced: every class is met.
 
