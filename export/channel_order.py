@@ -30,8 +30,9 @@ class _Samples(NamedTuple):
 
     def has(self, rows: int, order: Order, unit: int) -> Floats:
         """[S, U]: whether a unit has something, that many neighbours in `order`."""
-        found = self.of[rows][:, order]
-        return np.asarray(found if unit == 1 else found.reshape(len(found), -1, unit).max(axis=2))
+        found: Floats = self.of[rows][:, order].reshape(len(self.of[rows]), -1, unit)
+        together: Floats = found[..., 0] if unit == 1 else found.max(axis=2)
+        return together
 
 
 def find_order(samples: Mapping[int, NDArray[np.bool_]]) -> Order:
