@@ -14,7 +14,7 @@ from export.activation_tiles import Tiling
 TILINGS = (Tiling(3, 2), Tiling(3, 4), Tiling(6, 4), Tiling(6, 8))
 ROWS = tuple(dict.fromkeys(tiling.rows for tiling in TILINGS))
 BLOCK = max(tiling.products for tiling in TILINGS)
-MOST_PASSES = 6  # later ones save next to nothing
+MOST_PASSES = 4  # later ones save next to nothing
 CANDIDATES = 4096  # of a pass, the best
 ALWAYS = np.float32(2**20)  # more than samples: what fills up goes together
 
@@ -43,13 +43,14 @@ def find_order(samples: Mapping[int, NDArray[np.bool_]]) -> Order:
     one another while that saves steps. The same samples give the same order on every computer: only whole numbers are
     added.
     """
-    (channels,) = {found.shape[1] for found in samples.values()}
+    (channels,) = {each.shape[1] for each in samples.values()}
     fill = ((0, 0), (0, -channels % BLOCK))
-    filled = _Samples({rows: np.pad(found, fill).astype(np.float32) for rows, found in samples.items()}, channels)
+    filled = _Samples({rows: np.pad(each, fill).astype(np.float32) for rows, each in samples.items()}, channels)
     order = _matched(filled)
     for unit in (1, 2, 4):
         order = _exchanged(filled, order, unit)
-    return order[order < channels]
+    found: Order = order[order < channels]
+    return found
 
 
 def _matched(samples: _Samples) -> Order:
