@@ -53,11 +53,12 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "tiles_of_three.h"
 #include "block.h"
 #include "lists.h"
+#include "resize.h"
 
 const Variant AVX2 = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen},
     .shape = one_tile,
-    .resize = resize_reference,
+    .resize = resize_avx2,
 };
 
 #endif

@@ -99,11 +99,12 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 
 #include "block.h"
 #include "lists.h"
+#include "resize.h"
 
 const Variant DOTPROD = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
     .shape = one_tile,
-    .resize = resize_reference,
+    .resize = resize_neon,
 };
 
 #endif

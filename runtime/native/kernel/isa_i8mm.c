@@ -89,11 +89,12 @@ TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
 }
 
 #include "block.h"
+#include "resize.h"
 
 const Variant I8MM = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
     .shape = one_tile,
-    .resize = resize_reference,
+    .resize = resize_neon,
 };
 
 #endif

@@ -56,11 +56,12 @@ INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "tiles_of_three.h"
 #include "block.h"
 #include "lists.h"
+#include "resize.h"
 
 const Variant NEON = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
     .shape = one_tile,
-    .resize = resize_reference,
+    .resize = resize_neon,
 };
 
 #endif

@@ -1,0 +1,10 @@
+/* Bilinear resize of each instruction set; `resize_reference` is in internal.h. */
+
+#ifndef DANDELION_KERNEL_RESIZE_H
+#define DANDELION_KERNEL_RESIZE_H
+
+#include "internal.h"
+
+Resize resize_sse4, resize_avx2, resize_avx512, resize_neon;
+
+#endif
