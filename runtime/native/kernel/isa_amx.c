@@ -9,6 +9,7 @@
 
 #include "finish_avx512.h"
 #include "layers_avx512.h"
+#include "resize.h"
 
 typedef struct {
     uint8_t palette, start_row, reserved[14];
@@ -106,7 +107,7 @@ TARGET static void convolve(const Step *s, const Job *job, int i) {
 const Variant AMX = {
     .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list},
     .shape = shape,
-    .resize = resize_avx512,
+    .resize = resize_avx2,
     .configure = configure,
     .release = release,
 };

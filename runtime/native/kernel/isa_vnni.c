@@ -49,11 +49,12 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 
 #include "block.h"
 #include "layers_avx512.h"
+#include "resize.h"
 
 const Variant VNNI = {
     .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list},
     .shape = one_tile,
-    .resize = resize_avx512,
+    .resize = resize_avx2,
 };
 
 #endif

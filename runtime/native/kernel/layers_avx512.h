@@ -2,8 +2,6 @@
 
 #include "x86.h"
 
-Resize resize_avx512;
-
 /* Each tile's list of the steps in which some activation of its rows is not 0; a chunk is 16 steps of 4 bytes. */
 TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
     const int photo = i / s->tiles, t = i % s->tiles;

@@ -5,6 +5,6 @@
 
 #include "internal.h"
 
-Resize resize_sse4, resize_avx2, resize_avx512, resize_neon;
+Resize resize_sse4, resize_avx2, resize_neon;
 
 #endif
