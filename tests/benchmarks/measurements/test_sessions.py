@@ -27,7 +27,8 @@ from benchmarks.statistics.samples import median_of
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
-from runtime.native.library import Instructions, library
+from runtime.native.layout import Instructions
+from runtime.native.library import library
 from tests.runtime.native.models import library_of
 from tests.support.bundles import write_bundle
 

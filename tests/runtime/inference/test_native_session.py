@@ -16,7 +16,7 @@ from runtime.image import ImageSpec
 from runtime.inference.interface import Inference
 from runtime.inference.native_session import NativeSession, open_native
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
-from runtime.native.library import Instructions, Layout
+from runtime.native.layout import Instructions
 from runtime.native.onnx_importer import UnknownGraphError
 from tests.runtime.native.models import (
     CLASSES,
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 
 EQUAL = 2e-6  # probabilities: all bytes are equal, and the classifier on top adds its floats in another order
 SIZE, SMALL = 128, 32  # of the default bundle; of tests that any size will do for
-Named = tuple[Instructions, Layout]
+Named = tuple[Instructions, Instructions]
 
 
 @lru_cache(maxsize=1)

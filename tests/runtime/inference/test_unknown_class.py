@@ -26,7 +26,8 @@ from runtime.bundle.manifest import (
 from runtime.inference import backends
 from runtime.inference.backends import open_validated
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
-from runtime.native.library import Instructions, library
+from runtime.native.layout import Instructions
+from runtime.native.library import library
 from tests.runtime.native.models import claiming
 from tests.support.bundles import change_manifest
 

@@ -16,7 +16,8 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.inference.native_session import plan_of
 from runtime.native.bounds import KINDS, check
-from runtime.native.library import LARGEST, Job, Layout, Step, Taps, _Argument
+from runtime.native.layout import LAYOUTS, Instructions
+from runtime.native.library import LARGEST, Job, Step, Taps, _Argument
 from runtime.native.memory_planner import lay_out
 from runtime.native.onnx_importer import Convolution, Network, Pooling, Quantisation, UnknownGraphError, read_network
 from runtime.native.onnx_protobuf import read_graph
@@ -28,14 +29,15 @@ from runtime.native.steps import (
     LIST_BUFFER,
     MAX_POOLING,
     SPACE_TO_DEPTH,
-    NonzeroLists,
+    WIDE_BUFFER,
+    WIDEN,
     Plan,
+    Scratch,
     max_batch_size_of,
 )
 from runtime.native.weight_packing import Tensor, int32
 from tests.runtime.native.test_memory_planner import assert_inside
 
-LAYOUTS: tuple[Layout, ...] = ("amx", "vnni")
 LITTLE = 50e6  # bytes
 ONE = Quantisation(np.float32(1), 0)
 
@@ -46,6 +48,7 @@ OFFSETS = {
     MAX_POOLING: ("input_offsets", "output_offsets", "k_offsets"),
     CLASS_SCORES: ("input_offsets",),
     BUILD_NONZERO_LIST: ("input_offsets", "k_offsets"),
+    WIDEN: (),
 }
 BUFFERS = {
     SPACE_TO_DEPTH: ("output",),
@@ -53,14 +56,20 @@ BUFFERS = {
     MAX_POOLING: ("input", "output"),
     CLASS_SCORES: ("input",),
     BUILD_NONZERO_LIST: ("input", "output"),
+    WIDEN: ("input", "output"),
 }
 COUNTS = {
     SPACE_TO_DEPTH: ("tiles", "rows"),
     CONVOLUTION: ("outputs", "k_steps", "tiles", "rows", "group_bytes"),
     MAX_POOLING: ("channels", "k_steps", "tiles", "rows"),
     CLASS_SCORES: ("channels", "outputs", "tiles", "scores_per_photo"),
-    BUILD_NONZERO_LIST: ("k_steps", "tiles", "rows", "list_capacity"),
+    BUILD_NONZERO_LIST: ("k_steps", "tiles", "rows", "chunk"),
+    WIDEN: ("channels", "tiles", "rows"),
 }
+# What a convolution says of its weights must be what the instruction set's functions take for granted.
+LAID_OUT = ("run", "products", "unit", "weight_bytes", "weight_zero", "lanes", "activation_bytes")
+# What a list and the convolution that reads it must agree on.
+SHARED = ("tiles", "rows", "run", "products", "weight_zero", "gathered", "list_capacity")
 OTHERS = ("full_list", "weights", "bias", "scale")
 REFUSED = r"step \d+ of its plan \(.+\) "
 
@@ -97,16 +106,16 @@ def little_memory() -> Iterator[None]:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("instructions", LAYOUTS)
 def test_a_network_of_8192_px_and_128_channels_is_refused_before_it_takes_memory(
-    layout: Layout,
+    instructions: Instructions,
 ) -> None:
     large = network(8192, [stem(8192, 128)])
     with (
         little_memory(),
         pytest.raises(UnknownGraphError, match=r"stem is too large for the native kernel.*1 photos take \d{10} bytes"),
     ):
-        lay_out(large, layout)
+        lay_out(large, instructions)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -117,17 +126,17 @@ def test_networks_of_more_than_31_bits_are_refused_before_they_take_memory(seed:
     channels = int(needed * generator.uniform(1, 2)) + 1
     large = network(size, [stem(size, channels)])
     with little_memory(), pytest.raises(UnknownGraphError, match=r"(stem|its input) is too large .* photos take"):
-        lay_out(large, LAYOUTS[seed % 2])
+        lay_out(large, list(LAYOUTS)[seed % len(LAYOUTS)])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("instructions", LAYOUTS)
 def test_a_kernel_as_large_as_its_input_is_refused_before_its_weights_are_copied(
-    layout: Layout,
+    instructions: Instructions,
 ) -> None:
     weights = np.broadcast_to(np.int8(1), (32, 12, 4096, 4096))
     large = network(8184, [convolution("stem", "blocks", weights, 1, padding=2)])
-    with little_memory(), pytest.raises(UnknownGraphError, match=r"stem is too large .*weights of 16 outputs take"):
-        lay_out(large, layout)
+    with little_memory(), pytest.raises(UnknownGraphError, match=r"stem is too large .*weights of \d+ outputs take"):
+        lay_out(large, instructions)
 
 
 def test_more_evidence_than_the_kernel_can_count_is_refused_before_it_takes_memory() -> None:
@@ -161,8 +170,8 @@ def test_networks_of_any_shape_that_fit_are_planned(seed: int) -> None:
         layers.append(convolution(name, source, weights.astype(np.int8), side, stride=stride, padding=padding))
         channels = outputs
     layers.append(Pooling(layers[-1].output, "pooled", (side - 1) // 2 + 1))
-    for layout in LAYOUTS:
-        assert_inside(lay_out(network(size, layers, classes=int(generator.integers(2, 50))), layout))
+    for instructions in LAYOUTS:
+        assert_inside(lay_out(network(size, layers, classes=int(generator.integers(2, 50))), instructions))
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +198,10 @@ def at(found: Network, image_size: int) -> Network:
 
 
 @pytest.mark.parametrize("size", [32, 36, 62, 66, 100, 118, 148, 194, 222, 254, 288, 318, 512, 1024])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_default_network_is_planned_at_every_size(resnet: Network, size: int, layout: Layout) -> None:
+@pytest.mark.parametrize("instructions", LAYOUTS)
+def test_the_default_network_is_planned_at_every_size(resnet: Network, size: int, instructions: Instructions) -> None:
     assert at(resnet, resnet.image_size).layers == resnet.layers
-    assert_inside(lay_out(at(resnet, size), layout))
+    assert_inside(lay_out(at(resnet, size), instructions))
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -236,9 +245,13 @@ def test_a_number_that_was_changed_is_found_in_every_step(laid_out: Plan) -> Non
         for name in BUFFERS[step.kind]:
             for wrong in {-1, len(laid_out.buffers), LIST_BUFFER} - {getattr(step, name)}:
                 assert_refused(laid_out, step, **{name: wrong})
-        if step.kind != CLASS_SCORES:
+        for name in LAID_OUT if step.kind == CONVOLUTION else ():
+            for wrong in (getattr(step, name) + 1, 0 if getattr(step, name) else 128, LARGEST):
+                assert_refused(laid_out, step, **{name: wrong})
+        if step.kind not in {CLASS_SCORES, WIDEN}:
             assert_refused(laid_out, step, row_stride=-1)
-            assert_refused(laid_out, step, row_stride=LARGEST)
+            if step.kind in {SPACE_TO_DEPTH, MAX_POOLING} or step.run > 1:  # else each row has an offset of its own
+                assert_refused(laid_out, step, row_stride=LARGEST)
         assert_refused(laid_out, step, kind=len(KINDS))
     check(laid_out)
 
@@ -248,9 +261,33 @@ def test_a_residual_or_a_list_of_something_else_is_found(laid_out: Plan) -> None
     for step in convolutions:
         for wrong in (LIST_BUFFER, step.output, 1, len(laid_out.buffers)):
             assert_refused(laid_out, step, residual=wrong)
-        assert_refused(laid_out, step, nonzero_list=1)
+        assert_refused(laid_out, step, nonzero_list=2)
         assert_refused(laid_out, step, nonzero_list=LIST_BUFFER, list_capacity=step.list_capacity + 16)
+        if LAYOUTS[laid_out.instructions].needs_lists:
+            assert_refused(laid_out, step, nonzero_list=-1)
+        if LAYOUTS[laid_out.instructions].wide:
+            assert_refused(laid_out, step, input=step.residual if step.residual >= 0 else 2)
     assert any(step.residual >= 0 for step in convolutions)
+
+
+def test_a_list_that_differs_from_the_convolutions_is_found(laid_out: Plan) -> None:
+    lists = [step for step in laid_out.steps if step.kind == BUILD_NONZERO_LIST]
+    for step in lists:
+        for name in SHARED:
+            for wrong in (getattr(step, name) + 1, LARGEST):
+                assert_refused(laid_out, step, **{name: wrong})
+    assert bool(lists) is (laid_out.instructions != "amx")
+
+
+def test_a_list_or_a_widening_of_another_layers_input_is_found(laid_out: Plan) -> None:
+    """A convolution is prepared by the steps right before it, and those are of its own input."""
+    for step in (step for step in laid_out.steps if step.kind in {BUILD_NONZERO_LIST, WIDEN}):
+        for other in range(WIDE_BUFFER + 1, len(laid_out.buffers)):
+            if other != step.input and laid_out.buffers[other] != laid_out.buffers[step.input]:
+                assert_refused(laid_out, step, input=other)
+                break
+        output = WIDE_BUFFER if step.output == LIST_BUFFER else LIST_BUFFER
+        assert_refused(laid_out, step, output=output)
 
 
 def test_an_array_of_another_length_or_place_is_found(laid_out: Plan) -> None:
@@ -268,10 +305,8 @@ def test_an_array_of_another_length_or_place_is_found(laid_out: Plan) -> None:
 
 def test_a_buffer_that_is_too_small_is_found(laid_out: Plan) -> None:
     for i, right in enumerate(laid_out.buffers):
-        if right.bytes:  # with AMX there are no lists
-            smaller = (
-                right._replace(size=right.size - 1) if isinstance(right, Tensor) else NonzeroLists(right.bytes - 1)
-            )
+        if right.bytes:  # with AMX there are no lists, and few layouts widen
+            smaller = right._replace(size=right.size - 1) if isinstance(right, Tensor) else Scratch(right.bytes - 1)
             laid_out.buffers[i] = smaller
             with pytest.raises(UnknownGraphError, match=REFUSED):
                 check(laid_out)
@@ -284,10 +319,10 @@ def test_tensors_that_are_too_large_together_are_refused(
 ) -> None:
     needed = max_batch_size_of(resnet.image_size) * sum(buffer.bytes for buffer in laid_out.buffers)
     monkeypatch.setattr("runtime.native.bounds.LARGEST", needed)
-    lay_out(resnet, laid_out.layout)
+    lay_out(resnet, laid_out.instructions)
     monkeypatch.setattr("runtime.native.bounds.LARGEST", needed - 1)
     with pytest.raises(UnknownGraphError, match=rf"is too large .* 8 photos take {needed} bytes, and {needed - 1} are"):
-        lay_out(resnet, laid_out.layout)
+        lay_out(resnet, laid_out.instructions)
 
 
 def test_a_number_that_does_not_fit_its_field_is_refused_and_not_cut_off() -> None:

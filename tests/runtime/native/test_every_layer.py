@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.image import ImageSpec
 from runtime.inference.native_session import _Workspace, plan_of
 from runtime.inference.onnxruntime_session import session_options
-from runtime.native.library import Instructions, Layout
+from runtime.native.layout import Instructions
 from runtime.native.onnx_importer import Network, read_network
 from runtime.native.onnx_protobuf import read_graph
 from runtime.native.steps import CONVOLUTION, MAX_POOLING, Plan
@@ -66,7 +66,7 @@ def output_bytes(plan: Plan, workspace: _Workspace, photos: int, number: int) ->
 )
 @every_variant
 def test_every_byte_of_every_layer_is_onnxruntimes(
-    variant: tuple[Instructions, Layout], size: int, widths: tuple[int, ...], shuffled: bool
+    variant: tuple[Instructions, Instructions], size: int, widths: tuple[int, ...], shuffled: bool
 ) -> None:
     found = variant_of(variant)
     content, spec = model_of(size, widths=widths, shuffled=shuffled), ImageSpec(height=size, width=size)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from runtime.image import ImageSpec, decode, flatten
-from runtime.native.library import Instructions
+from runtime.native.layout import Instructions
 from runtime.native.resize import resize
 from tests.runtime.native.models import library_of
 from tests.support.photos import photo
