@@ -139,7 +139,7 @@ def variant_of(named: tuple[Instructions, Instructions]) -> Variant:
 
 @cache
 def library_of(instructions: Instructions) -> Library:
-    """The kernel with these instructions, or what stands for AMX and AVX-VNNI on a processor with AVX-512 VNNI alone."""
+    """The kernel with these instructions, or what stands for AMX and AVX-VNNI on a processor with AVX-512 VNNI."""
     found = _portable()
     if instructions not in {"reference", *found.available}:
         if instructions not in {"amx", "avxvnni"} or "vnni" not in found.available:

@@ -36,10 +36,10 @@ from runtime.native.steps import (
     max_batch_size_of,
 )
 from runtime.native.weight_packing import Tensor, int32
+from tests.runtime.native.networks import convolution, network, stem
 from tests.runtime.native.test_memory_planner import assert_inside
 
 LITTLE = 50e6  # bytes
-ONE = Quantisation(np.float32(1), 0)
 
 # What the kernel takes from each kind of step: arrays of offsets, buffers, and how many there are of something.
 OFFSETS = {
@@ -72,28 +72,6 @@ LAID_OUT = ("run", "products", "unit", "weight_bytes", "weight_zero", "lanes", "
 SHARED = ("tiles", "rows", "run", "products", "weight_zero", "gathered", "list_capacity")
 OTHERS = ("full_list", "weights", "bias", "scale")
 REFUSED = r"step \d+ of its plan \(.+\) "
-
-
-def convolution(output: str, source: str, weights: np.ndarray[Any, Any], size: int, **changes: Any) -> Convolution:
-    """Of random or of no weights [O, C, k, k]; `size` is its output's side, in places."""
-    fields = {"stride": 1, "padding": 0, "input_quantisation": ONE, "quantisation": ONE, **changes}
-    outputs = len(weights)
-    scales, bias = np.ones(outputs, np.float32), np.zeros(outputs, np.int32)
-    return Convolution(source, output, weights, **{"scales": scales, "bias": bias, "size": size, **fields})
-
-
-def network(image_size: int, layers: list[Convolution | Pooling], classes: int = 2) -> Network:
-    """With a classifier on top of the last layer."""
-    channels = next(len(layer.weights) for layer in reversed(layers) if isinstance(layer, Convolution))
-    weights = np.broadcast_to(np.float32(0), (classes, channels))
-    bias = np.broadcast_to(np.float32(0), classes)
-    return Network(image_size, layers, layers[-1].output, np.float32(1), weights, bias, np.float32(1))
-
-
-def stem(image_size: int, outputs: int, **changes: Any) -> Convolution:
-    """The first layer of ResNet18 on blocks of 2 x 2 pixels."""
-    weights = np.ones((outputs, 12, 4, 4), np.int8)
-    return convolution("stem", "blocks", weights, image_size // 2, **{"padding": 2, **changes})
 
 
 @contextmanager
