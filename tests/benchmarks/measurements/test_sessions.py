@@ -29,7 +29,7 @@ from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
 from runtime.native.layout import Instructions
 from runtime.native.library import library
-from tests.runtime.native.models import library_of
+from tests.runtime.native.models import every_variant, variant_of
 from tests.support.bundles import write_bundle
 
 ROOT = Path(__file__).parents[3] / "var" / "peers"
@@ -86,13 +86,14 @@ def test_the_plain_product_is_one(tmp_path: Path):
     assert product.dtype == np.int32
 
 
-@pytest.mark.parametrize("instructions", ["reference", "vnni", "amx"])
-def test_our_kernels_product_is_one_too(instructions: Instructions):
+@every_variant
+def test_our_kernels_product_is_one_too(variant: tuple[Instructions, Instructions]):
     generator = np.random.default_rng(0)
     left = generator.integers(0, 256, (37, 128)).astype(np.uint8)
     right = generator.integers(-127, 128, (128, 64)).astype(np.int8)
+    found = variant_of(variant)
     for threads in (1, 2):
-        product = NativeProduct(left, right, 1e-3, library_of(instructions), threads=threads)
+        product = NativeProduct(left, right, 1e-3, found.library, threads=threads, layout=found.layout)
         product()
         product.close()
         exact = left.astype(np.int32) @ right.astype(np.int32)
