@@ -121,13 +121,23 @@ VARIANTS: dict[str, tuple[Instructions, Instructions]] = {
     **{f"reference, laid out for {name}": ("reference", name) for name in LAYOUTS},
     **{name: (name, name) for name in (ON_ARM if platform.machine() == "aarch64" else ON_X86)},
 }
-# What the processor may not have is compiled first: AMX's tiles in plain C, AVX-VNNI by AVX-512.
-every_variant = pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] in {"amx", "avxvnni"} else ())
-        for name, variant in VARIANTS.items()
-    ],
+
+
+def _every(variants: dict[str, tuple[Instructions, Instructions]]) -> pytest.MarkDecorator:
+    """What the processor may not have is compiled first: AMX's tiles in plain C, AVX-VNNI by AVX-512."""
+    return pytest.mark.parametrize(
+        "variant",
+        [
+            pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] in {"amx", "avxvnni"} else ())
+            for name, variant in variants.items()
+        ],
+    )
+
+
+every_variant = _every(VARIANTS)
+# With one layout for the reference, which is slow: for tests of what the layout does not change.
+every_instruction_set = _every(
+    {name: variant for name, variant in VARIANTS.items() if variant[0] != "reference" or variant[1] == "avx2"}
 )
 
 

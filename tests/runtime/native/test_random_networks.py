@@ -1,4 +1,4 @@
-"""Networks of any shape, and residuals of any scale: every instruction set gives the reference's bytes, layer by layer."""
+"""Networks of any shape, residuals of any scale: every instruction set gives the reference's bytes, layer by layer."""
 
 from __future__ import annotations
 
