@@ -12,6 +12,7 @@ from benchmarks.commands.calibration import calibration
 from benchmarks.commands.clients import clients
 from benchmarks.commands.decode import decode
 from benchmarks.commands.footprint import footprint
+from benchmarks.commands.instructions import instructions
 from benchmarks.commands.latency import latency
 from benchmarks.commands.load import load
 from benchmarks.commands.page import page
@@ -36,7 +37,7 @@ def main() -> None:
 
 for command in (
     *(latency, training, calibration, decode, robustness),
-    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, advise, teach, report),
+    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, instructions, advise, teach, report),
 ):
     main.add_command(command)
 

@@ -44,13 +44,16 @@ def stand_in(original: Bundle, image_size: int, folder: Path) -> Path:
         return made
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    onnx.save(_resized(original.model, image_size), made / MODEL)
+    onnx.save(resized(original.model, image_size), made / MODEL)
     (made / MANIFEST).write_bytes(to_json(_manifest(original.manifest, image_size, made)))
     return made
 
 
-def _resized(file: Path, image_size: int) -> onnx.ModelProto:
-    """The model with another size where it cuts photos into blocks of 2 x 2 pixels, which nothing else names."""
+def resized(file: Path, image_size: int) -> onnx.ModelProto:
+    """The model with another size where it cuts photos into blocks of 2 x 2 pixels, which nothing else names.
+
+    Raises Refusal for a model that was not made by `python -m export build`.
+    """
     model = onnx.load(file)
     graph, half = model.graph, image_size // 2
     shapes = [node.input[1] for node in graph.node if node.op_type == "Reshape"]
