@@ -49,4 +49,5 @@ def _values(quantized: np.ndarray, scale: np.ndarray, zero_point: np.ndarray) ->
     """What bytes stand for, with one scale for each output: the first axis."""
     shape = (-1,) + (1,) * (quantized.ndim - 1) if scale.ndim else ()
     shifted = quantized.astype(np.int64) - zero_point.reshape(shape)
-    return (shifted * scale.reshape(shape)).astype(np.float32)
+    values: np.ndarray = (shifted * scale.reshape(shape)).astype(np.float32)
+    return values

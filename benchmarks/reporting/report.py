@@ -16,6 +16,7 @@ from benchmarks.host.interference import Contention, describe_contention
 from benchmarks.host.machine import Machine, describe
 from benchmarks.measurements.advise import Advice, options_table, recommendation
 from benchmarks.measurements.footprint import FootprintResult, disk_table, requests_table
+from benchmarks.measurements.instructions.figures import InstructionsResult, instructions_table
 from benchmarks.measurements.latency import LatencyResult, latency_table
 from benchmarks.measurements.load import LoadResult, load_table
 from benchmarks.measurements.page import PageResult, page_table
@@ -31,7 +32,7 @@ from runtime.errors import Refusal
 
 TEMPLATE = "report.html.j2"
 KNOWN = {f"{name}.json" for name in
-         ("latency", "load", "peers", "sessions", "footprint", "page", "training", "advise")}  # fmt: skip
+         ("latency", "load", "peers", "sessions", "instructions", "footprint", "page", "training", "advise")}  # fmt: skip
 LONGEST, MOST_ROWS = 80, 50  # characters and rows in the tables of a result that has no section of its own
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -68,6 +69,7 @@ def write_report(folder: Path, sweep: Path, file: Path, *, price: float, currenc
             _read(folder / "load.json", LoadResult, _load),
             _read(folder / "peers.json", PeersResult, lambda result: _peers(result, price, currency)),
             _read(folder / "sessions.json", SessionsResult, _sessions),
+            _read(folder / "instructions.json", InstructionsResult, _instructions),
             _read(folder / "footprint.json", FootprintResult, _footprint),
             _read(folder / "page.json", PageResult, _page),
             _read(folder / "training.json", TrainingResult, _training),
@@ -121,6 +123,12 @@ def _peers(result: PeersResult, price: float, currency: str) -> Section:
 def _sessions(result: SessionsResult) -> Section:
     tables = _tables(sessions_table(result), _goals(result.goals, result.neighbours))
     return Section("The bare session", _measured(result.machine, result.neighbours), tables, [], [])
+
+
+def _instructions(result: InstructionsResult) -> Section:
+    tables = _tables(instructions_table(result), _goals(result.goals, result.neighbours))
+    remark = f"Counts, not times, and of no board. Photos: {', '.join(result.photos)}; {result.qemu}"
+    return Section("Instructions on emulated processors", "", tables, [], [remark])
 
 
 def _footprint(result: FootprintResult) -> Section:

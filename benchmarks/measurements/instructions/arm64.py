@@ -60,7 +60,9 @@ def arm64_python(cache: Path) -> Arm64Python:
         return Arm64Python(made)
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
-            raise Refusal(f"{program} is not installed: onnxruntime for ARM64 runs on packages of Debian; use Debian 12")
+            raise Refusal(
+                f"{program} is not installed: onnxruntime for ARM64 runs on packages of Debian; use Debian 12"
+            )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as name:
         folder = Path(name).resolve() / "made"
@@ -111,5 +113,6 @@ def _python_below(root: Path) -> Path:
 def _run(what: str, command: Sequence[str]) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise Refusal(f"{what} cannot be fetched: {said[-1][:300] if said else command[0]}")
+        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()] or [command[0]]
+        reason = next((line for line in said if line.startswith(("E:", "ERROR:"))), said[-1])
+        raise Refusal(f"{what} cannot be fetched: {reason[:300]}")

@@ -28,7 +28,9 @@ def qemu_version() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
 
 
-def emulate(cpu: EmulatedCpu, command: Sequence[str], *settings: str, environment: dict[str, str] | None = None) -> bytes:
+def emulate(
+    cpu: EmulatedCpu, command: Sequence[str], *settings: str, environment: dict[str, str] | None = None
+) -> bytes:
     """What `command` prints on `cpu`; `settings` are QEMU's. Raises Refusal with its last words where it fails."""
     whole = [emulator(cpu.architecture), "-cpu", cpu.name, *settings, *command]
     # What is set of OpenBLAS is for the host's processor: it would compute with instructions that are not emulated.

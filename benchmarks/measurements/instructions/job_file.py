@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runtime.native.library import ISA, Instructions, Job, Step
 from runtime.native.steps import Plan
 
-POINTERS = {
+POINTERS: dict[type[Step | Job], tuple[str, ...]] = {
     Step: ("k_offsets", "full_list", "input_offsets", "output_offsets", "weights", "bias", "scale"),
     Job: ("steps", "pixels", "buffers", "sizes", "scores"),
 }
@@ -83,7 +83,7 @@ class JobFile:
             setattr(moved, name, arrays.get(getattr(step, name)) or 0)
         return bytes(moved)
 
-    def _relocate(self, at: int, structure: type[ctypes.Structure]) -> None:
+    def _relocate(self, at: int, structure: type[Step | Job]) -> None:
         for name in POINTERS[structure]:
             field = getattr(structure, name)
             if int.from_bytes(self.memory[at + field.offset :][:8], "little"):

@@ -17,6 +17,7 @@ from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
 from runtime.native.library import Instructions
 from tests.runtime.native.models import CLASSES, build, library_of, model_of, photos
+from tests.support.emulated import CACHE
 from tests.support.system_packages import needs
 
 SIZE, WIDTHS = 32, (16, 16, 16, 16, 32, 32, 32, 32)
@@ -30,17 +31,11 @@ def test_the_kernel_is_built_for_arm64(tmp_path: Path) -> None:
     assert b"dandelion_run\0" in made
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is compiled for all processors of one architecture."""
-    return tmp_path_factory.mktemp("emulated")
-
-
 @pytest.mark.emulated
 @needs("qemu-user")
 @pytest.mark.parametrize("cpu", [pytest.param(cpu, id=name) for name, cpu in CPUS.items()])
 @pytest.mark.parametrize("shuffled", [False, True], ids=["trained", "saturating"])
-def test_every_byte_is_that_of_the_reference(cpu: EmulatedCpu, shuffled: bool, cache: Path, tmp_path: Path) -> None:
+def test_every_byte_is_that_of_the_reference(cpu: EmulatedCpu, shuffled: bool, tmp_path: Path) -> None:
     sets: list[Instructions] = list(dict.fromkeys(["reference", instructions_of(cpu)]))
     for instructions in sets:
         content = model_of(SIZE, widths=WIDTHS, shuffled=shuffled)
@@ -48,15 +43,15 @@ def test_every_byte_is_that_of_the_reference(cpu: EmulatedCpu, shuffled: bool, c
         job = JobFile(plan, photos(1, SIZE), instructions)
         expected = JobFile(plan, photos(1, SIZE), "reference").run(library_of("reference").run)
         assert len(set(expected)) == 256  # of the activations, all bytes occur
-        command = [str(run_job(cpu.architecture, cache)), *job.write(tmp_path)]
+        command = [str(run_job(cpu.architecture, CACHE)), *job.write(tmp_path)]
         assert emulate(cpu, command) == expected, instructions
 
 
 @pytest.mark.emulated
 @needs("qemu-user")
-def test_a_job_of_instructions_that_the_processor_lacks_is_refused(cache: Path, tmp_path: Path) -> None:
+def test_a_job_of_instructions_that_the_processor_lacks_is_refused(tmp_path: Path) -> None:
     cpu = CPUS["cortex-a72"]
     plan = plan_of(model_of(SIZE, widths=WIDTHS), ImageSpec(height=SIZE, width=SIZE), CLASSES, "vnni")
-    command = [str(run_job(cpu.architecture, cache)), *JobFile(plan, photos(1, SIZE), "vnni").write(tmp_path)]
-    with pytest.raises(Refusal, match="run_job.* on cortex-a72: status 3"):
+    command = [str(run_job(cpu.architecture, CACHE)), *JobFile(plan, photos(1, SIZE), "vnni").write(tmp_path)]
+    with pytest.raises(Refusal, match=r"run_job.* on cortex-a72: status 3"):
         emulate(cpu, command)
