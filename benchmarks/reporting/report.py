@@ -31,8 +31,8 @@ from benchmarks.statistics.goals import Goal, goals_table
 from runtime.errors import Refusal
 
 TEMPLATE = "report.html.j2"
-KNOWN = {f"{name}.json" for name in
-         ("latency", "load", "peers", "sessions", "instructions", "footprint", "page", "training", "advise")}  # fmt: skip
+KNOWN = {f"{name}.json" for name in ("latency", "load", "peers", "sessions", "instructions",
+                                     "footprint", "page", "training", "advise")}  # fmt: skip
 LONGEST, MOST_ROWS = 80, 50  # characters and rows in the tables of a result that has no section of its own
 
 R = TypeVar("R", bound=msgspec.Struct)

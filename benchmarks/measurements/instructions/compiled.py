@@ -20,7 +20,7 @@ KERNEL = Path(__file__).parents[3] / "runtime" / "native" / "kernel"
 # As `make kernel` compiles for serving, but for the C library: musl, so that the program is static and runs anywhere.
 TARGETS: dict[Architecture, tuple[str, ...]] = {
     "x86_64": ("-target", "x86_64-linux-musl", "-mcpu=x86_64"),
-    "aarch64": ("-target", "aarch64-linux-musl"),
+    "aarch64": ("-target", "aarch64-linux-musl", "-mcpu=generic"),
 }
 
 
@@ -31,7 +31,15 @@ def plugin(cache: Path) -> Path:
 
 def run_job(architecture: Architecture, cache: Path) -> Path:
     """run_job.c and the kernel as one static program for `architecture`."""
-    flags = [*TARGETS[architecture], "-static", "-std=c17", "-O3", "-fno-sanitize=all", f"-I{KERNEL}"]
+    flags = [
+        *TARGETS[architecture],
+        "-static",
+        "-std=c17",
+        "-O3",
+        "-fno-sanitize=all",
+        "-ffp-contract=off",
+        f"-I{KERNEL}",
+    ]
     return _compiled([HERE / "run_job.c", *sorted(KERNEL.glob("*.c"))], [*flags, "-lm", "-lpthread"], cache)
 
 

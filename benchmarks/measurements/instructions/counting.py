@@ -8,7 +8,6 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 import numpy as np
@@ -22,25 +21,13 @@ from benchmarks.measurements.instructions.job_file import JobFile
 from runtime.errors import Refusal
 from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
-from runtime.native.library import Instructions, Layout
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "benchmarks" / "measurements" / "session_programs" / "counted_onnxruntime.py"
 
 
-def instructions_of(cpu: EmulatedCpu) -> Instructions:
-    """What our kernel computes with there: the processor's instruction set, where the kernel has it."""
-    known: tuple[Instructions, ...] = get_args(Instructions)
-    return next((name for name in known if name == cpu.instructions), "reference")
-
-
-def layout_of(instructions: Instructions) -> Layout:
-    """How a plan is laid out for them."""
-    return "amx" if instructions == "amx" else "vnni"
-
-
 def count_ours(cpu: EmulatedCpu, model: bytes, photos: NDArray[np.uint8], classes: int, cache: Path) -> list[int]:
-    """Of each photo, what `dandelion_run` takes: from pixels to class scores, without Python."""
+    """Of each photo, what `dandelion_run` and `dandelion_probabilities` take, without Python."""
     return [int(line.split()[2]) for line in listing_of_ours(cpu, model, photos, classes, cache).splitlines()]
 
 
@@ -48,13 +35,12 @@ def listing_of_ours(
     cpu: EmulatedCpu, model: bytes, photos: NDArray[np.uint8], classes: int, cache: Path, *, show: str = ""
 ) -> str:
     """The same as the plugin writes it; `show` as for `count`."""
-    instructions = instructions_of(cpu)
     spec = ImageSpec(height=photos.shape[1], width=photos.shape[2])
-    plan = plan_of(model, spec, classes, layout_of(instructions))
+    plan = plan_of(model, spec, classes, cpu.instructions)
     written = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(len(photos)):
-            job = JobFile(plan, photos[number : number + 1], instructions)
+            job = JobFile(plan, photos[number : number + 1], cpu.instructions)
             command = [str(run_job(cpu.architecture, cache)), *job.write(Path(folder))]
             written.append(count(cpu, command, cache, show=show)[1])
     return "".join(written)

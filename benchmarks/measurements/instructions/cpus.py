@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from runtime.native.layout import Instructions
+
 Architecture = Literal["x86_64", "aarch64"]
 
 _ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -20,7 +22,7 @@ class EmulatedCpu(NamedTuple):
 
     name: str
     architecture: Architecture
-    instructions: str
+    instructions: Instructions
     at_most: float
     exact: bool = False
     part: str = ""

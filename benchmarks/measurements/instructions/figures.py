@@ -14,7 +14,7 @@ from benchmarks.contenders.dequantized import dequantized
 from benchmarks.contenders.scaled_bundle import resized
 from benchmarks.host.interference import Contention, watch_contention
 from benchmarks.host.machine import Machine, this_machine
-from benchmarks.measurements.instructions.counting import count_onnxruntime, count_ours, instructions_of
+from benchmarks.measurements.instructions.counting import count_onnxruntime, count_ours
 from benchmarks.measurements.instructions.cpus import CPUS, EmulatedCpu
 from benchmarks.measurements.instructions.emulation import qemu_version
 from benchmarks.measurements.instructions.photos import counted_photos
@@ -80,7 +80,7 @@ def measure_instructions(
                 if fp32:  # the same for every photo, and emulated slowly
                     file = dequantized(model).SerializeToString()
                     counts[FP32] = count_onnxruntime(cpu, file, pixels[:1], classes, cache)
-                rows += [Counted(cpu.name, size, name, instructions_of(cpu), each) for name, each in counts.items()]
+                rows += [Counted(cpu.name, size, name, cpu.instructions, each) for name, each in counts.items()]
                 advance()
     return InstructionsResult(
         machine=this_machine(),

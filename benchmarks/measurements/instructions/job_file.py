@@ -1,42 +1,61 @@
-"""A job of the kernel in one piece of memory, as run_job.c reads it: a plan with its input and buffers."""
+"""An inference by the kernel in one piece of memory, as run_job.c reads it: a plan with its input and buffers."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.native.library import ISA, Instructions, Job, Step
-from runtime.native.steps import Plan
+from runtime.native.layout import ISA, Instructions
+from runtime.native.library import Job, Library, Step
+from runtime.native.steps import Plan, Scratch
 
-POINTERS: dict[type[Step | Job], tuple[str, ...]] = {
+
+class Inference(ctypes.Structure):
+    """A job, and what makes probabilities of its scores: `Inference` in run_job.c."""
+
+    _fields_ = [
+        ("job", Job),
+        ("classes", ctypes.c_int32),
+        ("places", ctypes.c_int32),
+        ("temperature", ctypes.c_float),
+        ("bias", ctypes.c_void_p),
+        ("probabilities", ctypes.c_void_p),
+    ]
+
+
+POINTERS: dict[type[Step | Job | Inference], tuple[str, ...]] = {
     Step: ("k_offsets", "full_list", "input_offsets", "output_offsets", "weights", "bias", "scale"),
     Job: ("steps", "pixels", "buffers", "sizes", "scores"),
+    Inference: ("bias", "probabilities"),
 }
 
 
 class JobFile:
-    """`memory` begins with a Job; pointers are offsets from its beginning, and `relocations` says where they lie.
+    """`memory` begins with an Inference; its pointers are offsets into it, and `relocations` says where they lie.
 
-    `start` is where that begins which the kernel writes: the activations of all layers, and the scores.
+    From `start` on is what the kernel computes: the activations of all layers, scores and probabilities. What it needs
+    within a layer (`Scratch`) lies before, and may hold what nothing reads.
     """
 
     def __init__(self, plan: Plan, pixels: NDArray[np.uint8], instructions: Instructions) -> None:
         """`pixels` are [N, height, width, 3]; `plan` is laid out for `instructions`."""
-        self.memory = bytearray(ctypes.sizeof(Job))
+        self.memory = bytearray(ctypes.sizeof(Inference))
         self.relocations: list[int] = []
         arrays = {address: self._add(array.tobytes()) for address, array in plan.arrays.items()}
         steps = self._add(b"".join(self._step(step, arrays) for step in plan.steps))
         pixels_at = self._add(pixels.tobytes())
         sizes = np.array([buffer.bytes for buffer in plan.buffers], np.uint64)
         sizes_at = self._add(sizes.tobytes())
+        bias = self._add(plan.bias.tobytes())
         buffers_at = self._add(bytes(8 * len(plan.buffers)))
-        self.start = len(self.memory)
+        scratch = sum(isinstance(buffer, Scratch) for buffer in plan.buffers)
         buffers = [self._add(bytes([buffer.fill]) * buffer.bytes * len(pixels)) for buffer in plan.buffers]
+        self.start = buffers[scratch]
         scores = self._add(bytes(4 * len(plan.bias) * plan.map_size**2 * len(pixels)))
+        probabilities = self._add(bytes(4 * len(plan.bias) * len(pixels)))
         self.memory[buffers_at : buffers_at + 8 * len(buffers)] = np.array(buffers, np.uint64).tobytes()
         job = Job(
             steps=steps,
@@ -49,8 +68,10 @@ class JobFile:
             sizes=sizes_at,
             scores=scores,
         )
-        self.memory[: ctypes.sizeof(Job)] = bytes(job)
+        inference = Inference(job, len(plan.bias), plan.map_size**2, plan.temperature, bias, probabilities)
+        self.memory[: ctypes.sizeof(Inference)] = bytes(inference)
         self._relocate(0, Job)
+        self._relocate(0, Inference)
         for i in range(len(plan.steps)):
             self._relocate(steps + i * ctypes.sizeof(Step), Step)
         self.relocations += [buffers_at + 8 * i for i in range(len(buffers))]
@@ -61,14 +82,18 @@ class JobFile:
         (folder / "relocations").write_bytes(np.array(self.relocations, np.int64).tobytes())
         return [str(folder / "blob"), str(folder / "relocations"), str(self.start)]
 
-    def run(self, run: Callable[..., int]) -> bytes:
+    def run(self, library: Library) -> bytes:
         """What a library of this process makes of it: `memory` from `start` on."""
         memory = ctypes.create_string_buffer(bytes(self.memory), len(self.memory))
         base = ctypes.addressof(memory)
         for at in self.relocations:
             ctypes.c_uint64.from_buffer(memory, at).value += base
-        if run(Job.from_buffer(memory), None):
+        inference = Inference.from_buffer(memory)
+        job: Job = inference.job
+        if library.run(job, None):
             raise RuntimeError("the kernel does not run this job")
+        shape = (job.photos, inference.classes, inference.places)
+        library.probabilities(job.scores, *shape, inference.bias, inference.temperature, inference.probabilities)
         return memory.raw[self.start :]
 
     def _add(self, content: bytes) -> int:
@@ -83,7 +108,7 @@ class JobFile:
             setattr(moved, name, arrays.get(getattr(step, name)) or 0)
         return bytes(moved)
 
-    def _relocate(self, at: int, structure: type[Step | Job]) -> None:
+    def _relocate(self, at: int, structure: type[Step | Job | Inference]) -> None:
         for name in POINTERS[structure]:
             field = getattr(structure, name)
             if int.from_bytes(self.memory[at + field.offset :][:8], "little"):
