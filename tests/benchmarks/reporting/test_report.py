@@ -10,6 +10,7 @@ from benchmarks.__main__ import main
 from benchmarks.measurements.advise import Target
 from benchmarks.peers.catalogue import OURS, REPLACED
 from runtime.bundle.manifest import to_json
+from tests.benchmarks.measurements.instructions.test_figures import counts_of_rows
 from tests.benchmarks.measurements.test_advise import advice, option
 from tests.benchmarks.test_peers import outcome, row
 
@@ -42,6 +43,14 @@ def test_the_page_holds_what_is_there_and_no_path_of_this_machine(results: Path)
     assert str(results) not in page
     assert "bundles/v160" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_instruction_counts_have_a_section_that_says_what_they_are(results: Path):
+    (results / "instructions.json").write_bytes(to_json(counts_of_rows()))
+    assert "Instructions on emulated processors" in run("--results", results, *SWEEP).stdout
+    page = (results / "report.html").read_text()
+    assert "<td>0.500</td>" in page
+    assert "Counts, not times, and of no board. Photos: drawn discs; qemu-x86_64 version 7.2.22" in page
 
 
 def test_a_result_without_a_section_of_its_own_is_shown_too(results: Path):
