@@ -1,8 +1,8 @@
 """Select the fastest inference backend whose outputs match the golden cases of the bundle.
 
-The native kernel (`runtime.native`) comes first if the CPU supports it, then onnxruntime. The fast INT8 kernels of
-onnxruntime add pairs of products in 16 bits on x86 CPUs without VNNI (AVX2). These sums saturate, and the outputs are
-silently wrong. The golden cases detect this in any backend, and the next one is used.
+The native kernel (`runtime.native`) comes first if the CPU supports it, then onnxruntime if it is installed. The fast
+INT8 kernels of onnxruntime add pairs of products in 16 bits on x86 CPUs without VNNI (AVX2). These sums saturate, and
+the outputs are silently wrong. The golden cases detect this in any backend, and the next one is used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from runtime.bundle.manifest import Bundle, BundleError, GoldenCase
 from runtime.host.cores import threads_placed
 from runtime.inference.interface import InferenceSession
 from runtime.inference.native_session import NativeSession, open_native
+from runtime.inference.optional import REMEDY, needs_onnxruntime, onnxruntime_installed, reason_for_onnxruntime
 from runtime.native.layout import NAMES, Instructions
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
@@ -60,7 +61,7 @@ def open_validated(bundle: Bundle, *, threads: int, preferred: str | None = None
     """Open a verified bundle on the fastest backend that passes: INT8, exact INT8, then FP32 if the bundle has it.
 
     `preferred` names the backend to begin with, if those before are known to fail on this CPU. Raises BundleError if
-    none passes.
+    none passes, or if only onnxruntime could and it is not installed.
     """
     manifest = bundle.manifest
     deviations: list[str] = []
@@ -71,7 +72,10 @@ def open_validated(bundle: Bundle, *, threads: int, preferred: str | None = None
                 log.warning("%s: %s; falling back to %s", manifest.version, "; ".join(deviations), kernel.kernel)
             return ValidatedSession(session, kernel._replace(deviation=deviation))
         deviations.append(f"{kernel.precision} ({kernel.kernel}) is off by {deviation:.3f} on this CPU")
-    remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
+    if not onnxruntime_installed():
+        remedy = f"let onnxruntime compute it: {REMEDY}"
+    else:
+        remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
     raise BundleError(f"{bundle.path}: wrong answers to its golden cases: {', '.join(deviations)}; {remedy}")
 
 
@@ -120,6 +124,9 @@ def open_model(model: Path | bytes, kernel: Kernel, spec: ImageSpec, outputs: in
     if kernel.kernel in NATIVE:
         with threads_placed(threads):
             return _native(model, kernel.kernel, spec, outputs, threads)
+    if not onnxruntime_installed():
+        subject = "the model" if isinstance(model, bytes) else str(model)
+        raise needs_onnxruntime(subject, f"{kernel.precision.upper()} ({kernel.kernel}) is computed by that alone")
     # Lazy: onnxruntime is large, and the native kernel does without it.
     from runtime.inference.onnxruntime_session import OnnxruntimeSession  # noqa: PLC0415
 
@@ -128,16 +135,16 @@ def open_model(model: Path | bytes, kernel: Kernel, spec: ImageSpec, outputs: in
 
 
 def available_kernels(bundle: Bundle) -> list[Kernel]:
-    """The backends that this CPU can run for a bundle, the fastest first."""
+    """The backends that this host can run for a bundle, the fastest first."""
     kernels = int8_kernels()
-    return [*kernels, Kernel("fp32", "fp32")] if bundle.fp32_model else kernels
+    return [*kernels, Kernel("fp32", "fp32")] if bundle.fp32_model and onnxruntime_installed() else kernels
 
 
 def int8_kernels() -> list[Kernel]:
-    """The backends that this CPU can run for an INT8 model, the fastest first."""
+    """The backends that this host can run for an INT8 model, the fastest first; those of onnxruntime if installed."""
     native = library()
     kernels = [Kernel("int8", name) for name in (native.choices if native else ())]
-    return [*kernels, Kernel("int8", "fast"), Kernel("int8", "exact")]
+    return [*kernels, Kernel("int8", "fast"), Kernel("int8", "exact")] if onnxruntime_installed() else kernels
 
 
 def golden_deviation(
@@ -172,17 +179,21 @@ def _deviation_of(bundle: Bundle, session: InferenceSession, kernel: Kernel) -> 
 
 
 def _candidates(bundle: Bundle, threads: int, preferred: str | None) -> Iterator[tuple[Kernel, InferenceSession]]:
-    supported = True
+    unknown, tried = None, False
     kernels = available_kernels(bundle)
     names = [kernel.kernel for kernel in kernels]
     for kernel in kernels[names.index(preferred) if preferred in names else 0 :]:
-        if kernel.kernel in NATIVE and not supported:
+        if kernel.kernel in NATIVE and unknown:
             continue
         try:
             yield kernel, open_backend(bundle, kernel, threads=threads)
+            tried = True
         except UnknownGraphError as reason:
-            supported = False
-            log.info("%s: falling back to onnxruntime, since %s", bundle.manifest.version, reason)
+            unknown = reason
+            if onnxruntime_installed():
+                log.info("%s: falling back to onnxruntime, since %s", bundle.manifest.version, reason)
+    if not tried:
+        raise needs_onnxruntime(str(bundle.path), reason_for_onnxruntime(unknown))
 
 
 def _native(model: Path | bytes, name: Name, spec: ImageSpec, outputs: int, threads: int) -> InferenceSession:

@@ -24,6 +24,7 @@ from runtime.bundle.manifest import BundleError, FileEntry, Gate
 from runtime.host.photo_limits import DEFAULT_LIMITS, PhotoLimits
 from runtime.image.distributions import brightness_of
 from runtime.inference.backends import Kernel, int8_kernels, open_model
+from runtime.inference.optional import needs_onnxruntime, reason_for_onnxruntime
 from runtime.names import NOT_JSON, FileName, ModelName, Version, plain
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.teaching.examples import Sums
@@ -113,14 +114,19 @@ class Backbone:
 
     def extractor(self, *, threads: int) -> FeatureExtractor:
         """Its features on this CPU, by the fastest kernel that is right there. Raises BundleError."""
+        unknown, deviations = None, []
         for kernel in int8_kernels():
             try:
                 found = FeatureExtractor(self.model, kernel, self.spec, self.record.scale, threads=threads)
-            except UnknownGraphError:
+            except UnknownGraphError as reason:
+                unknown = reason
                 continue
             if (deviation := self._deviation(found)) <= DEVIATION_LIMIT:
                 return found
+            deviations.append(deviation)
             log.warning("%s: features of %s are off by %.2f", self.record.version, kernel.kernel, deviation)
+        if not deviations:
+            raise needs_onnxruntime(f"the backbone {self.record.version}", reason_for_onnxruntime(unknown))
         raise BundleError(f"the backbone {self.record.version}: wrong features on this CPU by every kernel")
 
     def _deviation(self, extractor: FeatureExtractor) -> float:

@@ -22,6 +22,7 @@ from runtime.bundle.input import max_batch_size
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest
 from runtime.host.child_process import die_first, end_with_parent
 from runtime.inference.backends import open_validated
+from runtime.inference.optional import onnxruntime_installed
 from runtime.native.library import library
 from runtime.serving.trial.messages import TrialJob, TrialOutcome
 
@@ -32,7 +33,7 @@ def main() -> None:
     """Read a job from standard input, run it, and write its outcome to standard output."""
     end_with_parent(int(sys.argv[1]))
     logging.disable()
-    if library() is None:
+    if library() is None and onnxruntime_installed():
         importlib.import_module("runtime.inference.onnxruntime_session")  # onnxruntime: meanwhile the bundle is fetched
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=TrialJob)
     _limit(job)

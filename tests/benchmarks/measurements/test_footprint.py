@@ -54,7 +54,7 @@ def test_starts_idle_and_disk_are_measured(result: FootprintResult):
     assert len(result.starts_s) == 2
     assert min(result.starts_s) <= result.start_s.value <= max(result.starts_s)
     assert 0 <= result.idle_share_before < 1
-    assert {"onnxruntime", "numpy", "pillow", "dandelion"} <= set(result.installed_mb)
+    assert {"numpy", "pillow", "dandelion"} <= set(result.installed_mb)
     assert not {"torch", "pytest"} & set(result.installed_mb)
 
 
@@ -84,7 +84,7 @@ def test_what_is_carried_is_what_the_package_needs_and_no_more():
     assert "litestar" in closure("dandelion")
     assert "msgspec" in closure("dandelion")
     assert "pytest" not in closure("dandelion")
-    assert our_megabytes()["onnxruntime"] > 10
+    assert our_megabytes()["numpy"] > 10
     with pytest.raises(PackageNotFoundError):
         closure("no-such-package-here")
 
