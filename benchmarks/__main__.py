@@ -27,7 +27,7 @@ from benchmarks.commands.training import training
 from runtime.cli.group import Commands
 
 
-@click.group(cls=Commands, context_settings={"show_default": True})
+@click.group(cls=Commands, extra="benchmarks", context_settings={"show_default": True})
 def main() -> None:
     """Measure this host, and this product against what it replaces.
 

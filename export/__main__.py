@@ -34,7 +34,7 @@ _MIN_ACCURACY = click.option(
 )
 
 
-@click.group(cls=Commands, context_settings={"show_default": True})
+@click.group(cls=Commands, extra="export", context_settings={"show_default": True})
 def main() -> None:
     """Turn a checkpoint into a bundle that the runtime serves.
 

@@ -19,7 +19,7 @@ from training.recipe import AUTO, NO_OTHER, ImageSize, epochs_for
 OUT = Path("var/training")
 
 
-@click.group(cls=Commands, context_settings={"show_default": True})
+@click.group(cls=Commands, extra="training,tracking", context_settings={"show_default": True})
 def main() -> None:
     """From photos to a checkpoint.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import click
 
@@ -19,8 +20,14 @@ class _BadValue(click.ClickException):
 class Commands(click.Group):
     """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2.
 
-    A full or read-only disk is an error of one line, too.
+    A full or read-only disk is an error of one line, too, and so is a package that is not installed: `extra` of
+    pyproject.toml brings what these commands need.
     """
+
+    def __init__(self, *arguments: Any, extra: str | None = None, **options: Any) -> None:
+        """Without `extra`, a missing package is an error of ours."""
+        super().__init__(*arguments, **options)
+        self._extra = extra
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command."""
@@ -28,6 +35,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Refusal as error:
             raise click.ClickException(runnable(str(error))) from error
+        except ModuleNotFoundError as error:
+            if self._extra is None or not error.name:
+                raise
+            what = f"the package {error.name.partition('.')[0]} is not installed"
+            raise click.ClickException(f"{what}; in a checkout: pip install '.[{self._extra}]'") from error
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
