@@ -2,6 +2,7 @@
 # Build one image of this repository: deploy/image.sh appliance|mlflow|airflow [argument of docker build …]
 #
 #   IMAGE       name of the result                          (dandelion-NAME:VERSION)
+#   FLAVOUR     of the appliance: standard, or native, which leaves onnxruntime out (standard)
 #   BASE_IMAGE  base instead of the pinned one; `auto` makes one with debootstrap where no registry is reachable
 #   WHEELS      folder with CPU wheels of torch and torchvision, for airflow (PyTorch's own index)
 #   BUILD_CA    certificate bundle for package downloads behind a site's own authority
@@ -12,7 +13,11 @@ name=$1
 shift
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 image=${IMAGE:-dandelion-$name:$version}
-[ "$name" = appliance ] && image=${IMAGE:-dandelion:$version}
+flavour=${FLAVOUR:-standard}
+if [ "$name" = appliance ]; then
+  image=${IMAGE:-dandelion:$version}
+  if [ "$flavour" != standard ]; then image=${IMAGE:-dandelion:$version-$flavour}; fi
+fi
 
 arguments=(
   --file "deploy/$name/Dockerfile"
@@ -20,6 +25,7 @@ arguments=(
   --build-arg "VERSION=$version"
   --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 )
+if [ "$name" = appliance ]; then arguments+=(--build-arg "FLAVOUR=$flavour"); fi
 if [ "${BASE_IMAGE:-}" = auto ]; then BASE_IMAGE=$(deploy/base-image.sh); fi
 if [ -n "${BASE_IMAGE:-}" ]; then arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi
 if [ -n "${BUILD_CA:-}" ]; then arguments+=(--secret "id=ca,src=$BUILD_CA"); fi

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 lock() {
-  local output=deploy/$1/requirements.lock
+  local output=deploy/$1
   shift
   "${uv[@]}" "$@" --output-file "$output"
   if grep -nE '://|^-' "$output"; then
@@ -18,6 +18,9 @@ uv=("${1:-uv}" pip compile --quiet --universal --python-version 3.11 --generate-
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links)
 if [ "${UPGRADE:-}" = 1 ]; then uv+=(--upgrade); fi
 
-lock appliance --extra ui pyproject.toml
-lock mlflow deploy/mlflow/requirements.in
-lock airflow --extra export --override deploy/airflow/overrides.txt pyproject.toml deploy/airflow/requirements.in
+lock appliance/requirements.lock --extra ui pyproject.toml
+# What the standard flavour has on top: the extra alone, with the NumPy of the lock above.
+sed -n 's/^onnxruntime = \["\(.*\)"\]$/\1/p' pyproject.toml |
+  lock appliance/onnxruntime.lock --constraint deploy/appliance/requirements.lock --no-emit-package numpy -
+lock mlflow/requirements.lock deploy/mlflow/requirements.in
+lock airflow/requirements.lock --extra export --override deploy/airflow/overrides.txt pyproject.toml deploy/airflow/requirements.in

@@ -27,31 +27,53 @@ UNUSED_ELEMENTS = (
     "xterm",
 )
 
+# Pygments' lexers, 8 MB: the one that Rich draws a traceback of Python with stays.
+LEXERS_KEPT = {"__init__.py", "_mapping.py", "python.py"}
+
 UNUSED = (
+    "PIL/_imagingft.*",  # fonts: nothing here draws text into a photo
     "boto3/examples",
     "boto3/data",
+    "docutils",  # NiceGUI's element for reStructuredText, which imports it when it is used
+    "docutils-*.dist-info",
     "faker",  # polyfactory's, which invents OpenAPI examples: we write ours
     "faker-*.dist-info",
+    "multipart",  # python-multipart's former name, which looks for the source of Litestar's multipart.py and hands over
     "nicegui/static/sass.*.js",
     "numpy/_core/include",
     "numpy/_core/lib",
+    "numpy/_core/_multiarray_tests.*",
+    "numpy/_core/_simd.*",  # NumPy's own tests of its vector code
+    "numpy/f2py",
     "numpy/**/tests",
-    "onnxruntime/capi/libonnxruntime.so*",  # the C interface: the Python module has its own copy inside
-    "onnxruntime/datasets",
-    "onnxruntime/quantization",
-    "onnxruntime/tools",
-    "onnxruntime/transformers",
+    "pillow.libs/libfreetype-*",
+    "pillow.libs/libharfbuzz-*",
+    "watchfiles",  # reloads a server under development
+    "watchfiles-*.dist-info",
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",
 )
 
 
+# Of onnxruntime, which the flavour `native` leaves out.
+UNUSED_OF_ONNXRUNTIME = (
+    "onnxruntime/capi/libonnxruntime.so*",  # the C interface: the Python module has its own copy inside
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+)
+
+
 def main() -> None:
     """Prune this interpreter's site-packages."""
     site = Path(sysconfig.get_path("purelib"))
-    for pattern in UNUSED:
+    for pattern in (*UNUSED, *(UNUSED_OF_ONNXRUNTIME if (site / "onnxruntime").exists() else ())):
         remove(site, pattern)
+    for lexer in (site / "pygments/lexers").glob("*.py"):
+        if lexer.name not in LEXERS_KEPT:
+            lexer.unlink()
     for element in UNUSED_ELEMENTS:
         remove(site, f"nicegui/elements/{element}/dist/*")
     for folder in sorted((site / "botocore/data").iterdir()):

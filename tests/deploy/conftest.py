@@ -20,6 +20,12 @@ def image(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
+def native_image(engine: Engine) -> str:
+    """The appliance image without onnxruntime."""
+    return build("appliance", "dandelion:native-under-test", "native")
+
+
+@pytest.fixture(scope="session")
 def mlflow_image(engine: Engine) -> str:
     return build("mlflow", "dandelion-mlflow:under-test")
 

@@ -141,12 +141,15 @@ def wait_for(engine: Engine, log: Path) -> None:
     raise AssertionError(f"dockerd did not start:\n{log.read_text()[-2000:]}")
 
 
-def build(kind: str, name: str) -> str:
+def build(kind: str, name: str, flavour: str = "standard") -> str:
     """Build one image of this work tree as `make images` does, under another name."""
     done = subprocess.run(
         ["deploy/image.sh", kind],
         cwd=ROOT,
-        env=os.environ | build_environment() | (cpu_torch() if kind == "airflow" else {}) | {"IMAGE": name},
+        env=os.environ
+        | build_environment()
+        | (cpu_torch() if kind == "airflow" else {})
+        | {"IMAGE": name, "FLAVOUR": flavour},
         capture_output=True,
         text=True,
     )

@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT / "deploy"))
 import image_test
 
 DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
-LOCKS = sorted((ROOT / "deploy").glob("*/requirements.lock"))
+LOCKS = sorted((ROOT / "deploy").glob("*/*.lock"))
+APPLIANCE = ROOT / "deploy" / "appliance"
 BASE = "dandelion-base:trixie"
 
 pytestmark = pytest.mark.timeout(1800)  # the first builds the image
@@ -134,7 +135,7 @@ def test_every_base_is_pinned_by_digest_and_replaceable(file: Path) -> None:
     assert f"ARG VERSION={version()}" in text
 
 
-@pytest.mark.parametrize("file", LOCKS, ids=lambda file: file.parent.name)
+@pytest.mark.parametrize("file", LOCKS, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_every_locked_package_has_a_hash_and_no_index_is_named(file: Path) -> None:
     text = file.read_text().replace("\\\n", "")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -148,12 +149,17 @@ def test_the_lock_of_the_appliance_satisfies_what_pyproject_asks_for() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (LOCKS[1]).read_text(), re.MULTILINE))
-    assert LOCKS[1].parent.name == "appliance"
-    for text in [*project["dependencies"], *project["optional-dependencies"]["ui"]]:
-        wanted = Requirement(text)
-        assert wanted.name in locked, f"{wanted.name} is not locked: make lock"
-        assert wanted.specifier.contains(locked[wanted.name]), f"{text} is locked at {locked[wanted.name]}: make lock"
+    base, onnxruntime = (
+        dict(re.findall(r"^([\w.-]+)==([\w.]+)", (APPLIANCE / name).read_text(), re.MULTILINE))
+        for name in ("requirements.lock", "onnxruntime.lock")
+    )
+    assert not base.keys() & onnxruntime.keys()
+    extras = project["optional-dependencies"]
+    for texts, locked in ((project["dependencies"] + extras["ui"], base), (extras["onnxruntime"], onnxruntime)):
+        for wanted in map(Requirement, texts):
+            assert wanted.name in locked, f"{wanted.name} is not locked: make lock"
+            pinned = locked[wanted.name]
+            assert wanted.specifier.contains(pinned), f"{wanted} is locked at {pinned}: make lock"
 
 
 def test_no_page_uses_an_element_whose_library_is_pruned() -> None:
