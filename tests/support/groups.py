@@ -13,7 +13,14 @@ TESTS = Path(__file__).parents[1]
 
 # group: the package that must be there to import these, and where they are
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "compiler": ("ziglang", ("runtime/native/test_emulated.py", "runtime/native/test_prebuilt.py")),
+    "compiler": (
+        "ziglang",
+        (
+            "runtime/native/test_emulated.py",
+            "runtime/native/test_musl.py",
+            "runtime/native/test_prebuilt.py",
+        ),
+    ),
     "scheduler": ("airflow", ("pipelines", "benchmarks/measurements/test_batch.py")),
     "browser": ("playwright", ("ui/browser", "benchmarks/measurements/test_page.py")),
     "containers": ("kubernetes_validate", ("deploy",)),
