@@ -115,11 +115,13 @@ clean: ## Remove the environment and caches (var/ stays)
 # Each set of dependencies is installed once, and again when pyproject.toml changes; the larger ones include what serving needs.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	@$(PYTHON) deploy/local/check_host.py >/dev/null
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serving: pyproject.toml | $(VENV)/bin/python
 	@echo "The first time: installing what page and API need into $(VENV) (75 MB to fetch, 320 MB on disk, about two minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[ui]'
+	@extras=$$($(BIN)/python deploy/local/check_host.py) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable ".[$$extras]"
 	@touch $@
 
 $(VENV)/.export: EXTRA = benchmarks
