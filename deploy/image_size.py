@@ -1,6 +1,6 @@
 """Print what an image adds to its base: on disk, and compressed as a registry would send it.
 
-    python deploy/image_size.py IMAGE BASE [--most-mb 260] [--most-compressed-mb 130]
+    python deploy/image_size.py IMAGE BASE [--most-mb 220] [--most-compressed-mb 90]
 
 Fails when a figure is above its limit. Layers that the base has, too, are not counted.
 """
@@ -25,8 +25,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What an image adds to its base.")
     parser.add_argument("image")
     parser.add_argument("base")
-    parser.add_argument("--most-mb", type=float, default=260)
-    parser.add_argument("--most-compressed-mb", type=float, default=130)
+    parser.add_argument("--most-mb", type=float, default=220)
+    parser.add_argument("--most-compressed-mb", type=float, default=90)
     options = parser.parse_args()
     added = len(layers(options.base))
     if layers(options.image)[:added] != layers(options.base):

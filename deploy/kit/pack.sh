@@ -13,7 +13,7 @@ image=${IMAGE:-dandelion:$version}
 out=${OUT:-var/kit}
 
 architecture=$(docker image inspect --format '{{.Architecture}}' "$image")
-flavour=$(docker image inspect --format '{{index .Config.Labels "dandelion.flavour"}}' "$image")
+flavour=$(docker image inspect --format '{{with .Config.Labels}}{{index . "dandelion.flavour"}}{{end}}' "$image")
 name=dandelion-$version-$architecture
 if [ "$flavour" = native ]; then name=dandelion-$version-native-$architecture; fi
 work=$(mktemp -d)
