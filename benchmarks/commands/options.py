@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from runtime.errors import Refusal
+from runtime.native.layout import NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,6 +45,17 @@ def out_option(function: F) -> F:
     """`--out`."""
     return click.option(
         "--out", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the JSON and the plots."
+    )(function)
+
+
+def isa_option(function: F) -> F:
+    """`--isa`, as often as wanted."""
+    return click.option(
+        "--isa",
+        "sets",
+        type=click.Choice(NAMES),
+        multiple=True,
+        help="An instruction set of the native kernel, as DANDELION_NATIVE names it.",
     )(function)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.commands.options import RESULTS, default_folder, keep, make, out_option, show
+from benchmarks.commands.options import RESULTS, default_folder, isa_option, keep, make, out_option, show
+from runtime.native.layout import Instructions
 
 
 @click.command()
@@ -20,6 +21,8 @@ from benchmarks.commands.options import RESULTS, default_folder, keep, make, out
 @click.option("--environments", type=click.Path(path_type=Path), default=Path("var/peers"), help="Where OpenVINO is.")
 @click.option("--installed-only", is_flag=True, help="Install nothing.")
 @click.option("--openvino/--no-openvino", default=True, help="Whether to compare with OpenVINO.")
+@click.option("--peak/--no-peak", default=True, help="Whether to measure this CPU's INT8 peak.")
+@isa_option
 @out_option
 def sessions(
     *,
@@ -29,10 +32,14 @@ def sessions(
     environments: Path,
     installed_only: bool,
     openvino: bool,
+    peak: bool,
+    sets: tuple[Instructions, ...],
     out: Path,
 ) -> None:
-    """Time the bare INT8 session against OpenVINO on the same file, and against this CPU's INT8 peak.
+    """Time the bare INT8 session against onnxruntime and OpenVINO on the same file, and against this CPU's INT8 peak.
 
+    By default with the instruction set that serves, and with each slower one that this host has. onnxruntime takes part
+    with FP32, too: with the bundle's file, or the INT8 network without its quantisation.
     The peak is the fastest of three large uint8 x int8 matrix products, each by onnxruntime and by our own kernel.
     """
     from benchmarks.contenders.scaled_bundle import stand_in
@@ -49,7 +56,13 @@ def sessions(
         opened = Bundle.open(stand_in(opened, size, RESULTS / "bundles"))
     make(out)
     result = measure_sessions(
-        opened, rounds=rounds, environments=environments, install=not installed_only, openvino=openvino
+        opened,
+        rounds=rounds,
+        environments=environments,
+        wanted=sets,
+        install=not installed_only,
+        openvino=openvino,
+        peak=peak,
     )
     keep(result, out / "sessions.json")
     show(sessions_table(result), goals_table("Figures to reach", result.goals, result.neighbours))

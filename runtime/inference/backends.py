@@ -33,7 +33,7 @@ from runtime.native.onnx_importer import UnknownGraphError
 DEVIATION_LIMIT = 0.05
 
 Precision = Literal["int8", "fp32"]
-Name = Instructions | Literal["fast", "exact", "fp32"]
+Name = Literal[Instructions, "fast", "exact", "fp32"]
 NATIVE: frozenset[Name] = frozenset(NAMES)
 
 log = logging.getLogger(__name__)

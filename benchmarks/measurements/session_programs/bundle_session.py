@@ -1,4 +1,7 @@
-"""A bundle with the kernel that the appliance chooses here: `python bundle_session.py BUNDLE THREADS`."""
+"""A bundle in the appliance's own session: `python bundle_session.py BUNDLE KERNEL THREADS`.
+
+KERNEL is a name of `GET /model`. It ends with the reason if that does not compute the bundle, or computes it wrongly.
+"""
 
 import os
 import sys
@@ -11,8 +14,10 @@ from runs import serve
 from runtime.bundle.manifest import Bundle
 from runtime.inference.backends import open_validated
 
-bundle, threads = Bundle.open(Path(sys.argv[1])), int(sys.argv[2])
-session = open_validated(bundle, threads=threads).session
+bundle, wanted, threads = Bundle.open(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+session, kernel = open_validated(bundle, threads=threads, preferred=wanted)
+if kernel.kernel != wanted:
+    sys.exit(f"{wanted} does not compute {bundle.manifest.version} here, {kernel.kernel} does")
 spec = bundle.manifest.input
 pixels = np.random.default_rng(0).integers(0, 127, (1, spec.height, spec.width, 3)).astype(np.uint8)
 serve(lambda: session.infer(pixels))

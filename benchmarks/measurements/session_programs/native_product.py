@@ -11,7 +11,7 @@ rows, inner, columns = map(int, sys.argv[1].split())
 generator = np.random.default_rng(0)
 found = library()
 if found is None:
-    sys.exit("the native kernel does not serve on this host")
+    sys.exit("this host has no native kernel")
 product = NativeProduct(
     generator.integers(0, 256, (rows, inner)).astype(np.uint8),
     generator.integers(-127, 128, (inner, columns)).astype(np.int8),
