@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.statistics.goals import Goal
 from benchmarks.statistics.samples import Estimate, ratio_of_medians
-from runtime.inference.kernel_labels import LABELS
+from runtime.inference.kernel_labels import label_of
 
 ONNXRUNTIME, OPENVINO, FP32 = "onnxruntime, INT8", "OpenVINO, INT8", "onnxruntime, FP32"
 PRODUCT = "INT8 matrix product"  # by onnxruntime or by our kernel, in some sizes: the fastest is the peak
@@ -71,7 +71,7 @@ def _against_rivals(ours: Row, here: Sequence[Row], image_size: int) -> list[Goa
     if len(rivals) < len(limit.rivals):
         return []
     fastest = min(rivals, key=lambda row: row.median_ms.value)
-    label = f"{LABELS[ours.kernel]}: time over that of {fastest.name}"  # type: ignore[index]  # a Name, as LIMITS has
+    label = f"{label_of(ours.kernel)}: time over that of {fastest.name}"
     return [_goal(label, ours, fastest, limit.at_most[image_size])]
 
 

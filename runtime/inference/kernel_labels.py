@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from runtime.inference.backends import Name
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.inference.backends import Name
 
 LABELS: dict[Name, str] = {
-    "reference": "reference in plain C",
+    "reference": "reference (C)",
     "sse4": "SSE4.1",
     "avx2": "AVX2",
     "avxvnni": "AVX-VNNI",
@@ -15,6 +18,11 @@ LABELS: dict[Name, str] = {
     "dotprod": "ARM dot product",
     "i8mm": "ARM I8MM",
     "fast": "onnxruntime",
-    "exact": "onnxruntime, exact INT8",
-    "fp32": "onnxruntime, FP32",
+    "exact": "onnxruntime (exact)",
+    "fp32": "onnxruntime (FP32)",
 }
+
+
+def label_of(kernel: str) -> str:
+    """The label of a kernel; its name if that is unknown here, as another release's may be."""
+    return {str(name): label for name, label in LABELS.items()}.get(kernel, kernel)

@@ -97,7 +97,7 @@ class Appliance:
             found += [f"{version} was refused: {reason}" for version, reason in self.reloader.refused.items()]
         kernel = self.engine.model.kernel
         if kernel.kernel in {"exact", "fp32"}:
-            found.append(f"INT8 saturates on this CPU; falling back to the {kernel.kernel} kernel (slower)")
+            found.append(f"onnxruntime's fast INT8 kernel saturates on this CPU; the slower {kernel.kernel} one serves")
         if self.feedback and self.feedback.spooled:
             found.append(f"{self.feedback.spooled} corrected photos wait for their store")
         if self.taught_photos:

@@ -28,6 +28,11 @@ def panel(name: str, *answers: Prediction, has_unknown: bool, text: Texts = EN) 
         metrics.predictions.labels(label, "false", "use")
     for answer in answers:
         metrics.count(answer, 0.5, {"total": 0.01})
+    return drawn(name, metrics, text)
+
+
+def drawn(name: str, metrics: Metrics, text: Texts) -> str:
+    """A panel as these metrics make it."""
 
     async def nobody() -> None:
         raise AssertionError("nobody is asked")
@@ -71,3 +76,12 @@ def test_confidence_is_of_the_labels_and_says_how_many_photos_it_leaves_out():
 def test_where_every_photo_was_unknown_the_page_does_not_say_that_there_was_none(language: str, words: str):
     assert words in panel("confidence", OTHER, has_unknown=True, text=Texts(language))
     assert "No photo has been classified yet" in panel("confidence", has_unknown=True)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "shown"), [("avxvnni", "AVX-VNNI"), ("dotprod", "ARM dot product"), ("fast", "onnxruntime"), ("x", "x")]
+)
+def test_the_way_of_computing_is_told_in_words(kernel: str, shown: str):
+    metrics = Metrics()
+    metrics.model.labels("dandelion", "v1", "int8", kernel).set(1)
+    assert f">{shown}<" in drawn("serving", metrics, EN)

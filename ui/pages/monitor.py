@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from nicegui import ui
 
+from runtime.inference.kernel_labels import label_of
 from runtime.names import UNKNOWN
 from ui.appliance.history import SCRAPE_INTERVAL_S, ScrapeHistory
 from ui.appliance.scrape import STAGES, Scrape, cpu, percentile, rate
@@ -103,7 +104,7 @@ def _serving(history: ScrapeHistory, text: Texts) -> str:
         (text("monitor.model"), info.get("name", "")),
         (text("monitor.version"), info.get("version", "")),
         (text("monitor.precision"), info.get("precision", "").upper()),
-        (text("monitor.kernel"), info.get("kernel", "")),
+        (text("monitor.kernel"), label_of(info.get("kernel", ""))),
     ]
     if DEVIATION in newest.samples:
         rows.append((text("monitor.deviation"), text.number(newest.value(DEVIATION), 4)))

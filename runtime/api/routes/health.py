@@ -21,6 +21,7 @@ from runtime.api.security.guards import may_predict, may_see_details
 from runtime.api.teaching.service import TeachingService
 from runtime.bundle.manifest import Manifest
 from runtime.image import MEDIA_TYPES, accepted_megapixels
+from runtime.inference.backends import Name, Precision
 from runtime.inference.predictions import ModelName
 from runtime.serving.appliance import Appliance
 from runtime.serving.engine import Engine
@@ -82,13 +83,15 @@ class Health(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """How the model is computed on this CPU.
 
-    `kernel` is the native one by AMX (`amx`) or VNNI (`vnni`), or one of onnxruntime's (`fast`, `exact`, `fp32`);
+    `kernel` is the native one with an instruction set (x86-64: `sse4` is SSE4.1, `avx2`, `avxvnni` is AVX-VNNI, `vnni`
+    is AVX-512 VNNI, `amx`; ARM64: `neon`, `dotprod` is the dot product, `i8mm`; `reference` is plain C, for tests), or
+    one of onnxruntime's (`fast`, `exact`, `fp32`);
     `golden_deviation` is the largest difference from what the bundle recorded for the golden cases, 0..1;
     `abstain_threshold` the confidence below which an answer is called uncertain; `source` where the bundle came from.
     """
 
-    precision: str
-    kernel: str
+    precision: Precision
+    kernel: Name
     golden_deviation: float
     abstain_threshold: float
     source: str

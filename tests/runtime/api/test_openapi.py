@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
+from runtime.inference.backends import NATIVE
 from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.descriptions import assert_described
 from tests.support.repeats import repeats
@@ -116,3 +117,10 @@ def test_a_photo_can_be_chosen_as_a_file_on_the_api_page(client: httpx.Client) -
     body = client.get("/docs/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     assert body["content"]["multipart/form-data"]["schema"]["properties"]["file"]["format"] == "binary"
     assert {"image/jpeg", "image/png", "image/webp"} <= set(body["content"])
+
+
+def test_the_openapi_document_names_every_kernel_that_may_serve(client: httpx.Client) -> None:
+    schemas = client.get("/docs/openapi.json").json()["components"]["schemas"]
+    serving = schemas["Serving"]
+    assert set(serving["properties"]["kernel"]["enum"]) == {*NATIVE, "fast", "exact", "fp32"}
+    assert serving["properties"]["precision"]["enum"] == ["int8", "fp32"]
