@@ -110,6 +110,17 @@ def appliance(
     return replace(_ours(python, "runtime", "/health/ready", bundle, environment or {}, name), folder=checkout)
 
 
+def exact_appliance(bundle: Path) -> Recipe:
+    """The appliance with onnxruntime's exact INT8 kernel, in an environment that has onnxruntime.
+
+    Raises NotInstalled where that cannot be made.
+    """
+    extra = "onnxruntime"
+    python = python_of(environment_of(ROOT / "pyproject.toml", OURS.with_name(f"appliance-{extra}"), extra=extra))
+    module = "benchmarks.contenders.exact_appliance"
+    return _ours(python, module, "/health/ready", bundle, {"DANDELION_NATIVE": "off"}, "onnxruntime (exact)")
+
+
 def page_and_api(bundle: Path) -> Recipe:
     """The browser app and the API in one process, as `make run` serves them, in an environment of their own.
 

@@ -18,11 +18,19 @@ from benchmarks.host.machine import Machine, this_machine
 from benchmarks.load_generator.generator import Send, generator
 from benchmarks.load_generator.plans import Closed, Order, describe_statuses
 from benchmarks.load_generator.raw_requests import form_of, post, raw
+from benchmarks.measurements.footprint_kernels import (
+    KernelFootprint,
+    compared_kernels,
+    kernel_goals,
+    measure_kernels,
+)
+from benchmarks.measurements.instruction_sets import require_sets, served_kernel
 from benchmarks.statistics.goals import Goal, counted
 from benchmarks.statistics.samples import Estimate, median_of
 from runtime.bundle.manifest import Bundle
 from runtime.cli.progress import progress
 from runtime.host.cpu import available_cpus
+from runtime.native.layout import Instructions
 
 LARGEST = 6
 
@@ -42,7 +50,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class FootprintResult(msgspec.Struct, frozen=True):
-    """`statuses` by kind of request; `idle_share` of one core; `installed_mb` by package."""
+    """`statuses` by kind of request; `idle_share` of one core; `installed_mb` by package; `kernels` one by one."""
 
     machine: Machine
     neighbours: Contention
@@ -58,6 +66,7 @@ class FootprintResult(msgspec.Struct, frozen=True):
     statuses: dict[str, dict[str, int]]
     installed_mb: dict[str, float]
     goals: list[Goal]
+    kernels: list[KernelFootprint] = []
 
     @property
     def installed_total_mb(self) -> float:
@@ -74,9 +83,21 @@ class Mixed(msgspec.Struct, frozen=True):
 
 
 def measure_footprint(
-    bundle: Bundle, photos: Sequence[bytes], *, requests: int, starts: int, idle_s: float
+    bundle: Bundle,
+    photos: Sequence[bytes],
+    *,
+    requests: int,
+    starts: int,
+    idle_s: float,
+    wanted: Sequence[Instructions] = (),
 ) -> FootprintResult:
-    """Start the appliance `starts` times, then send `requests` mixed ones to the last."""
+    """Start the appliance `starts` times, then send `requests` mixed ones to the last.
+
+    Then as often with the instruction sets that are `wanted`, or those of `compared_kernels`, against onnxruntime.
+    Raises Refusal for instructions that this host lacks.
+    """
+    require_sets(wanted)
+    kernels = list(wanted) or compared_kernels(served_kernel(bundle))
     recipe = appliance(bundle.path)
     mix = mixed_requests(photos)
     started: list[float] = []
@@ -92,6 +113,7 @@ def measure_footprint(
             before = idle_share(server, idle_s)
             memory, statuses = _exercise(server, send, mix, requests)
             after = idle_share(server, idle_s)
+        by_kernel = measure_kernels(bundle, photos, kernels, send, rounds=starts)
     start = median_of(started)
     return FootprintResult(
         machine=this_machine(),
@@ -107,7 +129,11 @@ def measure_footprint(
         idle_window_s=idle_s,
         statuses=statuses,
         installed_mb=our_megabytes(),
-        goals=_goals(start, starts, memory, max(before, after), _unexpected(mix, statuses)),
+        goals=[
+            *_goals(start, starts, memory, max(before, after), _unexpected(mix, statuses)),
+            *kernel_goals(by_kernel),
+        ],
+        kernels=by_kernel,
     )
 
 

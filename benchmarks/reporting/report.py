@@ -16,6 +16,7 @@ from benchmarks.host.interference import Contention, describe_contention
 from benchmarks.host.machine import Machine, describe
 from benchmarks.measurements.advise import Advice, options_table, recommendation
 from benchmarks.measurements.footprint import FootprintResult, disk_table, requests_table
+from benchmarks.measurements.footprint_kernels import kernels_table
 from benchmarks.measurements.instructions.figures import InstructionsResult, instructions_table
 from benchmarks.measurements.latency import LatencyResult, latency_table
 from benchmarks.measurements.load import LoadResult, load_table
@@ -132,7 +133,8 @@ def _instructions(result: InstructionsResult) -> Section:
 
 
 def _footprint(result: FootprintResult) -> Section:
-    tables = _tables(_goals(result.goals, result.neighbours), requests_table(result), disk_table(result))
+    by_kernel = [kernels_table(result.kernels)] if result.kernels else []
+    tables = _tables(_goals(result.goals, result.neighbours), requests_table(result), disk_table(result), *by_kernel)
     plot = _drawn(lambda file: footprint_plot(result, file))
     return Section("Footprint", _measured(result.machine, result.neighbours), tables, [plot], [])
 
