@@ -69,7 +69,9 @@ def test_every_python_command_exists_with_its_options(document: Path) -> None:
             names = rest[0].split("|")  # as the changelog lists them
             assert set(names) <= command.commands.keys(), line
             command, rest = command.commands[names[0]], rest[1:]
-        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+            "--help"
+        }
         assert {word.split("=")[0] for word in rest if word.startswith("--")} <= known, line
 
 

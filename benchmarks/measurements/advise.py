@@ -25,6 +25,7 @@ from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from runtime.inference.backends import Kernel, available_kernels, open_backend, open_validated
 from runtime.inference.interface import InferenceSession
+from runtime.inference.kernel_labels import label_of
 from runtime.native.onnx_importer import UnknownGraphError
 from training.recipe import SIZES
 
@@ -233,12 +234,14 @@ def options_table(advice: Advice) -> Table:
 
 
 def kernels_table(advice: Advice) -> Table:
-    """One line an arithmetic."""
+    """One line a kernel: its name for DANDELION_NATIVE if it is the native one's, and its label."""
     table = Table(title="Arithmetic, one thread")
-    for column in ("precision", "kernel", "ms a photo", "taken here"):
+    for column in ("precision", "kernel", "", "ms a photo", "taken here"):
         table.add_column(column)
     for each in advice.kernels:
-        table.add_row(each.precision, each.kernel, f"{each.infer_ms:.2f}", "yes" if each.chosen else "")
+        table.add_row(
+            each.precision, each.kernel, label_of(each.kernel), f"{each.infer_ms:.2f}", "yes" if each.chosen else ""
+        )
     return table
 
 
@@ -264,7 +267,7 @@ def recommendation(advice: Advice) -> str:
     if best is None:
         return _shortfall(advice)
     chosen = next(kernel for kernel in advice.kernels if kernel.chosen)
-    precision = f"{chosen.precision.upper()} ({chosen.kernel} kernel, which the appliance chooses by itself)"
+    precision = f"{chosen.precision.upper()} ({label_of(chosen.kernel)}, which the appliance chooses by itself)"
     figures = f"p95 {best.p95_ms:.1f} ms, {best.photos_per_s:.0f} photos/s at most"
     threads = f"{best.threads} thread{'s' if best.threads > 1 else ''}"
     if not best.ready:

@@ -16,6 +16,7 @@ from benchmarks.measurements.advise import (
     Target,
     choose,
     extrapolate,
+    kernels_table,
     recommendation,
     thread_counts,
 )
@@ -98,3 +99,11 @@ def test_what_cannot_be_reached_is_said_with_the_remedy():
     slow = recommendation(advice(Target(1, None), option(160, 1, 8, 100)))
     assert "the quickest, 160 px, takes 8.0 ms; take a faster CPU" in slow
     assert "share the load between 5 such hosts" in recommendation(advice(Target(None, 400), option(160, 1, 8, 100)))
+
+
+def test_the_table_of_kernels_has_the_name_to_force_each_and_its_label():
+    kernels = [KernelTime("int8", "vnni", 2.0, True), KernelTime("int8", "avx2", 5.0, False)]
+    told = msgspec.structs.replace(advice(Target(20, None), option(96, 1, 10, 100)), kernels=kernels)
+    columns = [list(column.cells) for column in kernels_table(told).columns]
+    assert columns[1:] == [["vnni", "avx2"], ["AVX-512 VNNI", "AVX2"], ["2.00", "5.00"], ["yes", ""]]
+    assert "INT8 (AVX-512 VNNI, which the appliance chooses by itself)" in recommendation(told)
