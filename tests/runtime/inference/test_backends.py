@@ -21,7 +21,7 @@ from runtime.host import cores
 from runtime.inference import backends
 from runtime.inference.backends import Kernel, available_kernels, open_backend, open_validated
 from runtime.native import library as native_library
-from runtime.native.layout import FASTEST, Instructions
+from runtime.native.layout import Instructions
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.serving.loaded_model import LoadedModel

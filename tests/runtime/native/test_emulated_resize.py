@@ -31,7 +31,9 @@ def test_arm64_resizes_as_pillow_does(cpu: str, instructions: Instructions, prog
     for seed in range(PICTURES):
         most = 200 if seed % 3 else 20  # narrow ones have other ways through the kernel
         width, height, *size, right, bottom = (int(side) for side in generator.integers(1, [most] * 4 + [8] * 2))
-        pixels = generator.integers(0, 256, (height, width, 3), np.uint8) if seed % 5 else np.full((height, width, 3), 255)
+        pixels = (
+            generator.integers(0, 256, (height, width, 3), np.uint8) if seed % 5 else np.full((height, width, 3), 255)
+        )
         image, filled = Image.fromarray(pixels.astype(np.uint8)), (width - right / 8, height - bottom / 8)
         resize(image, (size[0], size[1]), recording, filled)
         theirs = image.resize((size[0], size[1]), Image.Resampling.BILINEAR, box=(0, 0, *filled))

@@ -23,7 +23,7 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-# A function each; the other instruction sets share them. ARM64's is computed under emulation, too (test_emulated_resize.py).
+# A function each; the other instruction sets share them. ARM64's is emulated, too (test_emulated_resize.py).
 ON_X86: tuple[Instructions, ...] = ("sse4", "avx2", "vnni")
 RESIZES: tuple[Instructions, ...] = ("reference", *(("neon",) if platform.machine() == "aarch64" else ON_X86))
 
