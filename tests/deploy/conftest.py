@@ -5,6 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.engine import Engine, build, this_engine
+from tests.support.turns import containers_come_and_go, folder_of_all_workers
+
+
+@pytest.fixture(scope="package", autouse=True)
+def before_browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with containers_come_and_go(folder_of_all_workers(tmp_path_factory)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -63,11 +63,17 @@ SLOW = (  # a minute of a busy worker, each: begun late, one of them keeps a wor
     "training/data/test_hostile_data.py",
     "training/data/test_prepare.py",
 )
+BY_PAGE = TESTS / "ui/browser/teach"  # for all workers: in one, with the other browsers, they would end long after all
 PAGES = TESTS / "ui"  # what forks pages: to import what they do takes two seconds, of one worker alone
 
 
 def rank(file: Path) -> int:
-    """What one worker does all of comes first, since it takes longest; then the modules that take long."""
+    """What one worker does all of comes first, since it takes longest; then the modules that take long.
+
+    Modules that use a browser in any worker come last, when there are no containers to wait for.
+    """
+    if file.is_relative_to(BY_PAGE):
+        return len(ONE_WORKER) + 3
     group = group_of(file)
     if group in ONE_WORKER:
         return ONE_WORKER.index(group)
@@ -106,11 +112,12 @@ def is_left_out(file: Path, markers: str) -> bool:
 def scope_of(nodeid: str) -> str:
     """What one worker runs as a whole: a group of ONE_WORKER, PAGES, else a file, or less in SPREAD or BY_FUNCTION.
 
-    Chromium gives up its requests when a network interface comes or goes, as those of containers do
-    (ERR_NETWORK_CHANGED): what uses a browser waits until the containers have ended.
+    What uses a browser waits until the containers have ended (`turns.py`).
     """
     file = TESTS.parent / nodeid.split("::", 1)[0]
     group = group_of(file)
+    if file.is_relative_to(BY_PAGE):
+        return str(file)
     if group in {"containers", "browser"}:
         return "containers, then browser"
     if group in ONE_WORKER:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo
+from tests.support.turns import folder_of_all_workers, wait_for_containers
 from tests.ui.app import App, app
 from tests.ui.browser.visitor import PATIENCE_MS, Visitor, launch, visitor
 
@@ -19,8 +20,9 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for this folder. Playwright's event loop runs in this thread until it ends: no test of others may."""
+    wait_for_containers(folder_of_all_workers(tmp_path_factory))
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
