@@ -41,7 +41,8 @@ TARGET INLINE void build(const Step *s, const uint8_t *const *row, const int row
 #ifdef ROW_SUMS
             sums[r] = add_chunk(sums[r], chunk);
 #endif
-            any = r ? any | chunk : chunk;
+            if (r) any |= chunk;
+            else any = chunk;
         }
         const unsigned wanted = nonzero_steps(any);
         if (steps == 1) {
