@@ -54,7 +54,7 @@ def count_onnxruntime(
     `exact` is the INT8 kernel that does not saturate. Raises Refusal where onnxruntime for `cpu` cannot be run here.
     """
     python, settings, path = _python_for(cpu, cache)
-    parts = (*map(str, cpu), str(python), version("onnxruntime"), qemu_version(), str(exact))
+    parts = (cpu.name, cpu.part, cpu.features, str(python), version("onnxruntime"), qemu_version(), str(exact))
     named = hashlib.sha256("\n".join(parts).encode() + PLUGIN.read_bytes() + PROGRAM.read_bytes())
     named.update(model + photos.tobytes())
     kept = cache / "counts" / f"{cpu.name}-{named.hexdigest()[:16]}.json"
