@@ -170,13 +170,14 @@ def claiming(instructions: Instructions) -> Library:
 
 
 def build(folder: Path, *settings: str, name: str = COMPILED.name) -> Path:
-    """What `make kernel` compiles, in another folder. `.venv` is left as it is."""
-    subprocess.run(
-        ["make", "--silent", "--old-file=.venv/.dev", folder / name, f"PREBUILT={folder}", *settings],
-        cwd=ROOT,
-        check=True,
-    )
+    """A library that `make kernel` compiles, in another folder."""
+    make(folder / name, f"PREBUILT={folder}", *settings)
     return folder / name
+
+
+def make(target: str | Path, *settings: str) -> None:
+    """Run make in the repository; `.venv` is left as it is."""
+    subprocess.run(["make", "--silent", "--old-file=.venv/.dev", target, *settings], cwd=ROOT, check=True)
 
 
 def _portable() -> Library:

@@ -15,49 +15,64 @@ import pytest
 
 from runtime.native import library as native_library
 from runtime.native import steps
-from runtime.native.library import COMPILED, ISA, PREBUILT, SUMS, Job, Step, Taps, check_sum, library, load
-from tests.runtime.native.models import ON_LINUX_X86, ROOT, build, loads_prebuilt
+from runtime.native.layout import ISA, LAYOUTS
+from runtime.native.library import PREBUILT, SUMS, Job, Step, Taps, check_sum, library, load, prebuilt
+from tests.runtime.native.models import COMPILED, HAS_PREBUILT, ROOT, loads_prebuilt, make
 
 KERNEL = ROOT / "runtime" / "native" / "kernel"
 HEADER = (KERNEL / "api.h").read_text()
+MACHINES = {"x86_64": 62, "aarch64": 183}  # by e_machine of ELF
+LIBRARIES = [prebuilt(machine) for machine in MACHINES]
 VERSION = re.search(r'DANDELION_KERNEL_VERSION "(.+)"', HEADER)
 
 
-def test_the_compiled_kernel_is_what_its_source_compiles_to(tmp_path: Path) -> None:
-    build(tmp_path)
+def test_the_compiled_kernels_are_what_their_source_compiles_to(tmp_path: Path) -> None:
+    make("kernel", f"PREBUILT={tmp_path}")
     made = {file.name for file in PREBUILT.iterdir()} - {"README.md"}
-    assert made == {COMPILED.name, "SHA256SUMS", "dandelion-kernel.cdx.json"}
+    assert made == {*(library.name for library in LIBRARIES), "SHA256SUMS", "dandelion-kernel.cdx.json"}
     for name in made:
         assert (tmp_path / name).read_bytes() == (PREBUILT / name).read_bytes(), "run `make kernel` and commit"
 
 
 def test_the_read_me_gives_the_command_that_makes_it() -> None:
-    command = (PREBUILT / "README.md").read_text()
+    page = (PREBUILT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
     flags = re.search(r"ziglang cc -target \$\(KERNEL_TARGET\) (.+?) \\\n\t\t(.+?) \$\(KERNEL_FLAGS\)", makefile)
     assert flags
-    target = re.search(r"KERNEL_TARGET \?= (.+)", makefile)
-    assert target
-    for words in (target[1], flags[1], flags[2]):
-        assert words in command
+    for words in (flags[1], flags[2]):
+        assert page.count(words) == len(MACHINES)
+    for machine, cpu in (("x86_64", "x86_64"), ("aarch64", "generic")):
+        assert f"-target {machine}-linux-gnu.2.28 -mcpu={cpu} " in page
+    assert "KERNEL_TARGET = $*-linux-gnu.2.28 -mcpu=$(if $(filter x86_64,$*),x86_64,generic)" in makefile
     compilers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
     (compiler,) = (each for each in compilers if each.startswith("ziglang=="))
-    assert compiler in command
+    assert compiler in page
 
 
-def test_sum_and_sbom_are_those_of_the_library() -> None:
-    digest = hashlib.sha256(COMPILED.read_bytes()).hexdigest()
-    assert SUMS.read_text() == f"{digest}  {COMPILED.name}\n"
+def test_sums_and_sbom_are_those_of_the_libraries() -> None:
+    digests = {library.name: hashlib.sha256(library.read_bytes()).hexdigest() for library in LIBRARIES}
+    assert SUMS.read_text() == "".join(f"{digest}  {name}\n" for name, digest in digests.items())
     (component,) = json.loads((PREBUILT / "dandelion-kernel.cdx.json").read_text())["components"]
     assert VERSION
     assert (component["name"], component["version"]) == ("dandelion-kernel", VERSION[1])
     assert component["licenses"] == [{"license": {"id": "Apache-2.0"}}]
-    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    assert component["components"][0]["name"] == COMPILED.name
+    assert component["components"] == [
+        {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": digest}]}
+        for name, digest in digests.items()
+    ]
 
 
-def test_the_library_carries_a_package_note_that_scanners_of_images_read() -> None:
-    note = _section(COMPILED.read_bytes(), ".note.package")
+@pytest.mark.parametrize("machine", MACHINES)
+def test_each_library_is_of_its_processor_family(machine: str) -> None:
+    made = prebuilt(machine).read_bytes()
+    assert made[:5] == b"\x7fELF\x02"  # of 64 bits
+    assert struct.unpack_from("<H", made, 18) == (MACHINES[machine],)
+    check_sum(prebuilt(machine), SUMS)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_library_carries_a_package_note_that_scanners_of_images_read(machine: str) -> None:
+    note = _section(prebuilt(machine).read_bytes(), ".note.package")
     name_bytes, note_bytes, kind = struct.unpack_from("<III", note)
     assert (note[12 : 12 + name_bytes], kind) == (b"FDO\0", 0xCAFE1A7E)
     assert VERSION
@@ -78,8 +93,9 @@ def test_a_damaged_library_is_not_loaded(
     with pytest.raises(OSError, match=r"its SHA-256 is .*, which SHA256SUMS does not say; run `make kernel`"):
         check_sum(tmp_path / COMPILED.name, SUMS)
     check_sum(COMPILED, SUMS)
-    if ON_LINUX_X86:
-        monkeypatch.setattr(native_library, "COMPILED", tmp_path / COMPILED.name)
+    if HAS_PREBUILT:
+        monkeypatch.setattr(native_library, "PREBUILT", tmp_path)
+        monkeypatch.delenv("DANDELION_NATIVE", raising=False)
         with caplog.at_level(logging.WARNING):
             assert library.__wrapped__() is None
         assert "the native kernel does not load" in caplog.text
@@ -118,12 +134,13 @@ def test_a_library_with_one_field_more_or_less_is_refused(monkeypatch: pytest.Mo
 
 @loads_prebuilt
 def test_a_library_that_does_not_describe_itself_is_refused() -> None:
-    other = next(Path("/lib/x86_64-linux-gnu").glob("libm.so*"), None) or pytest.skip("needs another library")
+    other = next(Path("/lib").glob("*-linux-gnu/libm.so*"), None) or pytest.skip("needs another library")
     with pytest.raises(OSError, match="does not describe its structures"):
         load(other)
 
 
 def test_numbers_of_kinds_and_instruction_sets_are_those_of_the_header() -> None:
+    assert set(LAYOUTS) == ISA.keys() - {"reference"}
     sets, kinds = (each.split(", ") for each in re.findall(r"enum \{ (.+) \};", HEADER))
     assert [f"ISA_{name.upper()}" for name, _ in sorted(ISA.items(), key=lambda item: item[1])] == sets
     assert [getattr(steps, name) for name in kinds] == list(range(len(kinds)))
