@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "runtime/native/test_emulated.py",
             "runtime/native/test_musl.py",
             "runtime/native/test_prebuilt.py",
+            "runtime/native/test_sanitizers.py",
         ),
     ),
     "scheduler": ("airflow", ("pipelines", "benchmarks/measurements/test_batch.py")),

@@ -96,7 +96,7 @@ def test_a_graph_that_the_native_kernel_does_not_know_is_onnxruntimes(
 
 def test_the_reference_kernel_serves_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "library", lambda: claiming("reference"))
-    assert [kernel.kernel for kernel in available_kernels(Bundle.open(default_bundle()))][0] == "reference"
+    assert available_kernels(Bundle.open(default_bundle()))[0].kernel == "reference"
 
 
 @pytest.mark.parametrize("instructions", ["avx2", "i8mm"])
