@@ -54,7 +54,9 @@ int main(int count, char **arguments) {
     for (size_t i = 0; i < relocations_size / sizeof *relocations; i++)
         *(uintptr_t *)(void *)(blob + relocations[i]) += (uintptr_t)blob;
     Job *const job = (Job *)(void *)blob;
+#ifndef PLAIN_TILES /* of tiles.h, which stand for AMX */
     if (!dandelion_has_isa(job->isa)) return 5;
+#endif
     const int classes = atoi(arguments[5]), places = atoi(arguments[6]);
     float *probabilities = calloc((size_t)job->photos * classes, sizeof(float));
     ThreadPool *pool = dandelion_pool_create(1);

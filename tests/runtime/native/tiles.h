@@ -2,6 +2,7 @@
 
    As Intel's Software Developer's Manual says of LDTILECFG, TILELOADD, TILESTORED and TDPBUSD (volume 2). */
 
+#define PLAIN_TILES
 #define _GNU_SOURCE
 #include <immintrin.h>
 #include <stdint.h>

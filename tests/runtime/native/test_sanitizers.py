@@ -1,0 +1,92 @@
+"""AddressSanitizer and UndefinedBehaviorSanitizer find nothing in the kernel.
+
+clang of the package ziglang instruments it; the runtime of AddressSanitizer, which that package has not, is GCC's.
+Undefined behaviour traps (SIGILL), for which no runtime is needed.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runtime.image import ImageSpec
+from runtime.inference.native_session import plan_of
+from runtime.native.layout import FASTEST, LAYOUTS, Instructions
+from runtime.native.memory_planner import lay_out
+from runtime.native.weight_packing import CACHE_LINE
+from tests.runtime.native.blob import ZIG, Blob, compiled
+from tests.runtime.native.models import CLASSES, library_of, model_of, photos
+from tests.runtime.native.networks import random_network
+from tests.support.system_packages import needs
+
+TILES = Path(__file__).with_name("tiles.h")
+PHOTOS = 3
+SIZE, WIDTHS = 50, (32, 16, 48, 80, 16, 208, 96, 16)
+SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fsanitize-trap=undefined"]
+HERE: tuple[Instructions, ...] = FASTEST.get(platform.machine(), ())
+# The reference takes each layout; the others their own.
+CASES = [("reference", layout) for layout in LAYOUTS] + [(name, name) for name in HERE]
+
+pytestmark = needs("gcc")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _linked(tmp_path_factory.mktemp("sanitized"))
+
+
+@pytest.fixture(scope="module")
+def with_tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with AMX's tiles in plain C, whose loads and stores are checked one by one."""
+    return _linked(tmp_path_factory.mktemp("tiles"), "-include", str(TILES))
+
+
+def _linked(folder: Path, *flags: str) -> Path:
+    target = f"{platform.machine()}-linux-gnu.2.28"
+    instrumented = compiled(folder / "run_job.o", [*ZIG, "-target", target, "-c"], *SANITIZED, *flags)
+    command = ["gcc", "-fsanitize=address", instrumented, "-o", folder / "run_job", "-lm", "-lpthread"]
+    subprocess.run(command, check=True)
+    return folder / "run_job"
+
+
+def command_for(instructions: Instructions, request: pytest.FixtureRequest) -> list[str | Path]:
+    """What runs a job of these instructions; the test is skipped if this processor cannot."""
+    available = library_of("reference").available
+    if instructions == "amx" and "vnni" in available and "amx" not in available:
+        return [request.getfixturevalue("with_tiles")]
+    if instructions not in {"reference", *available}:
+        pytest.skip(f"needs a processor with {instructions}")
+    return [request.getfixturevalue("program")]
+
+
+@pytest.mark.parametrize("network", ["default", "narrow", 0, 2, 10, 11])
+@pytest.mark.parametrize(("instructions", "layout"), CASES)
+def test_nothing_is_found_in_a_job(
+    instructions: Instructions,
+    layout: Instructions,
+    network: str | int,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    command = command_for(instructions, request)
+    if isinstance(network, int):
+        plan = lay_out(random_network(network), layout)
+    else:
+        content = model_of(SIZE, widths=WIDTHS if network == "narrow" else (), shuffled=True)
+        plan = plan_of(content, ImageSpec(height=SIZE, width=SIZE), CLASSES, layout)
+    pixels = photos(PHOTOS, plan.image_size)
+    expected = Blob(plan, pixels, "reference").run(library_of("reference"))
+    assert Blob(plan, pixels, instructions).run_program(command, tmp_path) == expected
+
+
+def test_a_read_behind_an_array_would_be_found(program: Path, tmp_path: Path) -> None:
+    """The gaps between arrays are what AddressSanitizer is told of: this test tests the others."""
+    plan = lay_out(random_network(0), "sse4")
+    blob = Blob(plan, photos(PHOTOS, plan.image_size), "reference")
+    first, end = blob.gaps[-1]
+    blob.gaps.append((first, end + CACHE_LINE))  # the first of the scores
+    with pytest.raises(AssertionError, match="AddressSanitizer: use-after-poison"):
+        blob.run_program([program], tmp_path)
