@@ -29,7 +29,7 @@ def environment(requirements: Path, folder: Path, *, extra: str = "", install: b
     """
     folder = folder.resolve()
     name = folder.name
-    mark = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    mark = hashlib.sha256(requirements.read_bytes() + sys.version.encode() + extra.encode()).hexdigest()
     if _mark(folder) == mark:
         return folder
     if not install:

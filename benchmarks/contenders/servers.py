@@ -103,22 +103,18 @@ def appliance(
     """The appliance of `checkout` with one bundle, and the settings in `environment`; None leaves the model to these.
 
     It runs in an environment of its own, which has what an edge host has and nothing else: what lies about beside it
-    would be imported here and there, and would weigh. Raises NotInstalled where that cannot be made.
+    would be imported here and there, and would weigh. onnxruntime is there for what the native kernel does not compute,
+    as in the image; nothing imports it else. Raises NotInstalled where that cannot be made.
     """
-    python = python_of(environment_of(ROOT / "pyproject.toml", OURS))
+    python = _python()
     # `python -m` looks into the working directory first: another checkout's code runs, with this one's packages.
     return replace(_ours(python, "runtime", "/health/ready", bundle, environment or {}, name), folder=checkout)
 
 
 def exact_appliance(bundle: Path) -> Recipe:
-    """The appliance with onnxruntime's exact INT8 kernel, in an environment that has onnxruntime.
-
-    Raises NotInstalled where that cannot be made.
-    """
-    extra = "onnxruntime"
-    python = python_of(environment_of(ROOT / "pyproject.toml", OURS.with_name(f"appliance-{extra}"), extra=extra))
+    """The appliance with onnxruntime's exact INT8 kernel, in the same environment."""
     module = "benchmarks.contenders.exact_appliance"
-    return _ours(python, module, "/health/ready", bundle, {"DANDELION_NATIVE": "off"}, "onnxruntime (exact)")
+    return _ours(_python(), module, "/health/ready", bundle, {"DANDELION_NATIVE": "off"}, "onnxruntime (exact)")
 
 
 def page_and_api(bundle: Path) -> Recipe:
@@ -126,8 +122,12 @@ def page_and_api(bundle: Path) -> Recipe:
 
     It is ready when it answers with the first page. Raises NotInstalled where the environment cannot be made.
     """
-    python = python_of(environment_of(ROOT / "pyproject.toml", OURS.with_name("page"), extra="ui"))
+    python = python_of(environment_of(ROOT / "pyproject.toml", OURS.with_name("page"), extra="ui,onnxruntime"))
     return _ours(python, "ui", "/", bundle, {}, "page and API")
+
+
+def _python() -> Path:
+    return python_of(environment_of(ROOT / "pyproject.toml", OURS, extra="onnxruntime"))
 
 
 def _ours(

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.contenders.servers import exact_appliance
 from benchmarks.host.server_process import ServerError
 from benchmarks.load_generator.generator import Send, generator
+from benchmarks.measurements import footprint_kernels
 from benchmarks.measurements.footprint_kernels import (
     KernelFootprint,
     Turn,
+    _turn,
     compared_kernels,
     kernel_goals,
     kernels_table,
@@ -72,3 +75,9 @@ def test_what_serves_is_compared_and_avx2_where_there_is_one():
     best = NATIVE_HERE.instructions
     assert set(compared_kernels(best)) == {best, *({"avx2"} & set(NATIVE_HERE.choices))}
     assert compared_kernels("fast") == []  # onnxruntime serves, and there is nothing to compare
+
+
+def test_a_server_with_another_kernel_is_not_measured_under_the_name(monkeypatch: pytest.MonkeyPatch, send: Send):
+    monkeypatch.setattr(footprint_kernels, "_kernel_of", lambda server: "sse4")
+    with pytest.raises(ServerError, match="onnxruntime \\(exact\\): sse4 computes this bundle and not exact"):
+        _turn("exact", exact_appliance(default_bundle()), [], send)
