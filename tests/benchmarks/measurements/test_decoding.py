@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from rich.console import Console
 
 from benchmarks.__main__ import main
 from benchmarks.measurements.decoding import enlarge, full_decode
+from benchmarks.measurements.resizing import PILLOW, measure_resizing, resizing_table
+from runtime.errors import Refusal
 from runtime.image import ImageSpec, decode
+from tests.runtime.native.models import library_of, loads_prebuilt
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo, write_photos
 
@@ -27,6 +31,37 @@ def test_decode_compares_times_and_labels_and_keeps_its_samples(tmp_path: Path) 
     assert result["photos"] == "4 of 6 photos of photos"
     assert len(result["samples_full_ms"]) == len(result["samples_scaled_ms"]) == 4
     assert result["largest_probability_change"] < 0.2
+
+
+@loads_prebuilt
+def test_decode_shows_the_resize_of_each_instruction_set_beside_pillows(tmp_path: Path) -> None:
+    found = library_of("reference")
+    names = [PILLOW, *found.available]
+    library = found._replace(instructions=found.available[0])
+    photos = [photo(seed=seed, size=(275, 183)) for seed in range(3)]
+    result = measure_resizing(ImageSpec(height=64, width=64), [*photos, photo(size=(2000, 500))], "drawn", library)
+    assert result is not None
+    assert [each.name for each in result.times] == names
+    assert result.times[0].speedup.value == 1
+    assert result.count == 3  # Pillow reduces the large one first, also in serving
+    assert all(len(each.samples_us) == result.count for each in result.times)
+    output = io.StringIO()
+    Console(file=output, width=200).print(resizing_table(result))
+    assert all(name in output.getvalue() for name in names)
+
+
+@loads_prebuilt
+def test_a_resize_that_differs_from_pillows_is_told() -> None:
+    def nothing(*_: object) -> None:
+        """Leave the output as it is."""
+
+    library = library_of("reference")._replace(resize=nothing)
+    with pytest.raises(Refusal, match="reference resizes photo 0 otherwise than Pillow"):
+        measure_resizing(ImageSpec(height=64, width=64), [photo(size=(275, 183))], "drawn", library)
+
+
+def test_without_the_kernel_no_resize_is_measured() -> None:
+    assert measure_resizing(ImageSpec(height=64, width=64), [photo(size=(275, 183))], "drawn", None) is None
 
 
 def test_a_difference_in_labels_is_told_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
