@@ -16,6 +16,7 @@ from benchmarks.statistics.samples import Estimate, median_of, order, ratio_of_m
 from runtime.cli.progress import progress
 from runtime.errors import Refusal
 from runtime.image import ImageSpec
+from runtime.image.decode import warm_up
 from runtime.image.flatten import REDUCING_GAP, native_resize
 from runtime.native.library import Library
 from runtime.native.resize import resize
@@ -51,6 +52,7 @@ def measure_resizing(
 
     Raises Refusal if one of them differs from Pillow's in a byte.
     """
+    warm_up()  # memory is managed as in serving
     size = (spec.width, spec.height)
     images = [image for photo in photos if native_resize(size, (image := _decoded(photo, size)).size)]
     if library is None or not images:
