@@ -52,7 +52,7 @@ _side = lru_cache(SIDES)(_Side)
 def resize(
     image: Image.Image, size: tuple[int, int], library: Library, filled: tuple[float, float] | None = None
 ) -> Image.Image:
-    """An RGB image at `size` (width, height): `image.resize(size, BILINEAR)`, several times as fast.
+    """An RGB image at `size` (width, height): `image.resize(size, BILINEAR)`, in a third to a half of its time.
 
     With `filled` (width, height in px) it shows this upper left part alone: Pillow's `box=(0, 0, *filled)`.
     """

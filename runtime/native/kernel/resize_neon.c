@@ -44,7 +44,7 @@ INLINE void add_lines(Sums s[4], const uint8_t *upper, const uint8_t *lower, Wei
 }
 
 INLINE int16x4_t total(Sums s) {
-    return vqmovn_s32(vshrq_n_s32(vaddq_s32(vshlq_n_s32(s.high, 11), s.low), PRECISION_BITS));
+    return vqmovn_s32(vshrq_n_s32(vaddq_s32(vshlq_n_s32(s.high, LOW_BITS), s.low), PRECISION_BITS));
 }
 
 INLINE void store_bytes(uint8_t *to, const Sums s[4]) {

@@ -12,11 +12,10 @@
    add_lines(s, upper, lower, w) 16 * LANES_128 bytes of two lines, to VECTORS vectors
    store_bytes(to, s)          16 * LANES_128 bytes of VECTORS vectors: first all that add_pixels gave the first lines
 
-   A weight has up to 23 bits: too many for a 16-bit factor. It is high * 2^11 + low, with 0 <= low < 2^11, and both fit. A
+   A weight is at most 2^22: too much for a 16-bit factor. It is high * 2^11 + low, with 0 <= low < 2^11, and both fit. A
    sum is then (the sum of bytes * high) * 2^11 + (the sum of bytes * low), which is exact: weights of an output add up to
    about 2^22, so that no sum exceeds 255 * 2^22, and those of the halves are smaller. */
 
-#define LOW_BITS 11
 #define VECTORS 4
 #define PIXEL 4
 #define CHUNK (16 * LANES_128)      /* bytes */

@@ -32,7 +32,7 @@ TARGET INLINE void add_lines(Sums s[4], const uint8_t *upper, const uint8_t *low
 }
 
 TARGET INLINE Vector total(Sums s) {
-    return VECTOR(srai_epi32)(VECTOR(add_epi32)(VECTOR(slli_epi32)(s.high, 11), s.low), PRECISION_BITS);
+    return VECTOR(srai_epi32)(VECTOR(add_epi32)(VECTOR(slli_epi32)(s.high, LOW_BITS), s.low), PRECISION_BITS);
 }
 
 TARGET INLINE void store_bytes(uint8_t *to, const Sums s[4]) {
