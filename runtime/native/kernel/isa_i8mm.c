@@ -22,12 +22,17 @@ TARGET INLINE void multiply_tile(const int pairs, const int8_t *w, const int32_t
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
     for (list++; list < end; list += 2, gathered += 2 * ROWS * PRODUCTS) {
         const size_t k[2] = {list[0], list[1]};
+        uint8x16_t ahead;
 #pragma clang loop unroll(full)
         for (int half = 0; half < 2; half++) {
             const int8_t *const step = w + k[half] * STEP_BYTES;
             uint8x16_t a[ROWS / 2];
 #pragma clang loop unroll(full)
-            for (int p = 0; p < pairs; p++) a[p] = vld1q_u8(gathered + (half * ROWS + 2 * p) * PRODUCTS);
+            for (int p = 0; p < pairs; p++) {
+                const int early = half && !p; /* loaded with the last one of the step before, by one instruction */
+                a[p] = early ? ahead : vld1q_u8(gathered + (half * ROWS + 2 * p) * PRODUCTS);
+                if (!half && p == pairs - 1) ahead = vld1q_u8(gathered + ROWS * PRODUCTS);
+            }
 #pragma clang loop unroll(full)
             for (int o = 0; o < PAIRS; o++) {
                 const int8x16_t weights = vld1q_s8(step + o * 2 * UNIT_BYTES);
