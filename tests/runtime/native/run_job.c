@@ -10,15 +10,9 @@
 
 #include "api.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#ifdef SANITIZED
-#include <sanitizer/asan_interface.h>
+#ifdef __SANITIZE_ADDRESS__ /* sanitizer/asan_interface.h, which ziglang has not */
+void __asan_poison_memory_region(const volatile void *address, size_t size);
+void __asan_unpoison_memory_region(const volatile void *address, size_t size);
 #endif
 
 static void *read_file(const char *name, size_t *size) {
@@ -36,9 +30,9 @@ static void guard(char *blob, const char *name, int poison) {
     size_t size;
     int64_t *gaps = read_file(name, &size);
     for (size_t i = 0; i < size / sizeof *gaps; i += 2) {
-#ifdef SANITIZED
-        if (poison) ASAN_POISON_MEMORY_REGION(blob + gaps[i], gaps[i + 1] - gaps[i]);
-        else ASAN_UNPOISON_MEMORY_REGION(blob + gaps[i], gaps[i + 1] - gaps[i]);
+#ifdef __SANITIZE_ADDRESS__
+        if (poison) __asan_poison_memory_region(blob + gaps[i], gaps[i + 1] - gaps[i]);
+        else __asan_unpoison_memory_region(blob + gaps[i], gaps[i + 1] - gaps[i]);
 #else
         (void)blob, (void)poison;
 #endif

@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from runtime.native.library import COMPILED
-from tests.runtime.native.models import ROOT, loads_prebuilt
+from tests.runtime.native.models import COMPILED, ROOT, loads_prebuilt
 
 PAGE = ROOT / "docs" / "kernel.md"
 KERNEL = ROOT / "runtime" / "native" / "kernel"
