@@ -1,5 +1,5 @@
-"""Native INT8 inference kernel for x86-64 processors with AVX-512 VNNI or AMX (`kernel/`, docs/kernel.md).
+"""Native INT8 inference kernel for 64-bit x86 and ARM processors on Linux (`kernel/`, docs/kernel.md).
 
-onnxruntime computes on every other processor, FP32, and any graph that is not a residual network of ours. The kernel's
-bytes are those of onnxruntime's exact INT8 arithmetic in every layer.
+onnxruntime computes elsewhere, FP32, and any graph that is not a residual network of ours. The kernel's bytes are the
+same on every processor: in every layer those of onnxruntime's exact INT8 arithmetic on x86.
 """
