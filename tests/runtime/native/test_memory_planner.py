@@ -78,7 +78,9 @@ def _max_pooling(plan: Plan, step: Step) -> None:
 
 def _convolution(plan: Plan, step: Step) -> None:
     layout = LAYOUTS[plan.instructions]
-    _assert_reads(plan, step, run=layout.run, width=LOADED[plan.instructions], offsets=step.k_steps + 1)
+    # Dense steps of dotprod are of 16 products, which are loaded at once.
+    width = max(LOADED[plan.instructions], step.products)
+    _assert_reads(plan, step, run=layout.run, width=width, offsets=step.k_steps + 1)
     _assert_writes(plan, step)
     weights, full = array(plan, step.weights), array(plan, step.full_list)
     assert weights.nbytes == step.outputs // layout.lanes * step.group_bytes
@@ -96,7 +98,7 @@ def _nonzero_list(plan: Plan, step: Step) -> None:
     layout, steps = LAYOUTS[plan.instructions], step.chunk * step.k_steps
     assert step.chunk in {1, layout.chunk // layout.products}
     whole = LOADED_FOR_LISTS.get(plan.instructions, LOADED_FOR_A_LIST)
-    width = whole if step.chunk > 1 else max(4, layout.products)
+    width = whole if step.chunk > 1 else max(4, step.products)
     _assert_reads(plan, step, run=layout.run, width=width, offsets=step.k_steps)
     stored = STORED_AT_ONCE.get(plan.instructions, STORED)
     behind = {"dotprod": step.list_capacity - layout.rows, "i8mm": step.gathered}
