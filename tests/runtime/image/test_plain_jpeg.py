@@ -23,7 +23,7 @@ SIZE = (275, 183)
 END = b"\xff\xd9"
 MODULE = sys.modules["runtime.image.decode"]
 
-native = pytest.mark.skipif(library() is None, reason="the quick way is for processors with AVX-512 VNNI")
+native = pytest.mark.skipif(library() is None, reason="the quick way resizes with the native kernel")
 
 
 def drawn(size: tuple[int, int] = SIZE, mode: str = "RGB", **options: object) -> bytes:

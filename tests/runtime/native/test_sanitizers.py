@@ -15,6 +15,7 @@ import pytest
 from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
 from runtime.native.layout import FASTEST, LAYOUTS, Instructions
+from runtime.native.library import Job, Step
 from runtime.native.memory_planner import lay_out
 from runtime.native.weight_packing import CACHE_LINE
 from tests.runtime.native.blob import ZIG, Blob, compiled
@@ -90,4 +91,13 @@ def test_a_read_behind_an_array_would_be_found(program: Path, tmp_path: Path) ->
     first, end = blob.gaps[-1]
     blob.gaps.append((first, end + CACHE_LINE))  # the first of the scores
     with pytest.raises(AssertionError, match="AddressSanitizer: use-after-poison"):
+        blob.run_program([program], tmp_path)
+
+
+def test_a_misaligned_read_would_be_found(program: Path, tmp_path: Path) -> None:
+    """Undefined behaviour ends the program: by SIGILL on x86, by SIGTRAP on ARM."""
+    plan = lay_out(random_network(0), "sse4")
+    blob = Blob(plan, photos(PHOTOS, plan.image_size), "reference")
+    blob.memory[Job.from_buffer_copy(blob.memory).steps + Step.input_offsets.offset] += 1
+    with pytest.raises(AssertionError, match=r"exit -[45]"):
         blob.run_program([program], tmp_path)
