@@ -55,7 +55,7 @@ LAYOUTS: dict[Instructions, Layout] = {
     "amx": Layout(rows=16, products=64, unit=4, run=16, lanes=16, reads=64, sparse_outputs=0),
     "neon": Layout(rows=3, products=1, unit=1),
     "dotprod": Layout(rows=3, products=4, unit=4, weight_zero=128),
-    "i8mm": Layout(rows=6, products=8, unit=8, chunk=8, gathers=True),
+    "i8mm": Layout(rows=6, products=8, unit=8, gathers=True),
 }
 # Steps of four times as many products, where channels are so few that hardly any four of them are 0.
 DENSE: dict[Instructions, Layout] = {"dotprod": LAYOUTS["dotprod"]._replace(products=16, reads=16)}

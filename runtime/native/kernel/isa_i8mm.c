@@ -64,32 +64,37 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
     }
 }
 
-INLINE uint64_t load_64(const uint8_t *p) {
-    uint64_t eight;
-    memcpy(&eight, p, sizeof eight);
-    return eight;
+/* The steps in which some activation of the rows is not 0, from `list` on, and their activations [steps][rows][8]; `together`
+   steps lie at each offset. Returns how many there are. */
+TARGET INLINE int gather(const Step *s, const uint8_t *const *row, const int together, int32_t *list, uint8_t *gathered) {
+    const int32_t *const offsets = s->k_offsets;
+    size_t count = 0;
+    for (int k = 0, chunks = s->k_steps; k < chunks; k++) {
+        const size_t at = offsets[k];
+        uint64_t steps[ROWS][2];
+        for (int r = 0; r < ROWS; r++) memcpy(steps[r], row[r] + at, together * sizeof steps[r][0]);
+#pragma clang loop unroll(full)
+        for (int step = 0; step < together; step++) {
+            uint64_t rows[ROWS], any = 0;
+            for (int r = 0; r < ROWS; r++) any |= rows[r] = steps[r][step];
+            memcpy(gathered + count * sizeof rows, rows, sizeof rows);
+            list[count] = k * together + step;
+            count += any != 0;
+        }
+    }
+    return (int)count;
 }
 
-/* Each tile's list of the steps in which some activation of its rows is not 0, and their activations [steps][rows][8]. */
 TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
     const int photo = i / s->tiles, t = i % s->tiles;
     const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input];
-    int32_t *const list = (int32_t *)(void *)(job->buffers[s->output] + photo * job->sizes[s->output]) + t * (size_t)s->list_capacity;
-    uint8_t *gathered = (uint8_t *)(list + s->gathered);
+    int32_t *const lists = (int32_t *)(void *)(job->buffers[s->output] + photo * job->sizes[s->output]);
+    int32_t *const list = lists + t * (size_t)s->list_capacity;
+    uint8_t *const gathered = (uint8_t *)(list + s->gathered);
     const uint8_t *row[ROWS];
     for (int r = 0; r < ROWS; r++) row[r] = in + s->input_offsets[t * s->rows + (r < s->rows ? r : s->rows - 1)];
-    const int32_t *const offsets = s->k_offsets, steps = s->k_steps;
-    int32_t *next = list + 1;
-    for (int k = 0; k < steps; k++) {
-        const size_t at = offsets[k];
-        uint64_t rows[ROWS], any = 0;
-        for (int r = 0; r < ROWS; r++) any |= rows[r] = load_64(row[r] + at);
-        memcpy(gathered, rows, sizeof rows);
-        *next = k;
-        if (any) gathered += sizeof rows, next++;
-    }
-    const int count = (int)(next - list) - 1;
-    *next = steps; /* a step without weights, so that the length is even */
+    const int count = s->chunk == 2 ? gather(s, row, 2, list + 1, gathered) : gather(s, row, 1, list + 1, gathered);
+    list[1 + count] = s->chunk * s->k_steps; /* a step without weights, so that the length is even */
     list[0] = count + count % 2;
 }
 

@@ -35,14 +35,13 @@ TARGET INLINE void build(const Step *s, const uint8_t *const *row, const int row
 #endif
     int32_t *next = list + 1;
     for (int first = 0; first < last; first += steps, offsets++) {
-        Chunk any;
+        Chunk any = {0};
         for (int r = 0; r < rows; r++) {
             const Chunk chunk = load_chunk(row[r] + *offsets);
 #ifdef ROW_SUMS
             sums[r] = add_chunk(sums[r], chunk);
 #endif
-            if (r) any |= chunk;
-            else any = chunk;
+            any |= chunk;
         }
         const unsigned wanted = nonzero_steps(any);
         if (steps == 1) {
