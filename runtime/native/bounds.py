@@ -20,11 +20,14 @@ from runtime.native.steps import (
     SPACE_TO_DEPTH,
     WIDEN,
     WIDEN_PIECE,
+    WINOGRAD,
+    WINOGRAD_INPUT,
     Plan,
     Scratch,
     max_batch_size_of,
 )
 from runtime.native.weight_packing import CACHE_LINE, Tensor, full_list
+from runtime.native.winograd import LANES, TRANSFORMS, Transform
 
 KINDS = {
     SPACE_TO_DEPTH: "space to depth",
@@ -33,8 +36,10 @@ KINDS = {
     CLASS_SCORES: "class scores",
     BUILD_NONZERO_LIST: "list of nonzero steps",
     WIDEN: "widening",
+    WINOGRAD_INPUT: "transform of an input",
+    WINOGRAD: "convolution by Winograd",
 }
-PREPARATIONS = (BUILD_NONZERO_LIST, WIDEN)  # of a convolution's input, right before it
+PREPARATIONS = (BUILD_NONZERO_LIST, WIDEN, WINOGRAD_INPUT)  # of a convolution's input, right before it
 # A counter of work goes on by a sixteenth and one for each thread when all is taken (`run_steps` in dispatch.c).
 MAX_WORK = LARGEST // 2
 
@@ -83,6 +88,8 @@ class _Bounds:
             CLASS_SCORES: self._class_scores,
             BUILD_NONZERO_LIST: self._nonzero_list,
             WIDEN: self._widening,
+            WINOGRAD_INPUT: self._winograd_input,
+            WINOGRAD: self._winograd,
         }
         if self._step.kind not in checks:
             self._refuse("is of no kind that the kernel knows")
@@ -92,7 +99,7 @@ class _Bounds:
     def _work(self) -> None:
         """Tiles of all photos and outputs, and rows of all tiles, are counted in the kernel's integers."""
         step = self._step
-        groups = step.outputs // GROUP if step.kind == CONVOLUTION else 1
+        groups = step.outputs // GROUP if step.kind in {CONVOLUTION, WINOGRAD} else 1
         if step.tiles < 1 or step.tiles * max(step.rows, groups * max_batch_size_of(self._plan.image_size)) > MAX_WORK:
             self._refuse(f"has {step.tiles} tiles, {step.outputs} outputs and {step.rows} rows")
 
@@ -115,12 +122,59 @@ class _Bounds:
         self._reads(step.run, max(layout.reads, step.products), step.k_steps + 1, step.activation_bytes * source.bytes)
         self._writes(step.outputs)
         self._weights()
+        self._requantizes()
+        if step.nonzero_list >= 0:
+            self._uses_list_made_before()
+
+    def _requantizes(self) -> None:
+        """Each output has its bias and scale, and what is added is a tensor like the output."""
+        step = self._step
+        self._array("bias", step.outputs, np.int32)
+        self._array("scale", step.outputs, np.float32)
         if step.residual >= 0 and (
             self._tensor("residual")[:3] != self._tensor("output")[:3] or step.residual == step.output
         ):
             self._refuse("adds a tensor of another layout, or its own output")
-        if step.nonzero_list >= 0:
-            self._uses_list_made_before()
+
+    def _winograd_input(self) -> None:
+        step, transform = self._step, self._transform()
+        if step.rows != transform.patch:
+            self._refuse(f"has patches of {step.rows} lines")
+        self._reads(transform.patch, step.channels, transform.patch, self._tensor("input").bytes)
+
+    def _winograd(self) -> None:
+        """Its input is what a step before has transformed, for the same tiles; so much was written, and is read."""
+        step, transform, before = self._step, self._transform(), self._preparation(WINOGRAD_INPUT)
+        same = ("channels", "tiles", "side")
+        if (
+            before is None
+            or before.output != step.input
+            or any(getattr(before, field) != getattr(step, field) for field in same)
+        ):
+            self._refuse("reads patches that no step before it transforms")
+        if step.rows != transform.side**2:
+            self._refuse(f"has tiles of {step.rows} places")
+        self._writes(step.outputs)
+        if step.k_steps % 2 or not 0 < step.k_steps <= step.channels // 2:
+            self._refuse(f"multiplies {step.k_steps} pairs of its {step.channels} channels")
+        entries = transform.patch**2 * step.k_steps * 2  # of the weights of one output
+        if step.outputs % GROUP or (step.lanes, step.group_bytes) != (GROUP, 2 * GROUP * entries):
+            self._refuse(f"has {step.group_bytes} bytes of weights for {step.lanes} of its {step.outputs} outputs")
+        self._array("weights", step.outputs * entries, np.int16)
+        self._requantizes()
+
+    def _transform(self) -> Transform:
+        """That of the tiles of this step, whose transformed input lies in a buffer of scratch."""
+        step, layout = self._step, self._layout
+        if not layout.winograd or step.side not in TRANSFORMS or step.channels < LANES or step.channels % LANES:
+            self._refuse(f"has tiles of {step.side} x {step.side} outputs and {step.channels} channels")
+        found = TRANSFORMS[step.side]
+        field = "output" if step.kind == WINOGRAD_INPUT else "input"
+        room = self._buffer_at(getattr(step, field), field)
+        if not isinstance(room, Scratch):
+            self._refuse(f"has a tensor as its {field}")
+        self._within("transforms", 0, 2 * step.tiles * found.patch**2 * step.channels, room.bytes)
+        return found
 
     def _max_pooling(self) -> None:
         step = self._step
@@ -236,8 +290,6 @@ class _Bounds:
         if step.outputs % GROUP or step.group_bytes != (step.k_steps + 1) * self._layout.step_bytes:
             self._refuse(f"has {step.group_bytes} bytes of weights for {step.lanes} of its {step.outputs} outputs")
         self._array("weights", weights, self._layout.weights)
-        self._array("bias", step.outputs, np.int32)
-        self._array("scale", step.outputs, np.float32)
         every = full_list(step.k_steps)
         if not np.array_equal(self._array("full_list", every.size, np.int32), every):
             self._refuse(f"does not list its {step.k_steps} steps")

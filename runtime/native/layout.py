@@ -33,6 +33,7 @@ class Layout(NamedTuple):
     reads: int = 8  # bytes of a row that a step reads, of which `products` count
     chunk: int = 16  # bytes of a row that are looked at together for a list
     gathers: bool = False  # the activations of the listed steps, [steps][rows][products], behind each list
+    winograd: int = 0  # products of 16 bits a cycle, by which Winograd's convolution is weighed; 0: there is none
     sparse_outputs: int = 64  # of a layer, from which on a list of its nonzero steps is worth its time; 0: never
 
     @property
@@ -47,8 +48,8 @@ class Layout(NamedTuple):
 
 
 LAYOUTS: dict[Instructions, Layout] = {
-    "sse4": Layout(rows=3, products=2, unit=2),
-    "avx2": Layout(rows=3, products=2, unit=2, weights=np.int16, wide=True),
+    "sse4": Layout(rows=3, products=2, unit=2, winograd=8),
+    "avx2": Layout(rows=3, products=2, unit=2, weights=np.int16, wide=True, winograd=16),
     "avxvnni": Layout(rows=3, products=4, unit=4, sparse_outputs=128),
     "vnni": Layout(rows=6, products=4, unit=4, chunk=64, sparse_outputs=128),
     # A step of AMX is a whole tile register: it seldom holds zeros alone.

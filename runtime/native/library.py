@@ -58,10 +58,8 @@ class Step(_Record):
         *((name, _int) for name in ("kind", "input", "output", "residual")),
         *((name, _int) for name in ("channels", "outputs", "k_steps", "row_stride")),
         *((name, _int) for name in ("tiles", "rows", "run", "products", "unit", "weight_bytes", "activation_bytes")),
-        *(
-            (name, _int)
-            for name in ("weight_zero", "lanes", "group_bytes", "nonzero_list", "list_capacity", "gathered", "chunk")
-        ),
+        *((name, _int) for name in ("weight_zero", "lanes", "group_bytes")),
+        *((name, _int) for name in ("nonzero_list", "list_capacity", "gathered", "chunk", "side")),
         *((name, _int) for name in ("zero_point", "scores_per_photo")),
         *((name, ctypes.c_float) for name in ("scale_own", "scale_residual", "shift")),
         *((name, _pointer) for name in ("k_offsets", "full_list", "input_offsets", "output_offsets")),

@@ -24,6 +24,8 @@ from runtime.native.steps import (
     WIDE_BUFFER,
     WIDEN,
     WIDEN_PIECE,
+    WINOGRAD,
+    WINOGRAD_INPUT,
     Plan,
     Scratch,
 )
@@ -39,6 +41,7 @@ from runtime.native.weight_packing import (
     tile_offsets,
     tiles_in_lines,
 )
+from runtime.native.winograd import Transform, channels_of, choose_transform, patch_offsets, tiles_of, transform_weights
 
 BLOCK_CHANNELS = 12
 BLOCK_BORDER = 2  # of the stem's input, before the picture: what its kernel of 4 x 4 needs
@@ -156,47 +159,74 @@ class _Planner:
         ):
             raise UnknownGraphError(f"{layer.output} adds tensors of two sizes")
         target = self._allocate(layer.output, made, outputs)
-        layout = layout_of(self._instructions, tensor.channels)
-        packed = pack(layer.weights, tensor, layout)
-        tiling = choose_tiling(layer.size, layer.stride, tensor.pitch, layout)
-        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, layout.run)
         step = Step(
-            kind=CONVOLUTION,
             input=source,
             output=target,
             residual=residual,
             channels=tensor.channels,
             outputs=made.channels,
-            k_steps=len(packed.offsets) - 1,
-            row_stride=layer.stride * tensor.channels,
-            tiles=len(tiles.output_offsets),
-            rows=tiles.output_offsets.shape[1],
-            run=layout.run,
-            products=layout.products,
-            unit=layout.unit,
-            weight_bytes=packed.weights.itemsize,
-            activation_bytes=1,
-            weight_zero=layout.weight_zero,
-            lanes=layout.lanes,
-            group_bytes=packed.weights[0].nbytes,
             nonzero_list=NONE,
             zero_point=layer.quantisation.zero_point,
-            k_offsets=self._store_array(packed.offsets),
-            full_list=self._store_array(full_list(len(packed.offsets) - 1)),
-            input_offsets=self._store_array(tiles.input_offsets),
-            output_offsets=self._store_array(tiles.output_offsets),
-            weights=self._store_array(packed.weights),
             bias=self._store_array(_pad_channels(made.channels, _bias(layer))),
             scale=self._store_array(_pad_channels(made.channels, _scale(layer))),
         )
         if layer.residual:
             self._add(step, layer.residual, layer.quantisation)
+        transform = choose_transform(layer, tensor, layout_of(self._instructions, tensor.channels))
+        if transform:
+            self._by_winograd(step, layer, tensor, made, transform)
+        else:
+            self._directly(step, layer, tensor, made)
+        self._steps.append(step)
+
+    def _directly(self, step: Step, layer: Convolution, tensor: Tensor, made: Tensor) -> None:
+        layout = layout_of(self._instructions, tensor.channels)
+        packed = pack(layer.weights, tensor, layout)
+        tiling = choose_tiling(layer.size, layer.stride, tensor.pitch, layout)
+        tiles = tile_offsets(tiling, layer.stride, tensor, -layer.padding, made, layout.run)
+        step.kind = CONVOLUTION
+        step.k_steps = len(packed.offsets) - 1
+        step.row_stride = layer.stride * tensor.channels
+        step.tiles, step.rows = tiles.output_offsets.shape
+        step.run, step.products, step.unit = layout.run, layout.products, layout.unit
+        step.weight_bytes, step.activation_bytes = packed.weights.itemsize, 1
+        step.weight_zero, step.lanes = layout.weight_zero, layout.lanes
+        step.group_bytes = packed.weights[0].nbytes
+        step.k_offsets = self._store_array(packed.offsets)
+        step.full_list = self._store_array(full_list(step.k_steps))
+        step.input_offsets = self._store_array(tiles.input_offsets)
+        step.output_offsets = self._store_array(tiles.output_offsets)
+        step.weights = self._store_array(packed.weights)
         chunk = self._chunk_of_list(layer, tensor, layout, step.k_steps)
         if chunk:
             self._build_nonzero_list(step, packed.offsets[:-1], layout, chunk)
         if layout.wide:
             self._widen(step, tensor, tiles.input_offsets, packed.offsets)
-        self._steps.append(step)
+
+    def _by_winograd(self, step: Step, layer: Convolution, tensor: Tensor, made: Tensor, transform: Transform) -> None:
+        tiles = tiles_of(tensor, layer.padding, made, transform)
+        weights = transform_weights(layer.weights, tensor, transform)
+        step.channels = channels_of(tensor)
+        self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
+        self._steps.append(
+            Step(
+                kind=WINOGRAD_INPUT,
+                input=step.input,
+                output=WIDE_BUFFER,
+                channels=step.channels,
+                row_stride=tensor.channels,
+                tiles=len(tiles.output_offsets),
+                rows=transform.patch,
+                side=transform.side,
+                k_offsets=self._store_array(patch_offsets(tensor, transform)),
+                input_offsets=self._store_array(tiles.input_offsets),
+            )
+        )
+        step.kind, step.input, step.side = WINOGRAD, WIDE_BUFFER, transform.side
+        step.tiles, step.rows = tiles.output_offsets.shape
+        step.k_steps, step.lanes, step.group_bytes = tensor.channels // 2, GROUP, weights[0].nbytes
+        step.output_offsets = self._store_array(tiles.output_offsets)
+        step.weights = self._store_array(weights)
 
     def _chunk_of_list(self, layer: Convolution, tensor: Tensor, layout: Layout, steps: int) -> int:
         """How many steps of the reduction are looked at together for a list of the nonzero ones; 0 where none is made.

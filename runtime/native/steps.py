@@ -17,15 +17,16 @@ from runtime.native.weight_packing import Tensor
 # As in kernel/api.h.
 MAX_STEPS = 128
 SPACE_TO_DEPTH, CONVOLUTION, MAX_POOLING, CLASS_SCORES, BUILD_NONZERO_LIST, WIDEN = range(6)
+WINOGRAD_INPUT, WINOGRAD = 6, 7
 
 LIST_ROOM = 16  # integers behind a list: entries are written up to 16 at once, and sums of activations are at the end
 LIST_BUFFER = 0  # the buffer that holds the lists
-WIDE_BUFFER = 1  # the buffer that holds a tensor of 16-bit integers
+WIDE_BUFFER = 1  # the buffer that holds a tensor of 16-bit integers, or one that is transformed
 WIDEN_PIECE = 4096  # activations of a tile of WIDEN
 
 
 class Scratch(NamedTuple):
-    """Room for what one layer needs at a time: the lists of its tiles' steps, or its input as 16-bit integers."""
+    """Room for what one layer needs at a time: the lists of its tiles' steps, or its input, widened or transformed."""
 
     bytes: int
     fill: int = 0

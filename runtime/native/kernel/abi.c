@@ -29,6 +29,7 @@ static const Field FIELDS[] = {
     FIELD(Step, list_capacity),
     FIELD(Step, gathered),
     FIELD(Step, chunk),
+    FIELD(Step, side),
     FIELD(Step, zero_point),
     FIELD(Step, scores_per_photo),
     FIELD(Step, scale_own),

@@ -18,7 +18,7 @@
    It takes steps that were laid out for any of the others. */
 enum { ISA_REFERENCE, ISA_SSE4, ISA_AVX2, ISA_AVXVNNI, ISA_VNNI, ISA_AMX, ISA_NEON, ISA_DOTPROD, ISA_I8MM };
 
-enum { SPACE_TO_DEPTH, CONVOLUTION, MAX_POOLING, CLASS_SCORES, BUILD_NONZERO_LIST, WIDEN };
+enum { SPACE_TO_DEPTH, CONVOLUTION, MAX_POOLING, CLASS_SCORES, BUILD_NONZERO_LIST, WIDEN, WINOGRAD_INPUT, WINOGRAD };
 
 /* One operation of a network. A tile is the places of the output that are computed together: `rows` of them. How many, and
    how weights lie, is a matter of the instruction set (runtime/native/layout.py). Offsets are in bytes from the beginning of
@@ -33,6 +33,7 @@ typedef struct {
     int32_t nonzero_list, list_capacity;      /* buffer with a list in each `list_capacity` integers a tile; -1: none */
     int32_t gathered;                         /* integers from a list to the activations of its steps; 0: they are not there */
     int32_t chunk;                            /* of BUILD_NONZERO_LIST: steps of the reduction from one k_offset to the next */
+    int32_t side;                             /* of the outputs of a tile of WINOGRAD: 2 to 4 */
     int32_t zero_point, scores_per_photo;     /* scores_per_photo: floats of CLASS_SCORES */
     float scale_own, scale_residual, shift;   /* of the addition: own * a + residual * b + shift */
     const int32_t *k_offsets;                 /* [k_steps + 1]: from a row's input to that of a step of the reduction */

@@ -21,7 +21,7 @@ static const Variant *const VARIANTS[] = {
 static int known(int32_t isa) { return isa >= 0 && isa <= ISA_I8MM && VARIANTS[isa]; }
 
 static int block_count(const Variant *v, const Step *s, const Job *job) {
-    if (s->kind != CONVOLUTION) return s->tiles * job->photos;
+    if (s->kind != CONVOLUTION && s->kind != WINOGRAD) return s->tiles * job->photos;
     const BlockShape shape = v->shape(s);
     const int across = (s->tiles + shape.tiles - 1) / shape.tiles;
     return across * job->photos * ((s->outputs + shape.outputs - 1) / shape.outputs);

@@ -10,7 +10,7 @@
 
 #define LANES 16          /* the least of outputs that are computed together */
 #define GROUP 32          /* a multiple of which the outputs of a convolution are, filled up */
-#define KINDS 6           /* of steps */
+#define KINDS 8           /* of steps */
 #define PRECISION_BITS 22 /* of the weights of a resize */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -42,7 +42,8 @@ typedef struct {
 
 extern const Variant REFERENCE, SSE4, AVX2, AVXVNNI, VNNI, AMX, NEON, DOTPROD, I8MM;
 
-Block space_to_depth, max_pool, class_scores, widen; /* portable */
+Block space_to_depth, max_pool, class_scores, widen;    /* portable */
+Block winograd_input_reference, winograd_reference; /* scalar */
 Resize resize_reference;
 
 void run_steps(const Job *job, Progress *progress);
@@ -89,6 +90,18 @@ INLINE Requantizing requantizing(const Step *s, int first) {
 }
 
 uint8_t requantize_reference(const Requantizing *q, int32_t sum, int output, const uint8_t *residual);
+
+/* Inputs a side of a tile of WINOGRAD, for 2 or 4 outputs of a kernel of 3 x 3, and for 3 of one of 4 x 4. */
+INLINE int patch_of(int side) { return side == 2 ? 4 : 6; }
+
+/* A photo's input transformed for Winograd's convolution, [tiles][places of a patch][channels] from `tile` on. */
+INLINE int16_t *transformed(const Step *s, uint8_t *photo, int tile) {
+    const size_t patch = patch_of(s->side);
+    return (int16_t *)(void *)photo + tile * patch * patch * s->channels;
+}
+
+/* 1 / 9 among the integers modulo 2^32. */
+#define NINTH 954437177u
 
 /* The list of steps of the reduction that a tile takes: their number, and they. */
 INLINE const int32_t *list_of(const Step *s, const Job *job, int i, int tile) {

@@ -30,6 +30,8 @@ TARGET INLINE void store_sums(int32_t *to, Sums sums) { _mm256_store_si256((__m2
 
 TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) { return _mm256_set1_epi32(load_32(p + at)); }
 
+TARGET INLINE Activations broadcast_pair(const int16_t *p) { return _mm256_set1_epi32(load_32((const uint8_t *)p)); }
+
 TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+x"(*sums) : : "memory"); }
 
 TARGET INLINE Weights load_weights(const int8_t *w) { return (Weights)w; }
@@ -40,6 +42,8 @@ TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) {
     __asm__("vpmaddwd %2, %1, %0" : "=x"(product) : "x"(a), "m"(*w));
     return _mm256_add_epi32(sums, product);
 }
+
+TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w) { return multiply(sums, a, load_weights(w)); }
 
 #include "chunks_x86.h"
 
@@ -54,10 +58,11 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "block.h"
 #include "lists.h"
 #include "resize.h"
+#include "winograd.h"
 
 const Variant AVX2 = {
-    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen},
-    .shape = one_tile,
+    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen, winograd_input, winograd},
+    .shape = block_shape,
     .resize = resize_avx2,
 };
 

@@ -33,11 +33,22 @@ TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) {
     return _mm_shuffle_epi32(words, 0);
 }
 
+TARGET INLINE Activations broadcast_pair(const int16_t *p) { return _mm_set1_epi32(load_32((const uint8_t *)p)); }
+
 TARGET INLINE void pin(Sums *sums) { (void)sums; } /* all registers are in use as it is */
 
 TARGET INLINE Weights load_weights(const int8_t *w) { return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)w)); }
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm_add_epi32(sums, _mm_madd_epi16(w, a)); }
+
+/* As with AVX2, the weights are an operand in memory. The compiler would add to the product, and spill the sums. */
+TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w) {
+    __m128i product;
+    __asm__("movdqa %2, %1\n\tpmaddwd %3, %1\n\tpaddd %1, %0"
+            : "+x"(sums), "=&x"(product)
+            : "x"(a), "m"(*(const __m128i *)w));
+    return sums;
+}
 
 /* a * b + c, rounded once, for a from 0 to 255: the product of a byte and a float is exact in double precision, and so is the
    sum where `exact_in_double` is true. */
@@ -98,10 +109,11 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "block.h"
 #include "lists.h"
 #include "resize.h"
+#include "winograd.h"
 
 const Variant SSE4 = {
-    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
-    .shape = one_tile,
+    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, NULL, winograd_input, winograd},
+    .shape = block_shape,
     .resize = resize_sse4,
 };
 

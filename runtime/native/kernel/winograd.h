@@ -1,0 +1,154 @@
+/* Winograd's minimal filtering: a convolution of stride 1 by products at the places of a patch. With a kernel of 3 x 3 they are
+   16 for 2 x 2 outputs and 36 for 4 x 4, where the direct one takes 36 and 144; with one of 4 x 4, 36 for 144 (Lavin and Gray, https://arxiv.org/abs/1509.09308). Exact: all is done in
+   integers, multiplied by 4 or 576 in all. What is transformed fits 16 bits, and all that follows is done modulo 2^32, where
+   the sum that comes out is the right one (runtime/native/winograd.py has the matrices, and proves both).
+
+   A file that includes it has defined what tile.h and block.h take, and
+
+   broadcast_pair(p)      two channels of a patch, for all outputs
+   multiply_pair(s, a, w) s + a * w, for the weights of VECTOR outputs in memory */
+
+#define PATCH 6          /* of a side at most */
+#define TOGETHER 6       /* tiles of a block: the weights of a place of the patch are read once for all of them */
+#define TURN 2           /* pairs of channels of a turn of the loop: there is an even number */
+#define PAIR_BYTES (4 * GROUP)
+
+typedef uint8_t Bytes __attribute__((vector_size(2 * VECTOR), aligned(1)));
+typedef uint16_t Halves __attribute__((vector_size(4 * VECTOR)));
+typedef uint16_t Stored __attribute__((vector_size(4 * VECTOR), aligned(2)));
+typedef uint32_t Words __attribute__((vector_size(4 * VECTOR)));
+typedef int32_t SignedWords __attribute__((vector_size(4 * VECTOR)));
+
+/* One line of a patch: B^T d. */
+TARGET INLINE void transform_input(const int patch, const Halves *d, Halves *to, const int apart) {
+    if (patch == 4) {
+        to[0] = d[0] - d[2], to[apart] = d[1] + d[2], to[2 * apart] = d[2] - d[1], to[3 * apart] = d[1] - d[3];
+        return;
+    }
+    const Halves a = d[4] - (d[2] << 2), b = d[3] - (d[1] << 2), c = d[4] - d[2], e = (d[3] - d[1]) << 1;
+    to[0] = c + ((d[0] - d[2]) << 2), to[apart] = a + b, to[2 * apart] = a - b;
+    to[3 * apart] = c + e, to[4 * apart] = c - e, to[5 * apart] = d[5] - d[3] - (e << 1);
+}
+
+/* One line of sums: A^T m. */
+TARGET INLINE void transform_output(const int side, const Words *m, Words *to, const int apart) {
+    if (side == 2) {
+        to[0] = m[0] + m[1] + m[2], to[apart] = m[1] - m[2] - m[3];
+        return;
+    }
+    const Words u = m[1] + m[2], v = m[1] - m[2], p = m[3] + m[4], q = m[3] - m[4];
+    to[0] = m[0] + u + p, to[apart] = v + (q << 1), to[2 * apart] = u + (p << 2);
+    if (side == 3) to[2 * apart] += m[5] << 1;
+    else to[3 * apart] = v + (((q << 2) + m[5]) << 1);
+}
+
+TARGET INLINE void transform_patch(const int patch, const Step *s, const uint8_t *in, int16_t *out) {
+    for (int c = 0; c < s->channels; c += 2 * VECTOR) {
+        Halves lines[PATCH * PATCH];
+        for (int x = 0; x < patch; x++) {
+            Halves column[PATCH];
+            for (int y = 0; y < patch; y++)
+                column[y] = __builtin_convertvector(*(const Bytes *)(in + s->k_offsets[y] + x * s->row_stride + c), Halves);
+            transform_input(patch, column, lines + x, patch);
+        }
+        for (int y = 0; y < patch; y++) {
+            Halves line[PATCH];
+            transform_input(patch, lines + y * patch, line, 1);
+            for (int x = 0; x < patch; x++) *(Stored *)(out + (y * patch + x) * s->channels + c) = line[x];
+        }
+    }
+}
+
+TARGET static void winograd_input(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles;
+    const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input] + s->input_offsets[t];
+    int16_t *const out = transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t);
+    if (s->side == 2) transform_patch(4, s, in, out);
+    else transform_patch(6, s, in, out);
+}
+
+/* The sums [rows][WIDTH] of one place of the patches of so many tiles. */
+TARGET INLINE void multiply_pairs(const int rows, const int pairs, const int16_t *in, size_t next, const int8_t *w, int32_t *sums) {
+    Sums acc[ROWS][MAX_VECTORS];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < MAX_VECTORS; v++) acc[r][v] = initial_sums(NULL, NULL, r);
+#pragma clang loop unroll(disable) /* as in tile.h */
+    for (const int16_t *end = in + 2 * pairs; in < end; in += 2 * TURN) {
+#pragma clang loop unroll(full)
+        for (int half = 0; half < TURN; half++, w += PAIR_BYTES) {
+            Activations a[ROWS];
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) a[r] = broadcast_pair(in + r * next + 2 * half);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < MAX_VECTORS; v++) {
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) acc[r][v] = multiply_pair(acc[r][v], a[r], w + v * 4 * VECTOR);
+                if (v % 2)
+                    for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < MAX_VECTORS; v++) store_sums(sums + r * WIDTH + v * VECTOR, acc[r][v]);
+}
+
+/* A tile's sums [patch][patch][TOGETHER][WIDTH] as those of its outputs, [side][side][WIDTH]. */
+TARGET INLINE void transform_sums(const int side, const int32_t *sums, int32_t *out) {
+    const int patch = patch_of(side);
+    for (int v = 0; v < WIDTH; v += VECTOR) {
+        Words lines[PATCH * PATCH];
+        for (int x = 0; x < patch; x++) {
+            Words column[PATCH];
+            for (int y = 0; y < patch; y++) column[y] = *(const Words *)(sums + (y * patch + x) * TOGETHER * WIDTH + v);
+            transform_output(side, column, lines + x, patch);
+        }
+        for (int y = 0; y < side; y++) {
+            Words line[PATCH];
+            transform_output(side, lines + y * patch, line, 1);
+            for (int x = 0; x < side; x++) {
+                const SignedWords sum = side == 2 ? (SignedWords)line[x] >> 2 : (SignedWords)(line[x] * NINTH) >> 6;
+                *(SignedWords *)(out + (y * side + x) * WIDTH + v) = sum;
+            }
+        }
+    }
+}
+
+/* A block: some tiles of one photo, and a group of outputs. */
+TARGET static void winograd(const Step *s, const Job *job, int i) {
+    _Alignas(64) int32_t sums[PATCH * PATCH * TOGETHER * WIDTH], out[(PATCH - 2) * (PATCH - 2) * WIDTH];
+    const Part part = part_of(s, job, (BlockShape){TOGETHER, WIDTH}, i);
+    const int places = patch_of(s->side) * patch_of(s->side), outputs = s->side * s->side;
+    const int16_t *in = transformed(s, (uint8_t *)(uintptr_t)part.in, part.tile);
+    const size_t next = (size_t)places * s->channels; /* from one tile to the next */
+    const int8_t *w = part.weights + part.first % GROUP * 4;
+    for (int p = 0; p < places; p++, in += s->channels, w += (size_t)s->k_steps * PAIR_BYTES) {
+        int32_t *to = sums + p * TOGETHER * WIDTH;
+        const int16_t *from = in;
+        for (int left = part.tiles; left > 0; left -= 3, from += 3 * next, to += 3 * WIDTH) {
+            if (left >= 3) multiply_pairs(3, s->k_steps, from, next, w, to);
+            else if (left == 2) multiply_pairs(2, s->k_steps, from, next, w, to);
+            else multiply_pairs(1, s->k_steps, from, next, w, to);
+        }
+    }
+    const Requantizing q = requantizing(s, part.first);
+    const int32_t *to = s->output_offsets + part.tile * outputs;
+    for (int t = 0; t < part.tiles; t++, to += outputs) {
+        if (s->side == 2) transform_sums(2, sums + t * WIDTH, out);
+        else if (s->side == 3) transform_sums(3, sums + t * WIDTH, out);
+        else transform_sums(4, sums + t * WIDTH, out);
+        for (int o = 0; o < outputs; o++) {
+            if (to[o] < 0) continue; /* another tile has it */
+            uint8_t *const bytes = part.out + part.first + to[o];
+            if (part.residual) finish(&q, out + o * WIDTH, WIDTH, bytes, part.residual + part.first + to[o]);
+            else finish(&q, out + o * WIDTH, WIDTH, bytes, NULL);
+        }
+    }
+}
+
+static BlockShape block_shape(const Step *s) {
+    return s->kind == WINOGRAD ? (BlockShape){TOGETHER, WIDTH} : one_tile(s);
+}

@@ -1,0 +1,79 @@
+/* Winograd's convolution (winograd.h) in plain C for every CPU, as the matrices say it. */
+
+#include "internal.h"
+
+#define PATCH 6 /* of a side at most */
+
+typedef int32_t Matrix[PATCH][PATCH];
+
+/* As in runtime/native/winograd.py. */
+static const Matrix INPUTS[] = {
+    [4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
+    [6] = {{4, 0, -5, 0, 1, 0},
+           {0, -4, -4, 1, 1, 0},
+           {0, 4, -4, -1, 1, 0},
+           {0, -2, -1, 2, 1, 0},
+           {0, 2, -1, -2, 1, 0},
+           {0, 4, 0, -5, 0, 1}},
+};
+static const Matrix OUTPUTS[] = {
+    [2] = {{1, 1, 1, 0}, {0, 1, -1, -1}},
+    [3] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 2}},
+    [4] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 2}},
+};
+
+/* a x a^T, of `to` lines of `from`, modulo 2^32. */
+static void transform(const Matrix a, int to, int from, uint32_t x[PATCH][PATCH]) {
+    uint32_t half[PATCH][PATCH] = {{0}};
+    for (int i = 0; i < to; i++)
+        for (int j = 0; j < from; j++)
+            for (int k = 0; k < from; k++) half[i][j] += (uint32_t)a[i][k] * x[k][j];
+    for (int i = 0; i < to; i++)
+        for (int j = 0; j < to; j++) {
+            uint32_t sum = 0;
+            for (int k = 0; k < from; k++) sum += (uint32_t)a[j][k] * half[i][k];
+            x[i][j] = sum;
+        }
+}
+
+void winograd_input_reference(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles, patch = patch_of(s->side);
+    const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input] + s->input_offsets[t];
+    int16_t *const out = transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t);
+    for (int c = 0; c < s->channels; c++) {
+        uint32_t x[PATCH][PATCH];
+        for (int p = 0; p < patch * patch; p++) x[p / patch][p % patch] = in[s->k_offsets[p / patch] + p % patch * s->row_stride + c];
+        transform(INPUTS[patch], patch, patch, x);
+        for (int p = 0; p < patch * patch; p++) out[p * s->channels + c] = (int16_t)x[p / patch][p % patch];
+    }
+}
+
+/* The sum of one output at one place of the patch. */
+static uint32_t sum_of(const Step *s, const int16_t *in, const int16_t *w) {
+    uint32_t sum = 0;
+    for (int c = 0; c < 2 * s->k_steps; c++) sum += (uint32_t)(in[c] * w[c / 2 * 2 * GROUP + c % 2]);
+    return sum;
+}
+
+/* Block `i`: one tile of one photo, and a group of outputs. */
+void winograd_reference(const Step *s, const Job *job, int i) {
+    const Part part = part_of(s, job, (BlockShape){1, GROUP}, i);
+    const int side = s->side, patch = patch_of(side);
+    const int16_t *const in = transformed(s, (uint8_t *)(uintptr_t)part.in, part.tile);
+    const int32_t *const to = s->output_offsets + part.tile * side * side;
+    const Requantizing q = requantizing(s, part.first);
+    for (int o = 0; o < GROUP; o++) {
+        const int16_t *const w = (const int16_t *)(const void *)part.weights + 2 * o;
+        uint32_t x[PATCH][PATCH];
+        for (int p = 0; p < patch * patch; p++)
+            x[p / patch][p % patch] = sum_of(s, in + p * s->channels, w + (size_t)p * s->k_steps * 2 * GROUP);
+        transform(OUTPUTS[side], side, patch, x);
+        for (int p = 0; p < side * side; p++) {
+            if (to[p] < 0) continue;
+            const uint32_t scaled = x[p / side][p % side];
+            const int32_t sum = side == 2 ? (int32_t)scaled >> 2 : (int32_t)(scaled * NINTH) >> 6;
+            const size_t at = (size_t)to[p] + part.first + o;
+            part.out[at] = requantize_reference(&q, sum, o, part.residual ? part.residual + at : NULL);
+        }
+    }
+}
