@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runtime.inference.native_session import _Workspace
 from runtime.native.library import Library
-from runtime.native.steps import CONVOLUTION, MAX_POOLING, Plan
+from runtime.native.steps import CONVOLUTION, MAX_POOLING, WINOGRAD, Plan
 from runtime.native.weight_packing import Tensor
 
 
@@ -21,7 +21,7 @@ def layers_bytes(
     """The kernel's bytes of the output of each layer, [N, size, size, channels], as soon as it has run."""
     workspace = _Workspace(plan, library, len(pixels))
     scores = np.empty((len(pixels), len(plan.bias), plan.map_size, plan.map_size), np.float32)
-    numbers = [i for i, step in enumerate(plan.steps) if step.kind in {CONVOLUTION, MAX_POOLING}]
+    numbers = [i for i, step in enumerate(plan.steps) if step.kind in {CONVOLUTION, MAX_POOLING, WINOGRAD}]
     for begin, number in pairwise([-1, *numbers]):
         workspace._job.steps = ctypes.addressof(plan.steps[begin + 1])
         workspace._job.count = number - begin
