@@ -39,7 +39,7 @@ KINDS = {
     WINOGRAD_INPUT: "transform of an input",
     WINOGRAD: "convolution by Winograd",
 }
-PREPARATIONS = (BUILD_NONZERO_LIST, WIDEN, WINOGRAD_INPUT)  # of a convolution's input, right before it
+PREPARATIONS = (BUILD_NONZERO_LIST, WIDEN)  # of a convolution's input, right before it
 # A counter of work goes on by a sixteenth and one for each thread when all is taken (`run_steps` in dispatch.c).
 MAX_WORK = LARGEST // 2
 
@@ -143,15 +143,13 @@ class _Bounds:
         self._reads(transform.patch, step.channels, transform.patch, self._tensor("input").bytes)
 
     def _winograd(self) -> None:
-        """Its input is what a step before has transformed, for the same tiles; so much was written, and is read."""
-        step, transform, before = self._step, self._transform(), self._preparation(WINOGRAD_INPUT)
+        """Its input is what the step before has transformed, for the same tiles; so much was written, and is read."""
+        step, transform, before = self._step, self._transform(), self._plan.steps[max(0, self._number - 1)]
         same = ("channels", "tiles", "side")
-        if (
-            before is None
-            or before.output != step.input
-            or any(getattr(before, field) != getattr(step, field) for field in same)
+        if (before.kind, before.output) != (WINOGRAD_INPUT, step.input) or any(
+            getattr(before, field) != getattr(step, field) for field in same
         ):
-            self._refuse("reads patches that no step before it transforms")
+            self._refuse("reads patches that the step before it does not transform")
         if step.rows != transform.side**2:
             self._refuse(f"has tiles of {step.rows} places")
         self._writes(step.outputs)

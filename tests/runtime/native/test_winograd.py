@@ -1,0 +1,314 @@
+"""Winograd's convolution: its integers cannot be wrong, some layers take it, and its bytes are the direct one's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime.native.bounds import check
+from runtime.native.layout import LAYOUTS, Instructions
+from runtime.native.library import LARGEST
+from runtime.native.memory_planner import lay_out
+from runtime.native.onnx_importer import Convolution, Network, Quantisation, Residual, UnknownGraphError
+from runtime.native.steps import LIST_BUFFER, WINOGRAD, WINOGRAD_INPUT, Plan
+from runtime.native.weight_packing import Tensor
+from runtime.native.winograd import (
+    FOUR,
+    LARGEST_INPUT,
+    THREE,
+    TRANSFORMS,
+    TWO,
+    Transform,
+    choose_transform,
+    is_exact,
+    tiles_of,
+    transform_weights,
+)
+from tests.runtime.native.layers import layers_bytes
+from tests.runtime.native.models import library_of, photos
+from tests.runtime.native.networks import convolution, network, random_network, stem
+
+WITH_WINOGRAD: tuple[Instructions, ...] = ("sse4", "avx2")
+REFUSED = r"step \d+ of its plan \((transform of an input|convolution by Winograd)\) "
+
+every_transform = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+
+
+@every_transform
+def test_every_product_of_a_weight_and_an_input_comes_out_at_its_place(transform: Transform) -> None:
+    """The convolution is linear in both, so that all of it is right if each pair of one weight and one input is."""
+    kernel, patch, side = transform.kernel, transform.patch, transform.side
+    assert patch == side + kernel - 1
+    for wy, wx, iy, ix in product(range(kernel), range(kernel), range(patch), range(patch)):
+        weights, inputs = np.zeros((kernel, kernel), int), np.zeros((patch, patch), int)
+        weights[wy, wx] = inputs[iy, ix] = 1
+        sums = both(transform.weights, weights) * both(transform.inputs, inputs)
+        right = np.zeros((side, side), int)
+        if 0 <= iy - wy < side and 0 <= ix - wx < side:
+            right[iy - wy, ix - wx] = transform.scale
+        np.testing.assert_array_equal(both(transform.outputs, sums), right)
+
+
+def both(matrix: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A transform along both axes."""
+    made: NDArray[np.int64] = matrix @ values @ matrix.T
+    return made
+
+
+@every_transform
+def test_no_transformed_byte_or_weight_exceeds_16_bits_nor_a_pair_of_products_32(transform: Transform) -> None:
+    largest = np.abs(transform.inputs).sum(1).max() ** 2 * LARGEST_INPUT
+    weight = np.abs(transform.weights).sum(1).max() ** 2 * 127
+    assert max(largest, weight) < 2**15
+    assert 2 * largest * weight < 2**31
+
+
+@every_transform
+@pytest.mark.parametrize("times", [-1, 1])
+def test_the_largest_sum_is_exact_modulo_32_bits_and_the_next_is_not(transform: Transform, times: int) -> None:
+    inverse = pow(transform.odd, -1, 2**32)
+
+    def back(sum_: int) -> int:
+        """As the kernel does it: to 32 bits, times the inverse, and shifted with its sign."""
+        return int(np.uint32(sum_ * transform.scale * inverse % 2**32).astype(np.int32)) >> transform.shift
+
+    for sum_ in (0, 1, transform.largest - 1, transform.largest):
+        assert back(times * sum_) == times * sum_
+    assert back(transform.largest + 1) != transform.largest + 1
+
+
+@every_transform
+def test_weights_whose_sums_may_be_too_large_are_known(transform: Transform) -> None:
+    kernel = transform.kernel
+    most = transform.largest // LARGEST_INPUT
+    channels = most // (127 * kernel**2) + 1
+    weights = np.full((3, channels, kernel, kernel), 1, np.int8)
+    weights[1] = -127
+    assert not is_exact(weights, transform)
+    weights[1, -1] = 0
+    assert is_exact(weights, transform)
+
+
+@every_transform
+def test_weights_are_transformed_in_the_order_of_the_kernel(transform: Transform) -> None:
+    weights = np.random.default_rng(0).integers(-127, 128, (40, 12, transform.kernel, transform.kernel), np.int8)
+    made = transform_weights(weights, Tensor(16, 32, 1, 0), transform)
+    assert made.shape == (2, transform.patch**2, 16, 32, 2)
+    for output, channel in ((0, 0), (31, 11), (39, 4)):
+        right = both(transform.weights, weights[output, channel].astype(int)).ravel()
+        np.testing.assert_array_equal(made[output // 32, :, channel // 2, output % 32, channel % 2], right)
+    assert not made[:, :, 6:].any()  # channels that only fill
+    assert not made[1, :, :, 8:].any()
+
+
+@pytest.mark.parametrize("size", range(4, 20))
+@every_transform
+def test_tiles_read_no_further_than_the_border_and_write_each_place_once(transform: Transform, size: int) -> None:
+    source, made = Tensor(size, 32, 1, 0), Tensor(size, 64, 1, 0)
+    tiles = tiles_of(source, 1, made, transform)
+    reach = transform.patch - 1
+    last = source.place(size, size) if transform.kernel == 3 else source.place(size + 1, size + 1)
+    assert tiles.input_offsets.min() == 0
+    assert tiles.input_offsets.max() + (reach * source.pitch + reach) * source.channels == last
+    side = np.arange(size)
+    places = made.place(side[:, np.newaxis], side)
+    assert sorted(tiles.output_offsets[tiles.output_offsets >= 0]) == sorted(places.ravel())
+
+
+def layer(channels: int, size: int, outputs: int | None = None, **changes: object) -> Convolution:
+    weights = np.ones((outputs or channels, channels, 3, 3), np.int8)
+    return convolution("layer", "source", weights, size, **{"padding": 1, **changes})
+
+
+def chosen(instructions: Instructions, found: Convolution, size: int | None = None) -> Transform | None:
+    source = Tensor(size or found.size, found.weights.shape[1], 2, found.input_quantisation.zero_point)
+    return choose_transform(found, source, LAYOUTS[instructions])
+
+
+@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+def test_large_maps_take_large_tiles_and_small_maps_the_direct_convolution(instructions: Instructions) -> None:
+    assert chosen(instructions, layer(64, 24)) is FOUR
+    assert chosen(instructions, layer(128, 28)) is FOUR
+    assert chosen(instructions, layer(256, 6)) is TWO
+    assert chosen(instructions, layer(512, 7)) is None
+    assert chosen(instructions, layer(512, 3)) is None
+    assert chosen(instructions, stem(96, 64)) is THREE
+
+
+@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+def test_only_kernels_of_3_and_4_with_a_stride_of_1_take_it(instructions: Instructions) -> None:
+    assert chosen(instructions, layer(64, 12, stride=2), size=24) is None
+    assert chosen(instructions, replace(layer(64, 24), weights=np.ones((64, 64, 1, 1), np.int8), padding=0)) is None
+    assert chosen(instructions, layer(64, 22, padding=0), size=24) is None
+    assert chosen(instructions, layer(64, 3)) is not FOUR  # it is less than a tile
+
+
+@pytest.mark.parametrize("instructions", [name for name in LAYOUTS if name not in WITH_WINOGRAD])
+def test_no_other_instruction_set_takes_it(instructions: Instructions) -> None:
+    assert chosen(instructions, layer(64, 24)) is None
+
+
+@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+def test_sums_too_large_for_large_tiles_take_small_ones(instructions: Instructions) -> None:
+    channels = FOUR.largest // (LARGEST_INPUT * 127 * 9) // 32 * 32 + 32
+    found = layer(channels, 24)
+    assert chosen(instructions, found) is FOUR
+    assert chosen(instructions, replace(found, weights=found.weights * 127)) is TWO
+
+
+def direct(found: Network, instructions: Instructions, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The plan without Winograd's convolution."""
+    with monkeypatch.context() as without:
+        without.setattr("runtime.native.memory_planner.choose_transform", lambda *_: None)
+        return lay_out(found, instructions)
+
+
+def extreme(size: int, zero_point: int, weight: int, channels: int = 40) -> Network:
+    """A residual block whose sums are as large as they can be; some channels only fill, and maps may be odd."""
+    around = Quantisation(np.float32(1), zero_point)
+    weights = np.full((channels, 12, 4, 4), weight, np.int8)
+    weights[::3] = -weights[::3]
+    first = convolution(
+        "stem", "blocks", weights, size, padding=2, input_quantisation=around, quantisation=around,
+        scales=np.full(channels, 1e-2, np.float32),
+    )  # fmt: skip
+    inner = np.full((channels, channels, 3, 3), weight, np.int8)
+    inner[::2] = -inner[::2]
+    small = np.full(channels, 1e-4, np.float32)
+    fields = {"padding": 1, "input_quantisation": around, "quantisation": around, "scales": small}
+    second = convolution("second", "stem", inner, size, **fields)
+    third = convolution("third", "second", inner[::-1], size, **fields)
+    own = Quantisation(np.float32(0.7), 3)
+    return network(2 * size, [first, second, replace(third, residual=Residual("stem", around, own))])
+
+
+@pytest.mark.parametrize("instructions", [*WITH_WINOGRAD, "reference"])
+@pytest.mark.parametrize("weight", [127, -127])
+@pytest.mark.parametrize("zero_point", [0, 114, 255])
+@pytest.mark.parametrize("size", [4, 5, 7, 10, 24])
+def test_the_largest_sums_are_those_of_the_direct_convolution(
+    size: int, zero_point: int, weight: int, instructions: Instructions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = extreme(size, zero_point, weight)
+    library, layout = library_of(instructions), "avx2" if instructions == "reference" else instructions
+    plan = lay_out(found, layout)
+    assert WINOGRAD in {step.kind for step in plan.steps}
+    pixels = photos(3, 2 * size)
+    pixels[1] = 255
+    for ours, theirs in zip(
+        layers_bytes(plan, library, pixels),
+        layers_bytes(direct(found, layout, monkeypatch), library, pixels),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+def test_random_networks_give_the_same_bytes_with_every_transform(
+    seed: int, instructions: Instructions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = random_network(seed)
+    pixels, library = photos(2, found.image_size), library_of(instructions)
+    right = list(layers_bytes(direct(found, instructions, monkeypatch), library, pixels))
+    for transforms in ({TWO.side: TWO}, {THREE.side: THREE, FOUR.side: FOUR}):
+        with monkeypatch.context() as only:
+            only.setattr("runtime.native.winograd.TRANSFORMS", transforms)
+            only.setattr("runtime.native.winograd.BYTES_A_CYCLE", 1e9)  # so that small maps take it, too
+            plan = lay_out(found, instructions)
+        for ours, theirs in zip(layers_bytes(plan, library, pixels), right, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(params=WITH_WINOGRAD)
+def plan(request: pytest.FixtureRequest) -> Plan:
+    return lay_out(extreme(12, 114, 3), request.param)
+
+
+NUMBERS = ("channels", "tiles", "rows", "side")
+
+
+def assert_refused(plan: Plan, number: int, **changes: int) -> None:
+    """With a number of a step changed, which is put back."""
+    step = plan.steps[number]
+    right = {name: getattr(step, name) for name in changes}
+    for name, value in changes.items():
+        setattr(step, name, value)
+    with pytest.raises(UnknownGraphError, match=r"step \d+ of its plan \(.+\) "):
+        check(plan)
+    for name, value in right.items():
+        setattr(step, name, value)
+
+
+def test_a_number_that_was_changed_is_found(plan: Plan) -> None:
+    for number, step in enumerate(plan.steps):
+        if step.kind not in {WINOGRAD_INPUT, WINOGRAD}:
+            continue
+        more = ("outputs", "k_steps", "lanes", "group_bytes") if step.kind == WINOGRAD else ()
+        for name in (*NUMBERS, *more):
+            for wrong in {getattr(step, name) + 1, -1, 0, -LARGEST, LARGEST} - {getattr(step, name)}:
+                assert_refused(plan, number, **{name: wrong})
+        for name in ("input", "output"):
+            for wrong in {-1, len(plan.buffers), LIST_BUFFER} - {getattr(step, name)}:
+                assert_refused(plan, number, **{name: wrong})
+        if step.kind == WINOGRAD:
+            assert_refused(plan, number, residual=step.output)
+        else:
+            assert_refused(plan, number, row_stride=-1)
+            assert_refused(plan, number, row_stride=LARGEST)
+    check(plan)
+
+
+def test_tiles_of_another_side_than_the_transformed_ones_are_found(plan: Plan) -> None:
+    numbers = [number for number, step in enumerate(plan.steps) if step.kind == WINOGRAD]
+    assert numbers
+    for number in numbers:
+        for side, transform in TRANSFORMS.items():
+            if side != plan.steps[number].side:
+                assert_refused(plan, number, side=side, rows=side**2)
+                assert_refused(plan, number - 1, side=side, rows=transform.patch)
+
+
+def test_an_offset_that_was_changed_is_found(plan: Plan) -> None:
+    for step in plan.steps:
+        names = {WINOGRAD_INPUT: ("k_offsets", "input_offsets"), WINOGRAD: ("output_offsets",)}.get(step.kind, ())
+        for name in names:
+            offsets: NDArray[np.int32] = plan.arrays[getattr(step, name)]  # type: ignore[assignment]
+            for wrong in (-2, -LARGEST, LARGEST, 2 * max(buffer.bytes for buffer in plan.buffers)):
+                place = int(np.argmax(offsets))
+                right, offsets[place] = offsets[place], wrong
+                with pytest.raises(UnknownGraphError, match=REFUSED + "(reads|writes|does not write)"):
+                    check(plan)
+                offsets[place] = right
+    check(plan)
+
+
+def test_an_array_of_another_length_or_place_is_found(plan: Plan) -> None:
+    names = {
+        WINOGRAD_INPUT: ("k_offsets", "input_offsets"),
+        WINOGRAD: ("output_offsets", "weights", "bias", "scale"),
+    }
+    for number, step in enumerate(plan.steps):
+        for name in names.get(step.kind, ()):
+            address = getattr(step, name)
+            right = plan.arrays[address]
+            plan.arrays[address] = right[:-1]
+            with pytest.raises(UnknownGraphError, match=REFUSED + "has no .* entries"):
+                check(plan)
+            plan.arrays[address] = right
+            assert_refused(plan, number, **{name: address + 1})
+
+
+def test_a_convolution_without_the_step_that_transforms_its_input_is_found(plan: Plan) -> None:
+    number = next(number for number, step in enumerate(plan.steps) if step.kind == WINOGRAD)
+    assert_refused(plan, number - 1, kind=WINOGRAD)
+    assert_refused(plan, number, kind=WINOGRAD_INPUT)
+
+
+def test_other_instruction_sets_are_refused_the_step(plan: Plan) -> None:
+    with pytest.raises(UnknownGraphError, match="tiles of 3 x 3 outputs"):
+        check(replace(plan, instructions="vnni"))
