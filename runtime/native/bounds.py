@@ -171,6 +171,8 @@ class _Bounds:
         room = self._buffer_at(getattr(step, field), field)
         if not isinstance(room, Scratch):
             self._refuse(f"has a tensor as its {field}")
+        if any(buffer.bytes % CACHE_LINE for buffer in self._plan.buffers):
+            self._refuse("has buffers that do not begin with a cache line")  # it is read in whole vectors
         self._within("transforms", 0, 2 * step.tiles * found.patch**2 * step.channels, room.bytes)
         return found
 

@@ -30,7 +30,9 @@ TARGET INLINE void store_sums(int32_t *to, Sums sums) { _mm256_store_si256((__m2
 
 TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) { return _mm256_set1_epi32(load_32(p + at)); }
 
-TARGET INLINE Activations broadcast_pair(const int16_t *p) { return _mm256_set1_epi32(load_32((const uint8_t *)p)); }
+TARGET INLINE Activations broadcast_pair(const int16_t *p, const int k) {
+    return _mm256_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
+}
 
 TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+x"(*sums) : : "memory"); }
 
@@ -43,7 +45,13 @@ TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) {
     return _mm256_add_epi32(sums, product);
 }
 
-TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w) { return multiply(sums, a, load_weights(w)); }
+/* Both at once, else the compiler would add to the product, and spill the sums. */
+TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w, const int last) {
+    __m256i product;
+    (void)last;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(product) : "x"(a), "m"(*(const __m256i *)w));
+    return sums;
+}
 
 #include "chunks_x86.h"
 

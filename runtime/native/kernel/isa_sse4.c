@@ -33,7 +33,18 @@ TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) {
     return _mm_shuffle_epi32(words, 0);
 }
 
-TARGET INLINE Activations broadcast_pair(const int16_t *p) { return _mm_set1_epi32(load_32((const uint8_t *)p)); }
+/* From memory, else the compiler would keep four pairs in a register that there is not. */
+TARGET INLINE Activations broadcast_pair(const int16_t *p, const int k) {
+    const __m128i *const pairs = (const __m128i *)p;
+    __m128i a;
+    switch (k) {
+    case 0: __asm__("pshufd $0x00, %1, %0" : "=x"(a) : "m"(*pairs)); break;
+    case 1: __asm__("pshufd $0x55, %1, %0" : "=x"(a) : "m"(*pairs)); break;
+    case 2: __asm__("pshufd $0xaa, %1, %0" : "=x"(a) : "m"(*pairs)); break;
+    default: __asm__("pshufd $0xff, %1, %0" : "=x"(a) : "m"(*pairs)); break;
+    }
+    return a;
+}
 
 TARGET INLINE void pin(Sums *sums) { (void)sums; } /* all registers are in use as it is */
 
@@ -41,12 +52,15 @@ TARGET INLINE Weights load_weights(const int8_t *w) { return _mm_cvtepi8_epi16(_
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm_add_epi32(sums, _mm_madd_epi16(w, a)); }
 
-/* As with AVX2, the weights are an operand in memory. The compiler would add to the product, and spill the sums. */
-TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w) {
+/* As with AVX2. */
+TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w, const int last) {
+    const __m128i *const weights = (const __m128i *)w;
     __m128i product;
-    __asm__("movdqa %2, %1\n\tpmaddwd %3, %1\n\tpaddd %1, %0"
-            : "+x"(sums), "=&x"(product)
-            : "x"(a), "m"(*(const __m128i *)w));
+    if (last) __asm__("pmaddwd %2, %1\n\tpaddd %1, %0" : "+x"(sums), "+x"(a) : "m"(*weights));
+    else
+        __asm__("movdqa %2, %1\n\tpmaddwd %3, %1\n\tpaddd %1, %0"
+                : "+x"(sums), "=&x"(product)
+                : "x"(a), "m"(*weights));
     return sums;
 }
 

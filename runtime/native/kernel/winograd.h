@@ -5,12 +5,11 @@
 
    A file that includes it has defined what tile.h and block.h take, and
 
-   broadcast_pair(p)      two channels of a patch, for all outputs
-   multiply_pair(s, a, w) s + a * w, for the weights of VECTOR outputs in memory */
+   broadcast_pair(p, k)            two channels of a patch, for all outputs: of the four pairs at `p`, that of a number
+   multiply_pair(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost */
 
 #define PATCH 6          /* of a side at most */
 #define TOGETHER 6       /* tiles of a block: the weights of a place of the patch are read once for all of them */
-#define TURN 2           /* pairs of channels of a turn of the loop: there is an even number */
 #define PAIR_BYTES (4 * GROUP)
 
 typedef uint8_t Bytes __attribute__((vector_size(2 * VECTOR), aligned(1)));
@@ -67,29 +66,35 @@ TARGET static void winograd_input(const Step *s, const Job *job, int i) {
     else transform_patch(6, s, in, out);
 }
 
-/* The sums [rows][WIDTH] of one place of the patches of so many tiles. */
-TARGET INLINE void multiply_pairs(const int rows, const int pairs, const int16_t *in, size_t next, const int8_t *w, int32_t *sums) {
+/* A few pairs of channels of each row times their weights. */
+TARGET INLINE void multiply_few(const int rows, const int pairs, const int16_t *in, size_t next, const int8_t *w,
+                                Sums acc[ROWS][MAX_VECTORS]) {
+#pragma clang loop unroll(full)
+    for (int k = 0; k < pairs; k++) {
+        Activations a[ROWS];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) a[r] = broadcast_pair(in + r * next, k);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < MAX_VECTORS; v++) {
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++)
+                acc[r][v] = multiply_pair(acc[r][v], a[r], w + k * PAIR_BYTES + v * 4 * VECTOR, v == MAX_VECTORS - 1);
+            if (v % 2)
+                for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
+        }
+    }
+}
+
+/* The sums [rows][WIDTH] of one place of the patches of so many tiles; `pairs` is even. */
+TARGET INLINE void multiply_pairs(const int rows, int pairs, const int16_t *in, size_t next, const int8_t *w, int32_t *sums) {
     Sums acc[ROWS][MAX_VECTORS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < MAX_VECTORS; v++) acc[r][v] = initial_sums(NULL, NULL, r);
 #pragma clang loop unroll(disable) /* as in tile.h */
-    for (const int16_t *end = in + 2 * pairs; in < end; in += 2 * TURN) {
-#pragma clang loop unroll(full)
-        for (int half = 0; half < TURN; half++, w += PAIR_BYTES) {
-            Activations a[ROWS];
-#pragma clang loop unroll(full)
-            for (int r = 0; r < rows; r++) a[r] = broadcast_pair(in + r * next + 2 * half);
-#pragma clang loop unroll(full)
-            for (int v = 0; v < MAX_VECTORS; v++) {
-#pragma clang loop unroll(full)
-                for (int r = 0; r < rows; r++) acc[r][v] = multiply_pair(acc[r][v], a[r], w + v * 4 * VECTOR);
-                if (v % 2)
-                    for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
-            }
-        }
-    }
+    for (; pairs >= 4; pairs -= 4, in += 8, w += 4 * PAIR_BYTES) multiply_few(rows, 4, in, next, w, acc);
+    if (pairs) multiply_few(rows, 2, in, next, w, acc);
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)

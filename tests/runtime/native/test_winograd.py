@@ -14,8 +14,8 @@ from runtime.native.layout import LAYOUTS, Instructions
 from runtime.native.library import LARGEST
 from runtime.native.memory_planner import lay_out
 from runtime.native.onnx_importer import Convolution, Network, Quantisation, Residual, UnknownGraphError
-from runtime.native.steps import LIST_BUFFER, WINOGRAD, WINOGRAD_INPUT, Plan
-from runtime.native.weight_packing import Tensor
+from runtime.native.steps import LIST_BUFFER, WIDE_BUFFER, WINOGRAD, WINOGRAD_INPUT, Plan, Scratch
+from runtime.native.weight_packing import CACHE_LINE, Tensor
 from runtime.native.winograd import (
     FOUR,
     LARGEST_INPUT,
@@ -307,6 +307,20 @@ def test_a_convolution_without_the_step_that_transforms_its_input_is_found(plan:
     number = next(number for number, step in enumerate(plan.steps) if step.kind == WINOGRAD)
     assert_refused(plan, number - 1, kind=WINOGRAD)
     assert_refused(plan, number, kind=WINOGRAD_INPUT)
+
+
+def test_a_buffer_that_would_move_the_next_one_from_its_cache_line_is_found(plan: Plan) -> None:
+    plan.buffers.append(Scratch(CACHE_LINE))
+    check(plan)
+    plan.buffers[-1] = Scratch(CACHE_LINE - 16)
+    with pytest.raises(UnknownGraphError, match=REFUSED + "has buffers that do not begin with a cache line"):
+        check(plan)
+
+
+def test_a_buffer_of_transformed_inputs_that_is_too_small_is_found(plan: Plan) -> None:
+    plan.buffers[WIDE_BUFFER] = Scratch(plan.buffers[WIDE_BUFFER].bytes - CACHE_LINE)
+    with pytest.raises(UnknownGraphError, match=REFUSED + "transforms bytes 0 to"):
+        check(plan)
 
 
 def test_other_instruction_sets_are_refused_the_step(plan: Plan) -> None:
