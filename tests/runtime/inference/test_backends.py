@@ -25,7 +25,7 @@ from runtime.native.layout import Instructions
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.serving.loaded_model import LoadedModel
-from tests.runtime.native.models import claiming
+from tests.runtime.native.models import claiming, library_of
 from tests.support.bundles import change_manifest, write_bundle, write_model
 from tests.support.system_packages import needs
 
@@ -99,11 +99,11 @@ def test_the_reference_kernel_serves_where_it_is_named(monkeypatch: pytest.Monke
     assert available_kernels(Bundle.open(default_bundle()))[0].kernel == "reference"
 
 
-@pytest.mark.parametrize("instructions", ["avx2", "i8mm"])
+@pytest.mark.parametrize("instructions", ["sse4", "avx2", "vnni"])
 def test_the_native_kernel_serves_where_its_answers_are_right(
     instructions: Instructions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "library", lambda: claiming(instructions))
+    monkeypatch.setattr(backends, "library", lambda: library_of(instructions))
     kernel = open_validated(Bundle.open(default_bundle()), threads=1).kernel
     assert kernel.kernel == instructions
     assert kernel.deviation < 1e-5

@@ -28,7 +28,7 @@ from runtime.inference.backends import open_validated
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.native.layout import Instructions
 from runtime.native.library import library
-from tests.runtime.native.models import claiming
+from tests.runtime.native.models import library_of
 from tests.support.bundles import change_manifest
 
 
@@ -84,11 +84,11 @@ def test_the_fastest_kernel_of_this_processor_serves_it(name: str, request: pyte
     assert opened.session.infer(np.zeros((1, *_side(bundle), 3), np.uint8)).probabilities.shape == (1, outputs)
 
 
-@pytest.mark.parametrize("instructions", ["avx2", "i8mm"])
+@pytest.mark.parametrize("instructions", ["sse4", "avx2", "vnni"])
 def test_the_native_kernel_gives_every_output(
     bundle: Bundle, instructions: Instructions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "library", lambda: claiming(instructions))
+    monkeypatch.setattr(backends, "library", lambda: library_of(instructions))
     opened = open_validated(bundle, threads=1)
     assert opened.kernel.kernel == instructions
     pixels = np.stack([draw(name, 3, bundle.manifest.input) for name in PATTERNS])

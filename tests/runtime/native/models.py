@@ -140,6 +140,9 @@ every_instruction_set = _every(
     {name: variant for name, variant in VARIANTS.items() if variant[0] != "reference" or variant[1] == "avx2"}
 )
 
+# Without the reference: for tests of large networks.
+every_fast_set = _every({name: variant for name, variant in VARIANTS.items() if variant[0] != "reference"})
+
 
 def variant_of(named: tuple[Instructions, Instructions]) -> Variant:
     """That variant of the kernel; the test is skipped if this processor does not have it."""
