@@ -31,6 +31,8 @@ from runtime.native.steps import (
     SPACE_TO_DEPTH,
     WIDE_BUFFER,
     WIDEN,
+    WINOGRAD,
+    WINOGRAD_INPUT,
     Plan,
     Scratch,
     max_batch_size_of,
@@ -49,6 +51,8 @@ OFFSETS = {
     CLASS_SCORES: ("input_offsets",),
     BUILD_NONZERO_LIST: ("input_offsets", "k_offsets"),
     WIDEN: (),
+    WINOGRAD_INPUT: ("input_offsets", "k_offsets"),
+    WINOGRAD: ("output_offsets",),
 }
 BUFFERS = {
     SPACE_TO_DEPTH: ("output",),
@@ -57,6 +61,8 @@ BUFFERS = {
     CLASS_SCORES: ("input",),
     BUILD_NONZERO_LIST: ("input", "output"),
     WIDEN: ("input", "output"),
+    WINOGRAD_INPUT: ("input", "output"),
+    WINOGRAD: ("input", "output"),
 }
 COUNTS = {
     SPACE_TO_DEPTH: ("tiles", "rows"),
@@ -65,6 +71,8 @@ COUNTS = {
     CLASS_SCORES: ("channels", "outputs", "tiles", "scores_per_photo"),
     BUILD_NONZERO_LIST: ("k_steps", "tiles", "rows", "chunk"),
     WIDEN: ("channels", "tiles", "rows"),
+    WINOGRAD_INPUT: ("channels", "tiles", "rows", "side"),
+    WINOGRAD: ("channels", "outputs", "k_steps", "tiles", "rows", "side", "lanes", "group_bytes"),
 }
 # What a convolution says of its weights must be what the instruction set's functions take for granted.
 LAID_OUT = ("run", "products", "unit", "weight_bytes", "weight_zero", "lanes", "activation_bytes")
@@ -226,9 +234,11 @@ def test_a_number_that_was_changed_is_found_in_every_step(laid_out: Plan) -> Non
         for name in LAID_OUT if step.kind == CONVOLUTION else ():
             for wrong in (getattr(step, name) + 1, 0 if getattr(step, name) else 128, LARGEST):
                 assert_refused(laid_out, step, **{name: wrong})
-        if step.kind not in {CLASS_SCORES, WIDEN}:
+        if step.kind not in {CLASS_SCORES, WIDEN, WINOGRAD}:
             assert_refused(laid_out, step, row_stride=-1)
-            if step.kind in {SPACE_TO_DEPTH, MAX_POOLING} or step.run > 1:  # else each row has an offset of its own
+            if (
+                step.kind in {SPACE_TO_DEPTH, MAX_POOLING, WINOGRAD_INPUT} or step.run > 1
+            ):  # else each row has an offset of its own
                 assert_refused(laid_out, step, row_stride=LARGEST)
         assert_refused(laid_out, step, kind=len(KINDS))
     check(laid_out)

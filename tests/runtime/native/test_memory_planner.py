@@ -21,6 +21,8 @@ from runtime.native.steps import (
     SPACE_TO_DEPTH,
     WIDE_BUFFER,
     WIDEN,
+    WINOGRAD,
+    WINOGRAD_INPUT,
     Plan,
 )
 from runtime.native.weight_packing import Tensor, full_list, pack
@@ -33,6 +35,9 @@ LOADED_FOR_LISTS = {"vnni": 64, "i8mm": 8}
 LOADED_FOR_A_LIST = 16
 STORED_AT_ONCE = {"vnni": 16}  # entries of a list
 STORED = 4
+
+PATCHES = {2: 4, 3: 6, 4: 6}  # of Winograd's convolution: places a side, for so many outputs
+VECTOR = 16  # channels that it transforms at once
 
 
 def array(plan: Plan, address: int) -> np.ndarray[Any, Any]:
@@ -109,6 +114,31 @@ def _nonzero_list(plan: Plan, step: Step) -> None:
     assert step.input != step.output == LIST_BUFFER
 
 
+def _winograd_input(plan: Plan, step: Step) -> None:
+    patch = PATCHES[step.side]
+    assert step.rows == patch
+    assert step.channels % VECTOR == 0
+    _assert_reads(plan, step, run=patch, width=step.channels, offsets=patch)
+    assert 2 * step.tiles * patch**2 * step.channels <= plan.buffers[step.output].bytes
+    assert step.input != step.output == WIDE_BUFFER
+
+
+def _winograd(plan: Plan, step: Step) -> None:
+    patch = PATCHES[step.side]
+    assert step.rows == step.side**2
+    assert step.k_steps % 2 == 0 < step.k_steps <= step.channels // 2
+    assert 2 * step.tiles * patch**2 * step.channels <= plan.buffers[step.input].bytes
+    assert step.input == WIDE_BUFFER
+    _assert_writes(plan, step)
+    weights = array(plan, step.weights)
+    assert step.outputs % step.lanes == 0
+    assert weights.nbytes == step.outputs // step.lanes * step.group_bytes == 4 * patch**2 * step.k_steps * step.outputs
+    assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
+    if step.residual >= 0:
+        assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
+        assert step.residual != step.output
+
+
 CHECKS = {
     SPACE_TO_DEPTH: _space_to_depth,
     CONVOLUTION: _convolution,
@@ -116,6 +146,8 @@ CHECKS = {
     CLASS_SCORES: _class_scores,
     BUILD_NONZERO_LIST: _nonzero_list,
     WIDEN: _widen,
+    WINOGRAD_INPUT: _winograd_input,
+    WINOGRAD: _winograd,
 }
 
 
@@ -145,11 +177,14 @@ def test_no_tile_reads_or_writes_outside_its_buffers(size: int, instructions: In
     plan = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, instructions)
     kinds = [step.kind for step in plan.steps]
     lists, widened = kinds.count(BUILD_NONZERO_LIST), kinds.count(WIDEN)
-    assert len(kinds) == 23 + lists + widened
+    transformed = kinds.count(WINOGRAD_INPUT)
+    assert len(kinds) == 23 + lists + widened + transformed
     # Each convolution has what it cannot do without; lists of nonzero steps there are besides.
     needed = LAYOUTS[instructions].needs_lists
     assert lists == 20 if needed else lists == 0 if instructions == "amx" else 0 < lists < 20
-    assert widened == (20 if LAYOUTS[instructions].wide else 0)
+    assert widened == (20 - transformed if LAYOUTS[instructions].wide else 0)
+    assert kinds.count(WINOGRAD) == transformed
+    assert bool(transformed) is bool(LAYOUTS[instructions].winograd)
     assert_inside(plan)
 
 
