@@ -23,7 +23,7 @@ from runtime.native.onnx_importer import Convolution
 from runtime.native.weight_packing import NONE, Tensor, Tiles, int32, padded
 
 LARGEST_INPUT = 255
-BYTES_A_CYCLE = 4  # of weights, from the memory of a small host
+BYTES_A_CYCLE = 3  # of weights, from the memory of a small host
 # Of the steps of a direct convolution that leaves out those of zeros, a share of about 200 / channels is left: of the
 # default network 0.9 with 128 channels, 0.75 with 256, and 0.4 with 512.
 DENSE_CHANNELS = 200

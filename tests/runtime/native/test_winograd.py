@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.image import ImageSpec
+from runtime.inference.native_session import plan_of
 from runtime.native.bounds import check
 from runtime.native.layout import LAYOUTS, Instructions
 from runtime.native.library import LARGEST
@@ -29,7 +31,7 @@ from runtime.native.winograd import (
     transform_weights,
 )
 from tests.runtime.native.layers import layers_bytes
-from tests.runtime.native.models import library_of, photos
+from tests.runtime.native.models import CLASSES, library_of, model_of, photos
 from tests.runtime.native.networks import convolution, network, random_network, stem
 
 WITH_WINOGRAD: tuple[Instructions, ...] = ("sse4", "avx2")
@@ -205,6 +207,19 @@ def test_the_largest_sums_are_those_of_the_direct_convolution(
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+def test_threads_that_share_its_blocks_make_the_same_bytes(instructions: Instructions) -> None:
+    library, size = library_of(instructions), 96
+    plan, pixels = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, instructions), photos(3, size)
+    pool = library.pool_create(3)
+    try:
+        alone = layers_bytes(plan, library, pixels)
+        for ours, theirs in zip(layers_bytes(plan, library, pixels, pool), alone, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    finally:
+        library.pool_destroy(pool)
 
 
 @pytest.mark.parametrize("seed", range(12))
