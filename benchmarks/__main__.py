@@ -7,6 +7,7 @@ import sys
 import click
 
 from benchmarks.commands.advise import advise
+from benchmarks.commands.answers import answers
 from benchmarks.commands.batch import batch
 from benchmarks.commands.calibration import calibration
 from benchmarks.commands.clients import clients
@@ -37,7 +38,7 @@ def main() -> None:
 
 for command in (
     *(latency, training, calibration, decode, robustness),
-    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, instructions, advise, teach, report),
+    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, instructions, answers, advise, teach, report),
 ):
     main.add_command(command)
 

@@ -1,4 +1,4 @@
-"""What is compiled to count instructions: the QEMU plugin for this host, and the kernel for the emulated processors."""
+"""What is compiled: the QEMU plugin for this host, and the kernel in a program for the emulated processors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from runtime.errors import Refusal
 HERE = Path(__file__).parent
 PLUGIN = HERE / "count_instructions.c"
 KERNEL = Path(__file__).parents[3] / "runtime" / "native" / "kernel"
+RUN_JOB = HERE / "run_job.c"
+SOURCES = (RUN_JOB, *sorted(KERNEL.glob("*.c")))
+FLAGS = ("-std=c17", "-ffp-contract=off", f"-I{KERNEL}")
+ZIG = (sys.executable, "-m", "ziglang", "cc")
 # As `make kernel` compiles for serving, but for the C library: musl, so that the program is static and runs anywhere.
 TARGETS: dict[Architecture, tuple[str, ...]] = {
     "x86_64": ("-target", "x86_64-linux-musl", "-mcpu=x86_64"),
@@ -31,16 +35,8 @@ def plugin(cache: Path) -> Path:
 
 def run_job(architecture: Architecture, cache: Path) -> Path:
     """run_job.c and the kernel as one static program for `architecture`."""
-    flags = [
-        *TARGETS[architecture],
-        "-static",
-        "-std=c17",
-        "-O3",
-        "-fno-sanitize=all",
-        "-ffp-contract=off",
-        f"-I{KERNEL}",
-    ]
-    return _compiled([HERE / "run_job.c", *sorted(KERNEL.glob("*.c"))], [*flags, "-lm", "-lpthread"], cache)
+    flags = [*TARGETS[architecture], *FLAGS, "-static", "-O3", "-fno-sanitize=all"]
+    return _compiled(SOURCES, [*flags, "-lm", "-lpthread"], cache)
 
 
 def _compiled(sources: Sequence[Path], flags: Sequence[str], cache: Path) -> Path:
@@ -56,7 +52,7 @@ def _compiled(sources: Sequence[Path], flags: Sequence[str], cache: Path) -> Pat
     made.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=made.parent) as folder:
         file = Path(folder) / made.name
-        command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(file), *map(str, sources)]
+        command = [*ZIG, *flags, "-o", str(file), *map(str, sources)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise Refusal(f"{sources[0].name} does not compile: {done.stderr.strip().splitlines()[0]}")

@@ -41,7 +41,7 @@ def listing_of_ours(
     with tempfile.TemporaryDirectory() as folder:
         for number in range(len(photos)):
             job = JobFile(plan, photos[number : number + 1], cpu.instructions)
-            command = [str(run_job(cpu.architecture, cache)), *job.write(Path(folder))]
+            command = [str(run_job(cpu.architecture, cache)), *job.write(Path(folder)), "counted"]
             written.append(count(cpu, command, cache, show=show)[1])
     return "".join(written)
 
