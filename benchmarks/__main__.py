@@ -38,7 +38,8 @@ def main() -> None:
 
 for command in (
     *(latency, training, calibration, decode, robustness),
-    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, instructions, answers, advise, teach, report),
+    *(load, footprint, page, peers, sessions, batch, reload, requests, clients, instructions, answers),
+    *(advise, teach, report),
 ):
     main.add_command(command)
 

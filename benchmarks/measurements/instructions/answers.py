@@ -125,7 +125,7 @@ def answered_photos(folders: Sequence[Path], count: int, spec: ImageSpec) -> tup
 def answers_table(result: AnswersResult) -> Table:
     """One line a route."""
     table = Table(
-        title=f"Photos with the bytes of the scalar reference (bundle {result.bundle}, {result.size} px; {result.photos})"
+        title=f"Photos with the reference's bytes (bundle {result.bundle}, {result.size} px; {result.photos})"
     )
     for column in ("processor", "kernel", "computed by", "photos", "scores, probabilities", "activations", "verdict"):
         right = column in {"photos", "scores, probabilities", "activations"}

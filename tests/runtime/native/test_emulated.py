@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,16 @@ from runtime.errors import Refusal
 from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
 from runtime.native.layout import Instructions
+from runtime.native.memory_planner import lay_out
+from runtime.native.steps import Plan
 from tests.runtime.native.models import CLASSES, build, library_of, model_of, photos
+from tests.runtime.native.networks import random_network
 from tests.support.emulated import CACHE
 from tests.support.system_packages import needs
 
 SIZE, WIDTHS = 32, (16, 16, 16, 16, 32, 32, 32, 32)
+PHOTOS = 2
+MANY = 200
 REFERENCE: Instructions = "reference"
 AARCH64 = 183  # e_machine of ELF
 
@@ -31,26 +37,47 @@ def test_the_kernel_is_built_for_arm64(tmp_path: Path) -> None:
     assert b"dandelion_run\0" in made
 
 
+@cache
+def planned(network: str | int, layout: Instructions) -> Plan:
+    """The default network at a small size, with its own weights or with shuffled ones; or a random network."""
+    if isinstance(network, int):
+        return lay_out(random_network(network), layout)
+    content = model_of(SIZE, widths=WIDTHS, shuffled=network == "saturating")
+    return plan_of(content, ImageSpec(height=SIZE, width=SIZE), CLASSES, layout)
+
+
 @pytest.mark.emulated
 @needs("qemu-user")
 @pytest.mark.parametrize("cpu", [pytest.param(cpu, id=name) for name, cpu in CPUS.items()])
-@pytest.mark.parametrize("shuffled", [False, True], ids=["trained", "saturating"])
-def test_every_byte_is_that_of_the_reference(cpu: EmulatedCpu, shuffled: bool, tmp_path: Path) -> None:
-    content = model_of(SIZE, widths=WIDTHS, shuffled=shuffled)
-    plan = plan_of(content, ImageSpec(height=SIZE, width=SIZE), CLASSES, cpu.instructions)
-    expected = JobFile(plan, photos(2, SIZE), "reference").run(library_of("reference"))
-    assert len(set(expected)) == 256  # of the activations, all bytes occur
+@pytest.mark.parametrize("network", ["trained", "saturating", 0, 2, 10, 11])
+def test_every_byte_is_that_of_the_reference(cpu: EmulatedCpu, network: str | int, tmp_path: Path) -> None:
+    plan = planned(network, cpu.instructions)
+    pixels = photos(PHOTOS, plan.image_size)
+    expected = JobFile(plan, pixels, REFERENCE).run(library_of(REFERENCE))
+    assert len(set(expected)) > MANY  # of the activations, nearly all bytes occur
     program = str(run_job(cpu.architecture, CACHE))
     for instructions in (cpu.instructions, REFERENCE):
-        command = [program, *JobFile(plan, photos(2, SIZE), instructions).write(tmp_path)]
+        command = [program, *JobFile(plan, pixels, instructions).write(tmp_path)]
         assert emulate(cpu, command) == expected, instructions
 
 
 @pytest.mark.emulated
 @needs("qemu-user")
-def test_a_job_of_instructions_that_the_processor_lacks_is_refused(tmp_path: Path) -> None:
-    cpu = CPUS["cortex-a72"]
-    plan = plan_of(model_of(SIZE, widths=WIDTHS), ImageSpec(height=SIZE, width=SIZE), CLASSES, "vnni")
-    command = [str(run_job(cpu.architecture, CACHE)), *JobFile(plan, photos(1, SIZE), "vnni").write(tmp_path)]
-    with pytest.raises(Refusal, match=r"run_job.* on cortex-a72: status 3"):
-        emulate(cpu, command)
+@pytest.mark.parametrize(
+    ("instructions", "name"),
+    [
+        ("avx2", "Nehalem"),
+        ("neon", "Nehalem"),
+        ("vnni", "Haswell"),
+        ("vnni", "cortex-a72"),
+        ("dotprod", "cortex-a72"),
+        ("i8mm", "cortex-a76"),
+    ],
+)
+def test_a_processor_that_lacks_instructions_is_known_to_lack_them(
+    instructions: Instructions, name: str, tmp_path: Path
+) -> None:
+    job = JobFile(planned("trained", instructions), photos(1, SIZE), instructions)
+    command = [str(run_job(CPUS[name].architecture, CACHE)), *job.write(tmp_path)]
+    with pytest.raises(Refusal, match=rf"run_job.* on {name}: status 5"):  # of `dandelion_has_isa` in run_job.c
+        emulate(CPUS[name], command)

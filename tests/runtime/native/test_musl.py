@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from benchmarks.measurements.instructions.compiled import FLAGS, RUN_JOB, ZIG
+from benchmarks.measurements.instructions.job_file import JobFile
 from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
 from runtime.native.layout import Instructions
-from runtime.native.library import ISA, Job, library, prebuilt
-from tests.runtime.native.models import CLASSES, ROOT, model_of, photos
-from tests.runtime.native.test_arm64 import SIZE, WIDTHS, Blob
+from runtime.native.library import load, prebuilt
+from tests.runtime.native.models import CLASSES, COMPILED, HAS_PREBUILT, model_of, photos
 from tests.support.system_packages import needs
 
-PROGRAM = Path(__file__).with_name("run_job.c")
+SIZE, WIDTHS = 32, (16, 16, 16, 16, 32, 32, 32, 32)
 # musl's loader takes these for itself, whatever follows the first dot (`reserved` in its ldso/dynlink.c).
 OWN = ("c", "pthread", "rt", "m", "dl", "util", "xnet")
 MACHINES = ("x86_64", "aarch64")
+REFERENCE: Instructions = "reference"
 
 
 def linked(machine: str, folder: Path) -> Path:
     """run_job.c for musl, linked to the prebuilt library; the linker refuses symbols that musl does not have."""
     made, file = folder / "run_job", prebuilt(machine)
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl", "-dynamic", "-std=c17", "-O2"]
-    options = [f"-I{ROOT / 'runtime' / 'native' / 'kernel'}", f"-Wl,-rpath,{file.parent}", "-o", made]
-    subprocess.run([*command, *options, PROGRAM, file], check=True)
+    options = ["-target", f"{machine}-linux-musl", "-dynamic", "-O2", f"-Wl,-rpath,{file.parent}"]
+    subprocess.run([*ZIG, *options, *FLAGS, "-o", made, RUN_JOB, file], check=True)
     return made
 
 
@@ -47,27 +45,21 @@ def test_every_library_that_it_needs_is_musl_itself(machine: str) -> None:
     assert {name.removeprefix("lib").partition(".")[0] for name in names} <= set(OWN)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="needs Linux on x86-64")
+@pytest.mark.skipif(not HAS_PREBUILT, reason="needs Linux on x86-64 or ARM64")
 @needs("musl")
 def test_it_computes_under_musl_what_it_computes_here(tmp_path: Path) -> None:
-    found = library()
-    program = linked("x86_64", tmp_path)
-    assert found
-    for instructions in (*found.available, "reference"):
-        blob = job_for(instructions)
-        (tmp_path / "blob").write_bytes(blob.memory)
-        (tmp_path / "relocations").write_bytes(np.array(blob.relocations, np.int64).tobytes())
-        command = [program, tmp_path / "blob", tmp_path / "relocations", str(blob.start)]
-        told = subprocess.run(command, capture_output=True, check=True).stdout
-        assert told == blob.run(found.run), instructions
+    found = load(COMPILED)
+    program = linked(platform.machine(), tmp_path)
+    for instructions in (*found.available, REFERENCE):
+        job = job_for(instructions)
+        told = subprocess.run([program, *job.write(tmp_path)], capture_output=True, check=True).stdout
+        assert told == job.run(found), instructions
 
 
-def job_for(instructions: Instructions) -> Blob:
+def job_for(instructions: Instructions) -> JobFile:
     layout = "avx2" if instructions == "reference" else instructions
     plan = plan_of(model_of(SIZE, widths=WIDTHS), ImageSpec(height=SIZE, width=SIZE), CLASSES, layout)
-    blob = Blob(plan, photos(1, SIZE))
-    blob.memory[Job.isa.offset : Job.isa.offset + 4] = bytes(ctypes.c_int32(ISA[instructions]))
-    return blob
+    return JobFile(plan, photos(1, SIZE), instructions)
 
 
 def needed(content: bytes) -> set[str]:
