@@ -196,7 +196,9 @@ class _Bounds:
     def _nonzero_list(self) -> None:
         step = self._step
         self._rows(self._layout.rows)
-        if step.chunk not in {1, self._layout.chunk // self._layout.products}:
+        together = self._layout.chunk // self._layout.products
+        # Alone, a step is seen with its neighbours: their activations must not be in its sum.
+        if step.chunk not in ({together} if self._layout.weight_zero else {1, together}):
             self._refuse(f"looks at {step.chunk} steps together")
         self._reads(
             step.run, max(step.chunk * step.products, self._layout.reads), step.k_steps, self._tensor("input").bytes

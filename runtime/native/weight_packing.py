@@ -68,8 +68,9 @@ def pack(weights: NDArray[np.int8], tensor: Tensor, layout: Layout) -> Packed:
     """Pack weights [O, C, k, k] as [O / lanes, steps + 1, products / unit, lanes, unit], and the steps' offsets.
 
     Places that are neighbours in a line are neighbours in memory: a line of the kernel is one run of products, filled
-    up to whole steps. Where a step is no more than a unit, one that is 0 for all outputs is left out. The last step has
-    no weights: it makes the length of a list even.
+    up to whole steps. Where a step is no more than a unit, one that is 0 for all outputs is left out; not where weights
+    have a zero point, since the kernel adds up the activations of neighbouring steps together. The last step has no
+    weights: it makes the length of a list even.
     Raises OverflowError, before it takes memory, where a group of outputs has more weights than the kernel can count.
     """
     outputs, channels, kernel, _ = weights.shape
@@ -83,7 +84,8 @@ def pack(weights: NDArray[np.int8], tensor: Tensor, layout: Layout) -> Packed:
     places[..., :channels] = weights.transpose(0, 2, 3, 1)
     lines[:outputs, :, :run] = places.reshape(outputs, kernel, run)
     steps = lines.reshape(-1, layout.lanes, kernel, width // step, step // unit, unit)
-    needed = steps.any((0, 1, 4, 5)) if step == unit else np.ones(steps.shape[2:4], np.bool_)
+    leaves_out = step == unit and not layout.weight_zero
+    needed = steps.any((0, 1, 4, 5)) if leaves_out else np.ones(steps.shape[2:4], np.bool_)
     y, x = np.nonzero(needed)
     offsets = y * tensor.pitch * tensor.channels + x * step
     packed = np.zeros((len(steps), len(y) + 1, step // unit, layout.lanes, unit), layout.weights)
