@@ -80,8 +80,9 @@ DANDELION_API int dandelion_has_isa(int32_t isa);
 DANDELION_API ThreadPool *dandelion_pool_create(int workers);
 DANDELION_API void dandelion_pool_destroy(ThreadPool *pool);
 
-/* Run a job; with the pool's help if `pool` is not NULL and not busy. Returns 0, or -1 for a job that is too long or of
-   an instruction set that is not there. */
+/* Run a job; with the pool's help if `pool` is not NULL and not busy. Returns 0, or -1 for a job that is too long or of an
+   instruction set that this build does not have. The processor is not asked, which is slow in a virtual machine: whoever
+   makes the job has asked dandelion_has_isa once. Without the instructions the process ends by SIGILL. */
 DANDELION_API int dandelion_run(Job *job, ThreadPool *pool);
 
 /* Bilinear resize, `in` [height][width][4] to `out` [vertical outputs][across outputs][4], as Pillow computes it.
