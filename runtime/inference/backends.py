@@ -75,7 +75,8 @@ def open_validated(bundle: Bundle, *, threads: int, preferred: str | None = None
     if not onnxruntime_installed():
         remedy = f"let onnxruntime compute it: {REMEDY}"
     else:
-        remedy = "use a CPU with VNNI" if bundle.fp32_model else "export it with its FP32 model"
+        again = "export it again, or serve it on another host if it passes there"
+        remedy = again if bundle.fp32_model else "export it with its FP32 model"
     raise BundleError(f"{bundle.path}: wrong answers to its golden cases: {', '.join(deviations)}; {remedy}")
 
 
