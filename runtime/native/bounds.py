@@ -153,9 +153,10 @@ class _Bounds:
         if step.rows != transform.side**2:
             self._refuse(f"has tiles of {step.rows} places")
         self._writes(step.outputs)
-        if step.k_steps % 2 or not 0 < step.k_steps <= step.channels // 2:
-            self._refuse(f"multiplies {step.k_steps} pairs of its {step.channels} channels")
-        entries = transform.patch**2 * step.k_steps * 2  # of the weights of one output
+        multiplied = step.k_steps * step.unit
+        if step.unit != self._layout.unit or multiplied % 4 or not 0 < multiplied <= step.channels:
+            self._refuse(f"multiplies {step.k_steps} times {step.unit} of its {step.channels} channels")
+        entries = transform.patch**2 * multiplied  # of the weights of one output
         if step.outputs % GROUP or (step.lanes, step.group_bytes) != (GROUP, 2 * GROUP * entries):
             self._refuse(f"has {step.group_bytes} bytes of weights for {step.lanes} of its {step.outputs} outputs")
         self._array("weights", step.outputs * entries, np.int16)

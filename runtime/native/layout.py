@@ -54,7 +54,7 @@ LAYOUTS: dict[Instructions, Layout] = {
     "vnni": Layout(rows=6, products=4, unit=4, chunk=64, sparse_outputs=128),
     # A step of AMX is a whole tile register: it seldom holds zeros alone.
     "amx": Layout(rows=16, products=64, unit=4, run=16, lanes=16, reads=64, sparse_outputs=0),
-    "neon": Layout(rows=3, products=1, unit=1),
+    "neon": Layout(rows=3, products=1, unit=1, winograd=4),
     "dotprod": Layout(rows=3, products=4, unit=4, weight_zero=128),
     "i8mm": Layout(rows=6, products=8, unit=8, gathers=True),
 }

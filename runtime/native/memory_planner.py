@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.native.bounds import check, check_workspace
-from runtime.native.layout import GROUP, Instructions, Layout, layout_of
+from runtime.native.layout import GROUP, LAYOUTS, Instructions, Layout, layout_of
 from runtime.native.library import LARGEST, Step
 from runtime.native.onnx_importer import Convolution, Network, Pooling, Quantisation, Residual, UnknownGraphError
 from runtime.native.steps import (
@@ -205,7 +205,8 @@ class _Planner:
 
     def _by_winograd(self, step: Step, layer: Convolution, tensor: Tensor, made: Tensor, transform: Transform) -> None:
         tiles = tiles_of(tensor, layer.padding, made, transform)
-        weights = transform_weights(layer.weights, tensor, transform)
+        unit = LAYOUTS[self._instructions].unit
+        weights = transform_weights(layer.weights, tensor, transform, unit)
         step.channels = channels_of(tensor)
         self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
         self._steps.append(
@@ -224,7 +225,8 @@ class _Planner:
         )
         step.kind, step.input, step.side = WINOGRAD, WIDE_BUFFER, transform.side
         step.tiles, step.rows = tiles.output_offsets.shape
-        step.k_steps, step.lanes, step.group_bytes = tensor.channels // 2, GROUP, weights[0].nbytes
+        step.k_steps, step.unit = tensor.channels // unit, unit
+        step.lanes, step.group_bytes = GROUP, weights[0].nbytes
         step.output_offsets = self._store_array(tiles.output_offsets)
         step.weights = self._store_array(weights)
 

@@ -24,9 +24,11 @@ from runtime.native.weight_packing import NONE, Tensor, Tiles, int32, padded
 
 LARGEST_INPUT = 255
 BYTES_A_CYCLE = 3  # of weights, from the memory of a small host
-# Of the steps of a direct convolution that leaves out those of zeros, a share of about 200 / channels is left: of the
-# default network 0.9 with 128 channels, 0.75 with 256, and 0.4 with 512.
-DENSE_CHANNELS = 200
+# By channels of a step: of the time of a direct convolution that leaves out steps of zeros, a share of about so many /
+# channels is left. Of the default network's pairs 0.9 are left with 128 channels, 0.75 with 256, and 0.4 with 512; of
+# its single channels 0.6, 0.45 and 0.2, but each takes 1.4 times the instructions of one that Winograd's multiplies,
+# whose weights are not widened, and whose activations are loaded eight at a time.
+DENSE_CHANNELS = {1: 150, 2: 200}
 
 
 class Transform(NamedTuple):
@@ -116,7 +118,7 @@ def choose_transform(layer: Convolution, source: Tensor, layout: Layout) -> Tran
     sparse = 0 < layout.sparse_outputs <= outputs and layer.input_quantisation.zero_point == 0
     entries = source.channels * padded(outputs)
 
-    density = min(1, DENSE_CHANNELS / source.channels) if sparse else 1.0
+    density = min(1, DENSE_CHANNELS[layout.products] / source.channels) if sparse else 1.0
 
     def cycles(products: float, weights: int, weight_bytes: int) -> float:
         return entries * (products / layout.winograd + weights * weight_bytes / BYTES_A_CYCLE)
@@ -139,20 +141,20 @@ def is_exact(weights: NDArray[np.int8], transform: Transform) -> bool:
     return bool(LARGEST_INPUT * most <= transform.largest)
 
 
-def transform_weights(weights: NDArray[np.int8], tensor: Tensor, transform: Transform) -> NDArray[np.int16]:
-    """Weights [O, C, k, k] as [O / 32, patch * patch, channels / 2, 32, 2], G w G^T of each output and channel.
+def transform_weights(weights: NDArray[np.int8], tensor: Tensor, transform: Transform, unit: int) -> NDArray[np.int16]:
+    """Weights [O, C, k, k] as [O / 32, patch * patch, channels / unit, 32, unit], G w G^T of each output and channel.
 
     They fit 16 bits: a line of G has at most 16 in all, and 16 * 16 * 127 is 32512.
     """
     outputs, channels = weights.shape[:2]
     patch, g = transform.patch, transform.weights.astype(np.int32)
-    packed = np.zeros((padded(outputs) // GROUP, patch**2, tensor.channels // 2, GROUP, 2), np.int16)
+    packed = np.zeros((padded(outputs) // GROUP, patch**2, tensor.channels // unit, GROUP, unit), np.int16)
     for group in range(len(packed)):  # a group at a time: the transformed ones take a multiple of the memory
         some = weights[group * GROUP :][:GROUP].astype(np.int32)
         made = np.einsum("yi,ocij,xj->yxco", g, some, g, optimize=True)
         whole = np.zeros((patch**2, tensor.channels, GROUP), np.int16)
         whole[:, :channels, : len(some)] = made.reshape(patch**2, channels, len(some))
-        packed[group] = whole.reshape(patch**2, tensor.channels // 2, 2, GROUP).swapaxes(2, 3)
+        packed[group] = whole.reshape(patch**2, tensor.channels // unit, unit, GROUP).swapaxes(2, 3)
     return packed
 
 

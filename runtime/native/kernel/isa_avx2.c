@@ -20,6 +20,7 @@
 
 typedef __m256i Sums, Activations;
 typedef const __m256i *Weights;
+typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -30,7 +31,9 @@ TARGET INLINE void store_sums(int32_t *to, Sums sums) { _mm256_store_si256((__m2
 
 TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) { return _mm256_set1_epi32(load_32(p + at)); }
 
-TARGET INLINE Activations broadcast_pair(const int16_t *p, const int k) {
+TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
+
+TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
     return _mm256_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
 }
 
@@ -46,7 +49,7 @@ TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) {
 }
 
 /* Both at once, else the compiler would add to the product, and spill the sums. */
-TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w, const int last) {
+TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
     __m256i product;
     (void)last;
     __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(product) : "x"(a), "m"(*(const __m256i *)w));

@@ -19,7 +19,7 @@ typedef struct {
     int32x4_t low, high;
 } Sums;
 typedef int16x4_t Activations;
-typedef int16x8_t Weights;
+typedef int16x8_t Weights, Channels;
 
 INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -43,6 +43,15 @@ INLINE Sums multiply(Sums sums, Activations a, Weights w) {
     return sums;
 }
 
+INLINE Channels load_channels(const int16_t *p) { return vld1q_s16(p); }
+
+INLINE Activations broadcast_unit(Channels c, const int k) { return vdup_n_s16(c[k]); } /* no instruction: a lane of `c` */
+
+INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
+    (void)last;
+    return multiply(sums, a, vld1q_s16((const int16_t *)(const void *)w));
+}
+
 #include "chunks_neon.h"
 
 /* Each byte that is not 0 leaves its bit; the bits of 8 bytes are added up. */
@@ -57,10 +66,11 @@ INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "block.h"
 #include "lists.h"
 #include "resize.h"
+#include "winograd.h"
 
 const Variant NEON = {
-    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
-    .shape = one_tile,
+    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, NULL, winograd_input, winograd},
+    .shape = block_shape,
     .resize = resize_neon,
 };
 

@@ -18,6 +18,7 @@
 #define UNIT_BYTES 2
 
 typedef __m128i Sums, Activations, Weights;
+typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -33,8 +34,10 @@ TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) {
     return _mm_shuffle_epi32(words, 0);
 }
 
+TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
+
 /* From memory, else the compiler would keep four pairs in a register that there is not. */
-TARGET INLINE Activations broadcast_pair(const int16_t *p, const int k) {
+TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
     const __m128i *const pairs = (const __m128i *)p;
     __m128i a;
     switch (k) {
@@ -53,7 +56,7 @@ TARGET INLINE Weights load_weights(const int8_t *w) { return _mm_cvtepi8_epi16(_
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm_add_epi32(sums, _mm_madd_epi16(w, a)); }
 
 /* As with AVX2. */
-TARGET INLINE Sums multiply_pair(Sums sums, Activations a, const int8_t *w, const int last) {
+TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
     const __m128i *const weights = (const __m128i *)w;
     __m128i product;
     if (last) __asm__("pmaddwd %2, %1\n\tpaddd %1, %0" : "+x"(sums), "+x"(a) : "m"(*weights));

@@ -5,12 +5,15 @@
 
    A file that includes it has defined what tile.h and block.h take, and
 
-   broadcast_pair(p, k)            two channels of a patch, for all outputs: of the four pairs at `p`, that of a number
-   multiply_pair(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost */
+   Channels, load_channels(p)      eight channels of a patch at `p`, which are units of PRODUCTS channels
+   broadcast_unit(c, k)            that of a number of these units, for all outputs
+   multiply_unit(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost */
 
 #define PATCH 6          /* of a side at most */
 #define TOGETHER 6       /* tiles of a block: the weights of a place of the patch are read once for all of them */
-#define PAIR_BYTES (4 * GROUP)
+#define TURN 8           /* channels that are loaded together */
+#define OUTPUT_BYTES (2 * PRODUCTS) /* of the weights of a unit: of one output, and of a group */
+#define WEIGHT_BYTES (OUTPUT_BYTES * GROUP)
 
 typedef uint8_t Bytes __attribute__((vector_size(2 * VECTOR), aligned(1)));
 typedef uint16_t Halves __attribute__((vector_size(4 * VECTOR)));
@@ -66,35 +69,40 @@ TARGET static void winograd_input(const Step *s, const Job *job, int i) {
     else transform_patch(6, s, in, out);
 }
 
-/* A few pairs of channels of each row times their weights. */
-TARGET INLINE void multiply_few(const int rows, const int pairs, const int16_t *in, size_t next, const int8_t *w,
+/* A few units of channels of each row times their weights. */
+TARGET INLINE void multiply_few(const int rows, const int units, const int16_t *in, size_t next, const int8_t *w,
                                 Sums acc[ROWS][MAX_VECTORS]) {
+    Channels channels[ROWS];
 #pragma clang loop unroll(full)
-    for (int k = 0; k < pairs; k++) {
+    for (int r = 0; r < rows; r++) channels[r] = load_channels(in + r * next);
+#pragma clang loop unroll(full)
+    for (int k = 0; k < units; k++) {
         Activations a[ROWS];
 #pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) a[r] = broadcast_pair(in + r * next, k);
+        for (int r = 0; r < rows; r++) a[r] = broadcast_unit(channels[r], k);
 #pragma clang loop unroll(full)
         for (int v = 0; v < MAX_VECTORS; v++) {
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++)
-                acc[r][v] = multiply_pair(acc[r][v], a[r], w + k * PAIR_BYTES + v * 4 * VECTOR, v == MAX_VECTORS - 1);
+                acc[r][v] =
+                    multiply_unit(acc[r][v], a[r], w + k * WEIGHT_BYTES + v * OUTPUT_BYTES * VECTOR, v == MAX_VECTORS - 1);
             if (v % 2)
                 for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
         }
     }
 }
 
-/* The sums [rows][WIDTH] of one place of the patches of so many tiles; `pairs` is even. */
-TARGET INLINE void multiply_pairs(const int rows, int pairs, const int16_t *in, size_t next, const int8_t *w, int32_t *sums) {
+/* The sums [rows][WIDTH] of one place of the patches of so many tiles; `units` are a multiple of four channels. */
+TARGET INLINE void multiply_units(const int rows, int units, const int16_t *in, size_t next, const int8_t *w, int32_t *sums) {
+    const int many = TURN / PRODUCTS;
     Sums acc[ROWS][MAX_VECTORS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < MAX_VECTORS; v++) acc[r][v] = initial_sums(NULL, NULL, r);
 #pragma clang loop unroll(disable) /* as in tile.h */
-    for (; pairs >= 4; pairs -= 4, in += 8, w += 4 * PAIR_BYTES) multiply_few(rows, 4, in, next, w, acc);
-    if (pairs) multiply_few(rows, 2, in, next, w, acc);
+    for (; units >= many; units -= many, in += TURN, w += many * WEIGHT_BYTES) multiply_few(rows, many, in, next, w, acc);
+    if (units) multiply_few(rows, many / 2, in, next, w, acc);
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -129,14 +137,14 @@ TARGET static void winograd(const Step *s, const Job *job, int i) {
     const int places = patch_of(s->side) * patch_of(s->side), outputs = s->side * s->side;
     const int16_t *in = transformed(s, (uint8_t *)(uintptr_t)part.in, part.tile);
     const size_t next = (size_t)places * s->channels; /* from one tile to the next */
-    const int8_t *w = part.weights + part.first % GROUP * 4;
-    for (int p = 0; p < places; p++, in += s->channels, w += (size_t)s->k_steps * PAIR_BYTES) {
+    const int8_t *w = part.weights + part.first % GROUP * OUTPUT_BYTES;
+    for (int p = 0; p < places; p++, in += s->channels, w += (size_t)s->k_steps * WEIGHT_BYTES) {
         int32_t *to = sums + p * TOGETHER * WIDTH;
         const int16_t *from = in;
         for (int left = part.tiles; left > 0; left -= 3, from += 3 * next, to += 3 * WIDTH) {
-            if (left >= 3) multiply_pairs(3, s->k_steps, from, next, w, to);
-            else if (left == 2) multiply_pairs(2, s->k_steps, from, next, w, to);
-            else multiply_pairs(1, s->k_steps, from, next, w, to);
+            if (left >= 3) multiply_units(3, s->k_steps, from, next, w, to);
+            else if (left == 2) multiply_units(2, s->k_steps, from, next, w, to);
+            else multiply_units(1, s->k_steps, from, next, w, to);
         }
     }
     const Requantizing q = requantizing(s, part.first);

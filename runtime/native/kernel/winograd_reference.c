@@ -51,7 +51,7 @@ void winograd_input_reference(const Step *s, const Job *job, int i) {
 /* The sum of one output at one place of the patch. */
 static uint32_t sum_of(const Step *s, const int16_t *in, const int16_t *w) {
     uint32_t sum = 0;
-    for (int c = 0; c < 2 * s->k_steps; c++) sum += (uint32_t)(in[c] * w[c / 2 * 2 * GROUP + c % 2]);
+    for (int c = 0; c < s->unit * s->k_steps; c++) sum += (uint32_t)(in[c] * w[c / s->unit * s->unit * GROUP + c % s->unit]);
     return sum;
 }
 
@@ -63,10 +63,10 @@ void winograd_reference(const Step *s, const Job *job, int i) {
     const int32_t *const to = s->output_offsets + part.tile * side * side;
     const Requantizing q = requantizing(s, part.first);
     for (int o = 0; o < GROUP; o++) {
-        const int16_t *const w = (const int16_t *)(const void *)part.weights + 2 * o;
+        const int16_t *const w = (const int16_t *)(const void *)part.weights + s->unit * o;
         uint32_t x[PATCH][PATCH];
         for (int p = 0; p < patch * patch; p++)
-            x[p / patch][p % patch] = sum_of(s, in + p * s->channels, w + (size_t)p * s->k_steps * 2 * GROUP);
+            x[p / patch][p % patch] = sum_of(s, in + p * s->channels, w + (size_t)p * s->k_steps * s->unit * GROUP);
         transform(OUTPUTS[side], side, patch, x);
         for (int p = 0; p < side * side; p++) {
             if (to[p] < 0) continue;
