@@ -72,7 +72,7 @@ COUNTS = {
     BUILD_NONZERO_LIST: ("k_steps", "tiles", "rows", "chunk"),
     WIDEN: ("channels", "tiles", "rows"),
     WINOGRAD_INPUT: ("channels", "tiles", "rows", "side"),
-    WINOGRAD: ("channels", "outputs", "k_steps", "tiles", "rows", "side", "lanes", "group_bytes"),
+    WINOGRAD: ("channels", "outputs", "k_steps", "tiles", "rows", "side", "unit", "lanes", "group_bytes"),
 }
 # What a convolution says of its weights must be what the instruction set's functions take for granted.
 LAID_OUT = ("run", "products", "unit", "weight_bytes", "weight_zero", "lanes", "activation_bytes")
@@ -236,9 +236,8 @@ def test_a_number_that_was_changed_is_found_in_every_step(laid_out: Plan) -> Non
                 assert_refused(laid_out, step, **{name: wrong})
         if step.kind not in {CLASS_SCORES, WIDEN, WINOGRAD}:
             assert_refused(laid_out, step, row_stride=-1)
-            if (
-                step.kind in {SPACE_TO_DEPTH, MAX_POOLING, WINOGRAD_INPUT} or step.run > 1
-            ):  # else each row has an offset of its own
+            # Else each row has an offset of its own.
+            if step.kind in {SPACE_TO_DEPTH, MAX_POOLING, WINOGRAD_INPUT} or step.run > 1:
                 assert_refused(laid_out, step, row_stride=LARGEST)
         assert_refused(laid_out, step, kind=len(KINDS))
     check(laid_out)

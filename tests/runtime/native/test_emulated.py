@@ -15,11 +15,12 @@ from benchmarks.measurements.instructions.job_file import JobFile
 from runtime.errors import Refusal
 from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
-from runtime.native.layout import Instructions
+from runtime.native.layout import LAYOUTS, Instructions
 from runtime.native.memory_planner import lay_out
-from runtime.native.steps import Plan
+from runtime.native.steps import WINOGRAD, Plan
 from tests.runtime.native.models import CLASSES, build, library_of, model_of, photos
 from tests.runtime.native.networks import random_network
+from tests.runtime.native.test_winograd import extreme
 from tests.support.emulated import CACHE
 from tests.support.system_packages import needs
 
@@ -28,6 +29,7 @@ PHOTOS = 2
 MANY = 200
 REFERENCE: Instructions = "reference"
 AARCH64 = 183  # e_machine of ELF
+WITH_WINOGRAD = {name: cpu for name, cpu in CPUS.items() if LAYOUTS[cpu.instructions].winograd}
 
 
 def test_the_kernel_is_built_for_arm64(tmp_path: Path) -> None:
@@ -81,3 +83,19 @@ def test_a_processor_that_lacks_instructions_is_known_to_lack_them(
     command = [str(run_job(CPUS[name].architecture, CACHE)), *job.write(tmp_path)]
     with pytest.raises(Refusal, match=rf"run_job.* on {name}: status 5"):  # of `dandelion_has_isa` in run_job.c
         emulate(CPUS[name], command)
+
+
+@pytest.mark.emulated
+@needs("qemu-user")
+@pytest.mark.parametrize(("size", "sides"), [(5, {2, 3}), (24, {3, 4})])
+@pytest.mark.parametrize("cpu", [pytest.param(cpu, id=name) for name, cpu in WITH_WINOGRAD.items()])
+def test_the_largest_sums_of_winograds_convolution_are_those_of_the_reference(
+    cpu: EmulatedCpu, size: int, sides: set[int], tmp_path: Path
+) -> None:
+    plan = lay_out(extreme(size, 114, -127), cpu.instructions)
+    assert {step.side for step in plan.steps if step.kind == WINOGRAD} == sides
+    pixels = photos(2, 2 * size)
+    pixels[1] = 255
+    expected = JobFile(plan, pixels, "reference").run(library_of("reference"))
+    command = [str(run_job(cpu.architecture, CACHE)), *JobFile(plan, pixels, cpu.instructions).write(tmp_path)]
+    assert emulate(cpu, command) == expected

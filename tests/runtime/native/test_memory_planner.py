@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ctypes import addressof
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ LOADED_FOR_LISTS = {"vnni": 64, "i8mm": 8}
 LOADED_FOR_A_LIST = 16
 STORED_AT_ONCE = {"vnni": 16}  # entries of a list
 STORED = 4
+TRANSFORMED_AT_ONCE = 16  # channels of a patch, which kernel/winograd.h transforms together
+MULTIPLIED_AT_ONCE = 8  # those of a transformed one that it loads together
 
 PATCHES = {2: 4, 3: 6, 4: 6}  # of Winograd's convolution: places a side, for so many outputs
 VECTOR = 16  # channels that it transforms at once
@@ -94,9 +98,7 @@ def _convolution(plan: Plan, step: Step) -> None:
     assert full[0] % 2 == 0
     assert full.tolist() == [step.k_steps + step.k_steps % 2, *range(full[0])]
     assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
-    if step.residual >= 0:
-        assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
-        assert step.residual != step.output
+    _assert_adds(plan, step)
 
 
 def _nonzero_list(plan: Plan, step: Step) -> None:
@@ -115,25 +117,29 @@ def _nonzero_list(plan: Plan, step: Step) -> None:
 
 
 def _winograd_input(plan: Plan, step: Step) -> None:
-    patch = PATCHES[step.side]
-    assert step.rows == patch
-    assert step.channels % VECTOR == 0
-    _assert_reads(plan, step, run=patch, width=step.channels, offsets=patch)
-    assert 2 * step.tiles * patch**2 * step.channels <= plan.buffers[step.output].bytes
+    assert step.channels % TRANSFORMED_AT_ONCE == 0
+    _assert_reads(plan, step, run=step.rows, width=step.channels, offsets=step.rows)
+    assert 2 * step.tiles * step.rows**2 * step.channels <= plan.buffers[step.output].bytes
     assert step.input != step.output == WIDE_BUFFER
 
 
 def _winograd(plan: Plan, step: Step) -> None:
-    patch = PATCHES[step.side]
+    before = next(each for each, after in pairwise(plan.steps) if addressof(after) == addressof(step))
+    assert (before.kind, before.output) == (WINOGRAD_INPUT, step.input)
+    assert (before.tiles, before.channels, before.side) == (step.tiles, step.channels, step.side)
     assert step.rows == step.side**2
-    assert step.k_steps % 2 == 0 < step.k_steps <= step.channels // 2
-    assert 2 * step.tiles * patch**2 * step.channels <= plan.buffers[step.input].bytes
-    assert step.input == WIDE_BUFFER
+    channels = step.k_steps * step.unit
+    assert -(-channels // MULTIPLIED_AT_ONCE) * MULTIPLIED_AT_ONCE <= step.channels
     _assert_writes(plan, step)
     weights = array(plan, step.weights)
-    assert step.outputs % step.lanes == 0
-    assert weights.nbytes == step.outputs // step.lanes * step.group_bytes == 4 * patch**2 * step.k_steps * step.outputs
+    assert weights.dtype == np.int16
+    assert len(weights) == step.outputs * before.rows**2 * channels
+    assert weights.nbytes == step.outputs // 32 * step.group_bytes
     assert len(array(plan, step.bias)) == len(array(plan, step.scale)) == step.outputs
+    _assert_adds(plan, step)
+
+
+def _assert_adds(plan: Plan, step: Step) -> None:
     if step.residual >= 0:
         assert plan.buffers[step.residual].bytes == plan.buffers[step.output].bytes
         assert step.residual != step.output
@@ -176,15 +182,14 @@ def _assert_writes(plan: Plan, step: Step) -> None:
 def test_no_tile_reads_or_writes_outside_its_buffers(size: int, instructions: Instructions) -> None:
     plan = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, instructions)
     kinds = [step.kind for step in plan.steps]
-    lists, widened = kinds.count(BUILD_NONZERO_LIST), kinds.count(WIDEN)
-    transformed = kinds.count(WINOGRAD_INPUT)
+    lists, widened, transformed = (kinds.count(kind) for kind in (BUILD_NONZERO_LIST, WIDEN, WINOGRAD_INPUT))
     assert len(kinds) == 23 + lists + widened + transformed
+    assert kinds.count(WINOGRAD) == transformed
+    assert bool(transformed) is bool(LAYOUTS[instructions].winograd)
     # Each convolution has what it cannot do without; lists of nonzero steps there are besides.
     needed = LAYOUTS[instructions].needs_lists
     assert lists == 20 if needed else lists == 0 if instructions == "amx" else 0 < lists < 20
     assert widened == (20 - transformed if LAYOUTS[instructions].wide else 0)
-    assert kinds.count(WINOGRAD) == transformed
-    assert bool(transformed) is bool(LAYOUTS[instructions].winograd)
     assert_inside(plan)
 
 

@@ -31,13 +31,16 @@ from runtime.native.winograd import (
     transform_weights,
 )
 from tests.runtime.native.layers import layers_bytes
-from tests.runtime.native.models import CLASSES, library_of, model_of, photos
+from tests.runtime.native.models import CLASSES, VARIANTS, model_of, photos, variant_of
 from tests.runtime.native.networks import convolution, network, random_network, stem
 
-WITH_WINOGRAD: tuple[Instructions, ...] = ("sse4", "avx2")
+WITH_WINOGRAD: tuple[Instructions, ...] = ("sse4", "avx2", "neon")
+# The ways to compute it that this processor has; NEON's own functions are run under emulation (test_emulated.py).
+WAYS = {name: variant for name, variant in VARIANTS.items() if variant[1] in WITH_WINOGRAD}
 REFUSED = r"step \d+ of its plan \((transform of an input|convolution by Winograd)\) "
 
 every_transform = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+every_way = pytest.mark.parametrize("variant", WAYS.values(), ids=WAYS)
 
 
 @every_transform
@@ -95,15 +98,16 @@ def test_weights_whose_sums_may_be_too_large_are_known(transform: Transform) -> 
     assert is_exact(weights, transform)
 
 
+@pytest.mark.parametrize("unit", [1, 2])
 @every_transform
-def test_weights_are_transformed_in_the_order_of_the_kernel(transform: Transform) -> None:
+def test_weights_are_transformed_in_the_order_of_the_kernel(transform: Transform, unit: int) -> None:
     weights = np.random.default_rng(0).integers(-127, 128, (40, 12, transform.kernel, transform.kernel), np.int8)
-    made = transform_weights(weights, Tensor(16, 32, 1, 0), transform)
-    assert made.shape == (2, transform.patch**2, 16, 32, 2)
+    made = transform_weights(weights, Tensor(16, 32, 1, 0), transform, unit)
+    assert made.shape == (2, transform.patch**2, 32 // unit, 32, unit)
     for output, channel in ((0, 0), (31, 11), (39, 4)):
         right = both(transform.weights, weights[output, channel].astype(int)).ravel()
-        np.testing.assert_array_equal(made[output // 32, :, channel // 2, output % 32, channel % 2], right)
-    assert not made[:, :, 6:].any()  # channels that only fill
+        np.testing.assert_array_equal(made[output // 32, :, channel // unit, output % 32, channel % unit], right)
+    assert not made[:, :, 12 // unit :].any()  # channels that only fill
     assert not made[1, :, :, 8:].any()
 
 
@@ -137,6 +141,7 @@ def test_large_maps_take_large_tiles_and_small_maps_the_direct_convolution(instr
     assert chosen(instructions, layer(128, 28)) is FOUR
     assert chosen(instructions, layer(256, 6)) is TWO
     assert chosen(instructions, layer(512, 7)) is None
+    assert chosen(instructions, layer(512, 8)) is None
     assert chosen(instructions, layer(512, 3)) is None
     assert chosen(instructions, stem(96, 64)) is THREE
 
@@ -188,15 +193,19 @@ def extreme(size: int, zero_point: int, weight: int, channels: int = 40) -> Netw
     return network(2 * size, [first, second, replace(third, residual=Residual("stem", around, own))])
 
 
-@pytest.mark.parametrize("instructions", [*WITH_WINOGRAD, "reference"])
+@every_way
 @pytest.mark.parametrize("weight", [127, -127])
 @pytest.mark.parametrize("zero_point", [0, 114, 255])
 @pytest.mark.parametrize("size", [4, 5, 7, 10, 24])
 def test_the_largest_sums_are_those_of_the_direct_convolution(
-    size: int, zero_point: int, weight: int, instructions: Instructions, monkeypatch: pytest.MonkeyPatch
+    size: int,
+    zero_point: int,
+    weight: int,
+    variant: tuple[Instructions, Instructions],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = extreme(size, zero_point, weight)
-    library, layout = library_of(instructions), "avx2" if instructions == "reference" else instructions
+    library, layout = variant_of(variant)
     plan = lay_out(found, layout)
     assert WINOGRAD in {step.kind for step in plan.steps}
     pixels = photos(3, 2 * size)
@@ -209,10 +218,11 @@ def test_the_largest_sums_are_those_of_the_direct_convolution(
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
-def test_threads_that_share_its_blocks_make_the_same_bytes(instructions: Instructions) -> None:
-    library, size = library_of(instructions), 96
-    plan, pixels = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, instructions), photos(3, size)
+@every_way
+def test_threads_that_share_its_blocks_make_the_same_bytes(variant: tuple[Instructions, Instructions]) -> None:
+    library, layout = variant_of(variant)
+    size = 64
+    plan, pixels = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, layout), photos(3, size)
     pool = library.pool_create(3)
     try:
         alone = layers_bytes(plan, library, pixels)
@@ -223,18 +233,19 @@ def test_threads_that_share_its_blocks_make_the_same_bytes(instructions: Instruc
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+@every_way
 def test_random_networks_give_the_same_bytes_with_every_transform(
-    seed: int, instructions: Instructions, monkeypatch: pytest.MonkeyPatch
+    seed: int, variant: tuple[Instructions, Instructions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = random_network(seed)
-    pixels, library = photos(2, found.image_size), library_of(instructions)
-    right = list(layers_bytes(direct(found, instructions, monkeypatch), library, pixels))
+    library, layout = variant_of(variant)
+    pixels = photos(2, found.image_size)
+    right = list(layers_bytes(direct(found, layout, monkeypatch), library, pixels))
     for transforms in ({TWO.side: TWO}, {THREE.side: THREE, FOUR.side: FOUR}):
         with monkeypatch.context() as only:
             only.setattr("runtime.native.winograd.TRANSFORMS", transforms)
             only.setattr("runtime.native.winograd.BYTES_A_CYCLE", 1e9)  # so that small maps take it, too
-            plan = lay_out(found, instructions)
+            plan = lay_out(found, layout)
         for ours, theirs in zip(layers_bytes(plan, library, pixels), right, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
@@ -263,7 +274,7 @@ def test_a_number_that_was_changed_is_found(plan: Plan) -> None:
     for number, step in enumerate(plan.steps):
         if step.kind not in {WINOGRAD_INPUT, WINOGRAD}:
             continue
-        more = ("outputs", "k_steps", "lanes", "group_bytes") if step.kind == WINOGRAD else ()
+        more = ("outputs", "k_steps", "unit", "lanes", "group_bytes") if step.kind == WINOGRAD else ()
         for name in (*NUMBERS, *more):
             for wrong in {getattr(step, name) + 1, -1, 0, -LARGEST, LARGEST} - {getattr(step, name)}:
                 assert_refused(plan, number, **{name: wrong})
