@@ -1,4 +1,7 @@
-"""The prebuilt libraries under musl (Alpine): made for glibc, they name nothing that musl's loader does not have."""
+"""The prebuilt libraries under musl (Alpine): made for glibc, they name nothing that musl's loader does not have.
+
+findings/musl-glibc-library.sh says why that is enough.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tests.support.system_packages import needs
 TILES = Path(__file__).with_name("tiles.h")
 PHOTOS = 3
 SIZE, WIDTHS = 50, (32, 16, 48, 80, 16, 208, 96, 16)
-# Each in a word of its own: of "address,undefined" ziglang drops both.
+# Each in a word of its own (findings/ziglang-two-sanitizers.sh).
 SANITIZED = ["-O1", "-g", "-fsanitize=address", "-fsanitize=undefined", "-fsanitize-trap=undefined"]
 HERE: tuple[Instructions, ...] = FASTEST.get(platform.machine(), ())
 # The reference takes each layout; the others their own.
