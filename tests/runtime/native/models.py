@@ -157,7 +157,7 @@ def library_of(instructions: Instructions) -> Library:
     if instructions not in {"reference", *found.available}:
         if instructions not in {"amx", "avxvnni"} or "vnni" not in found.available:
             pytest.skip(f"needs a processor with {instructions}")
-        found = _instead_of_amx() if instructions == "amx" else _instead_of_avxvnni()
+        found = _instead_of_amx() if instructions == "amx" else avxvnni_by_avx512()
     return found._replace(instructions=instructions)
 
 
@@ -197,6 +197,8 @@ def _instead_of_amx() -> Library:
         return load(build(Path(folder), f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"))
 
 
-def _instead_of_avxvnni() -> Library:
+@cache
+def avxvnni_by_avx512() -> Library:
+    """AVX-VNNI's functions in the form of AVX-512 (EVEX), for a processor that has the latter alone."""
     with TemporaryDirectory() as folder:
         return load(build(Path(folder), "KERNEL_FLAGS=-DAVXVNNI_EVEX"))
