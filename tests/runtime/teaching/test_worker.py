@@ -90,7 +90,7 @@ def test_photos_get_features_as_they_come(bench: Bench, dataset: str) -> None:
     bench.add(dataset, 3, label=None)
     bench.worker.wake()
     wait_until(lambda: bench.waiting(dataset) == 0)
-    assert bench.noted.photos == 3
+    wait_until(lambda: bench.noted.photos == 3)
 
 
 def test_a_teaching_leaves_a_report_and_a_bundle_and_the_next_one_replaces_them(bench: Bench, dataset: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
+from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
@@ -310,7 +311,7 @@ def test_the_benchmark_ends_with_a_verdict_and_a_file(visit: Visit):
     assert report["version"] == "v7"
     assert [step["at_once"] for step in report["throughput"]] == [1, 2, 4, 8]
     assert all(stage["infer_ms"] > 0 for stage in report["stages"])
-    assert [each["threads"] for each in report["threads"]] == counts(available_cpus())
+    assert [each["threads"] for each in report["threads"]] == counts(available_cpus(), inference_cores().threads)
     with page.expect_download() as download:
         page.get_by_role("button", name="Télécharger CSV").click()
     assert "infer_1_threads" in Path(download.value.path()).read_text()
