@@ -198,8 +198,8 @@ class _Bounds:
         step = self._step
         self._rows(self._layout.rows)
         together = self._layout.chunk // self._layout.products
-        # Alone, a step is seen with its neighbours: their activations must not be in its sum.
-        if step.chunk not in ({together} if self._layout.weight_zero else {1, together}):
+        # Alone, a step would be read with its neighbours; but not where its activations are gathered.
+        if step.chunk not in ({1, together} if self._layout.gathers else {together}):
             self._refuse(f"looks at {step.chunk} steps together")
         self._reads(
             step.run, max(step.chunk * step.products, self._layout.reads), step.k_steps, self._tensor("input").bytes
