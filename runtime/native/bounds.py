@@ -27,7 +27,7 @@ from runtime.native.steps import (
     max_batch_size_of,
 )
 from runtime.native.weight_packing import CACHE_LINE, Tensor, full_list
-from runtime.native.winograd import LANES, TRANSFORMS, Transform
+from runtime.native.winograd import TRANSFORMS, Transform
 
 KINDS = {
     SPACE_TO_DEPTH: "space to depth",
@@ -154,7 +154,7 @@ class _Bounds:
             self._refuse(f"has tiles of {step.rows} places")
         self._writes(step.outputs)
         multiplied = step.k_steps * step.unit
-        if step.unit != self._layout.unit or multiplied % 4 or not 0 < multiplied <= step.channels:
+        if step.unit != self._layout.winograd_unit or multiplied % 4 or not 0 < multiplied <= step.channels:
             self._refuse(f"multiplies {step.k_steps} times {step.unit} of its {step.channels} channels")
         entries = transform.patch**2 * multiplied  # of the weights of one output
         if step.outputs % GROUP or (step.lanes, step.group_bytes) != (GROUP, 2 * GROUP * entries):
@@ -165,7 +165,12 @@ class _Bounds:
     def _transform(self) -> Transform:
         """That of the tiles of this step, whose transformed input lies in a buffer of scratch."""
         step, layout = self._step, self._layout
-        if not layout.winograd or step.side not in TRANSFORMS or step.channels < LANES or step.channels % LANES:
+        if (
+            not layout.winograd
+            or step.side not in TRANSFORMS
+            or step.channels < 1
+            or step.channels % layout.transformed
+        ):
             self._refuse(f"has tiles of {step.side} x {step.side} outputs and {step.channels} channels")
         found = TRANSFORMS[step.side]
         field = "output" if step.kind == WINOGRAD_INPUT else "input"

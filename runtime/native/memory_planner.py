@@ -205,9 +205,10 @@ class _Planner:
 
     def _by_winograd(self, step: Step, layer: Convolution, tensor: Tensor, made: Tensor, transform: Transform) -> None:
         tiles = tiles_of(tensor, layer.padding, made, transform)
-        unit = LAYOUTS[self._instructions].unit
+        layout = LAYOUTS[self._instructions]
+        unit = layout.winograd_unit
         weights = transform_weights(layer.weights, tensor, transform, unit)
-        step.channels = channels_of(tensor)
+        step.channels = channels_of(tensor, layout)
         self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
         self._steps.append(
             Step(

@@ -28,7 +28,7 @@ BYTES_A_CYCLE = 3  # of weights, from the memory of a small host
 # channels is left. Of the default network's pairs 0.9 are left with 128 channels, 0.75 with 256, and 0.4 with 512; of
 # its single channels 0.6, 0.45 and 0.2, but each takes 1.4 times the instructions of one that Winograd's multiplies,
 # whose weights are not widened, and whose activations are loaded eight at a time.
-DENSE_CHANNELS = {1: 150, 2: 200}
+DENSE_CHANNELS = {1: 150, 2: 200, 4: 230}
 
 
 class Transform(NamedTuple):
@@ -103,7 +103,7 @@ THREE = Transform(
     shift=6,
 )
 TRANSFORMS = {transform.side: transform for transform in (TWO, THREE, FOUR)}
-LANES = 16  # channels that are transformed together at most, as in kernel/winograd.h
+MOST_FILLED = 4 / 3  # of the channels that are transformed over those that there are
 
 
 def choose_transform(layer: Convolution, source: Tensor, layout: Layout) -> Transform | None:
@@ -115,6 +115,8 @@ def choose_transform(layer: Convolution, source: Tensor, layout: Layout) -> Tran
     outputs, _, kernel, _ = layer.weights.shape
     if not layout.winograd or layer.stride != 1 or layer.size != source.size or source.channels % 4:
         return None
+    if channels_of(source, layout) > MOST_FILLED * source.channels:
+        return None
     sparse = 0 < layout.sparse_outputs <= outputs and layer.input_quantisation.zero_point == 0
     entries = source.channels * padded(outputs)
 
@@ -123,7 +125,8 @@ def choose_transform(layer: Convolution, source: Tensor, layout: Layout) -> Tran
     def cycles(products: float, weights: int, weight_bytes: int) -> float:
         return entries * (products / layout.winograd + weights * weight_bytes / BYTES_A_CYCLE)
 
-    least = cycles(layer.size**2 * kernel**2 * density, kernel**2, np.dtype(layout.weights).itemsize)
+    direct = layer.size**2 * kernel**2 * density / layout.direct
+    least = cycles(direct, kernel**2, np.dtype(layout.weights).itemsize)
     best = None
     for transform in TRANSFORMS.values():
         if kernel != transform.kernel or layer.size < transform.side or not is_exact(layer.weights, transform):
@@ -158,9 +161,9 @@ def transform_weights(weights: NDArray[np.int8], tensor: Tensor, transform: Tran
     return packed
 
 
-def channels_of(source: Tensor) -> int:
+def channels_of(source: Tensor, layout: Layout) -> int:
     """Channels of a transformed input: those of the tensor, and of its next place what fills up a vector."""
-    return -(-source.channels // LANES) * LANES
+    return -(-source.channels // layout.transformed) * layout.transformed
 
 
 def patch_offsets(source: Tensor, transform: Transform) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-/* AVX-512 VNNI: VPDPBUSD of 512 bits. */
+/* AVX-512 VNNI: VPDPBUSD of 512 bits, and VPDPWSSD for Winograd's products of 16 bits. */
 
 #ifdef __x86_64__
 
@@ -17,6 +17,7 @@
 #include "finish_avx512.h"
 
 typedef __m512i Sums, Activations, Weights;
+typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -32,6 +33,17 @@ TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+v"(*sums) : : "memo
 TARGET INLINE Weights load_weights(const int8_t *w) { return _mm512_load_si512(w); }
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm512_dpbusd_epi32(sums, a, w); }
+
+TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
+
+TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
+    return _mm512_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
+}
+
+TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
+    (void)last;
+    return _mm512_dpwssd_epi32(sums, a, _mm512_load_si512(w));
+}
 
 #include "tile.h"
 
@@ -51,9 +63,15 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 #include "layers_avx512.h"
 #include "resize.h"
 
+#undef PRODUCTS
+#define PRODUCTS 2
+#define WINOGRAD_ROWS 6 /* 12 sums, 6 activations, a weight: more would leave the nearest cache with their sums */
+#define WINOGRAD_VECTORS 2
+#include "winograd.h"
+
 const Variant VNNI = {
-    .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list},
-    .shape = one_tile,
+    .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list, widen, winograd_input, winograd},
+    .shape = block_shape,
     .resize = resize_avx2,
 };
 

@@ -11,8 +11,21 @@
    load_weights(w)        the weights of VECTOR outputs
    multiply(sums, a, w)   sums + a * w
    pin(&sums)             an empty instruction that needs them: else the compiler loads far ahead, and spills
+   AHEAD, prefetch(w)     or neither: how many steps ahead weights are prefetched into the second-level cache, where a
+                          layer has many of them: the processor's own prefetcher does not follow a list that skips
 
    `vectors` is how many of them hold the outputs; rows and vectors are constants where it is called. */
+
+#ifdef AHEAD
+#define CACHE_LINE 64
+#define FAR_BYTES (1 << 20) /* of a layer's weights: as much as a second-level cache holds, or half of it */
+
+TARGET INLINE void prefetch_step(const int vectors, const Step *s, const int8_t *w, size_t k) {
+#pragma clang loop unroll(full)
+    for (int at = 0; at < vectors * VECTOR * UNIT_BYTES; at += CACHE_LINE)
+        prefetch(w + k * STEP_BYTES + at / STEP_BYTES * (size_t)s->group_bytes + at % STEP_BYTES);
+}
+#endif
 
 TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *s, const uint8_t *in, const int32_t *from,
                                  const int8_t *w, const int32_t *list, int32_t *sums) {
@@ -25,9 +38,16 @@ TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *
         for (int v = 0; v < vectors; v++) acc[r][v] = initial_sums(s, list, r);
     const int32_t *const end = list + 1 + *list;
     list++;
+#ifdef AHEAD
+    const int far = s->group_bytes / s->lanes * s->outputs >= FAR_BYTES;
+#endif
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
     for (; list < end; list += UNROLL) {
         const size_t steps[2] = {list[0], list[UNROLL - 1]};
+#ifdef AHEAD
+        if (far && list + AHEAD < end)
+            for (int half = 0; half < UNROLL; half++) prefetch_step(vectors, s, w, list[AHEAD + half]);
+#endif
 #pragma clang loop unroll(full)
         for (int half = 0; half < UNROLL; half++) {
             const size_t k = steps[half], at = offsets[k];

@@ -34,7 +34,8 @@ from tests.runtime.native.layers import layers_bytes
 from tests.runtime.native.models import CLASSES, VARIANTS, model_of, photos, variant_of
 from tests.runtime.native.networks import convolution, network, random_network, stem
 
-WITH_WINOGRAD: tuple[Instructions, ...] = ("sse4", "avx2", "neon")
+OF_SMALL_HOSTS: tuple[Instructions, ...] = ("sse4", "avx2", "neon")
+WITH_WINOGRAD: tuple[Instructions, ...] = (*OF_SMALL_HOSTS, "vnni")
 # The ways to compute it that this processor has; NEON's own functions are run under emulation (test_emulated.py).
 WAYS = {name: variant for name, variant in VARIANTS.items() if variant[1] in WITH_WINOGRAD}
 REFUSED = r"step \d+ of its plan \((transform of an input|convolution by Winograd)\) "
@@ -135,7 +136,7 @@ def chosen(instructions: Instructions, found: Convolution, size: int | None = No
     return choose_transform(found, source, LAYOUTS[instructions])
 
 
-@pytest.mark.parametrize("instructions", WITH_WINOGRAD)
+@pytest.mark.parametrize("instructions", OF_SMALL_HOSTS)
 def test_large_maps_take_large_tiles_and_small_maps_the_direct_convolution(instructions: Instructions) -> None:
     assert chosen(instructions, layer(64, 24)) is FOUR
     assert chosen(instructions, layer(128, 28)) is FOUR
@@ -144,6 +145,15 @@ def test_large_maps_take_large_tiles_and_small_maps_the_direct_convolution(instr
     assert chosen(instructions, layer(512, 8)) is None
     assert chosen(instructions, layer(512, 3)) is None
     assert chosen(instructions, stem(96, 64)) is THREE
+
+
+def test_where_a_byte_is_multiplied_twice_as_fast_only_large_maps_take_it() -> None:
+    assert chosen("vnni", layer(64, 24)) is FOUR
+    assert chosen("vnni", layer(128, 28)) is FOUR
+    assert chosen("vnni", layer(128, 16)) is None
+    assert chosen("vnni", layer(256, 14)) is None
+    assert chosen("vnni", layer(512, 7)) is None
+    assert chosen("vnni", stem(96, 64)) is None  # of 32 channels that were transformed 20 would only fill
 
 
 @pytest.mark.parametrize("instructions", WITH_WINOGRAD)
@@ -165,6 +175,13 @@ def test_sums_too_large_for_large_tiles_take_small_ones(instructions: Instructio
     found = layer(channels, 24)
     assert chosen(instructions, found) is FOUR
     assert chosen(instructions, replace(found, weights=found.weights * 127)) is TWO
+
+
+def transformed(found: Network, instructions: Instructions, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The plan where the direct convolution takes for ever, so that small maps take Winograd's, too."""
+    with monkeypatch.context() as slow:
+        slow.setitem(LAYOUTS, instructions, LAYOUTS[instructions]._replace(direct=1e-9))
+        return lay_out(found, instructions)
 
 
 def direct(found: Network, instructions: Instructions, monkeypatch: pytest.MonkeyPatch) -> Plan:
@@ -206,7 +223,7 @@ def test_the_largest_sums_are_those_of_the_direct_convolution(
 ) -> None:
     found = extreme(size, zero_point, weight)
     library, layout = variant_of(variant)
-    plan = lay_out(found, layout)
+    plan = transformed(found, layout, monkeypatch)
     assert WINOGRAD in {step.kind for step in plan.steps}
     pixels = photos(3, 2 * size)
     pixels[1] = 255
@@ -244,15 +261,14 @@ def test_random_networks_give_the_same_bytes_with_every_transform(
     for transforms in ({TWO.side: TWO}, {THREE.side: THREE, FOUR.side: FOUR}):
         with monkeypatch.context() as only:
             only.setattr("runtime.native.winograd.TRANSFORMS", transforms)
-            only.setattr("runtime.native.winograd.BYTES_A_CYCLE", 1e9)  # so that small maps take it, too
-            plan = lay_out(found, layout)
+            plan = transformed(found, layout, monkeypatch)
         for ours, theirs in zip(layers_bytes(plan, library, pixels), right, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.fixture(params=WITH_WINOGRAD)
-def plan(request: pytest.FixtureRequest) -> Plan:
-    return lay_out(extreme(12, 114, 3), request.param)
+def plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return transformed(extreme(12, 114, 3), request.param, monkeypatch)
 
 
 NUMBERS = ("channels", "tiles", "rows", "side")
@@ -349,6 +365,7 @@ def test_a_buffer_of_transformed_inputs_that_is_too_small_is_found(plan: Plan) -
         check(plan)
 
 
-def test_other_instruction_sets_are_refused_the_step(plan: Plan) -> None:
-    with pytest.raises(UnknownGraphError, match="tiles of 3 x 3 outputs"):
-        check(replace(plan, instructions="vnni"))
+def test_an_instruction_set_without_it_is_refused_the_step(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LAYOUTS, plan.instructions, LAYOUTS[plan.instructions]._replace(winograd=0))
+    with pytest.raises(UnknownGraphError, match=r"tiles of \d x \d outputs"):
+        check(plan)
