@@ -209,7 +209,8 @@ class _Planner:
         unit = layout.winograd_unit
         weights = transform_weights(layer.weights, tensor, transform, unit)
         step.channels = channels_of(tensor, layout)
-        self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
+        if not layout.fused:
+            self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
         self._steps.append(
             Step(
                 kind=WINOGRAD_INPUT,

@@ -115,7 +115,8 @@ def choose_transform(layer: Convolution, source: Tensor, layout: Layout) -> Tran
     outputs, _, kernel, _ = layer.weights.shape
     if not layout.winograd or layer.stride != 1 or layer.size != source.size or source.channels % 4:
         return None
-    if channels_of(source, layout) > MOST_FILLED * source.channels:
+    channels = channels_of(source, layout)
+    if channels > MOST_FILLED * source.channels or 0 < layout.fused < channels:
         return None
     sparse = 0 < layout.sparse_outputs <= outputs and layer.input_quantisation.zero_point == 0
     entries = source.channels * padded(outputs)

@@ -33,6 +33,7 @@ void run_steps(const Job *job, Progress *progress) {
     int rows = 0; /* that the variant is configured for */
     for (const Step *s = job->steps; s < job->steps + job->count; s++, progress++) {
         Block *const block = v->blocks[s->kind];
+        if (!block) continue;
         const int blocks = block_count(v, s, job);
         const int share = job->threads == 1 ? blocks : 1 + blocks / (16 * job->threads);
         int first;

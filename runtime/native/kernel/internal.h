@@ -34,7 +34,7 @@ typedef struct {
 
 /* An instruction set: its function for each kind of step. */
 typedef struct {
-    Block *blocks[KINDS];
+    Block *blocks[KINDS]; /* NULL: a step of that kind has no work of its own */
     BlockShape (*shape)(const Step *s); /* of a convolution's blocks */
     Resize *resize;
     void (*configure)(int rows), (*release)(void); /* around convolutions of tiles of so many rows; or NULL */
@@ -43,7 +43,7 @@ typedef struct {
 extern const Variant REFERENCE, SSE4, AVX2, AVXVNNI, VNNI, AMX, NEON, DOTPROD, I8MM;
 
 Block space_to_depth, max_pool, class_scores, widen;    /* portable */
-Block winograd_input_reference, winograd_reference; /* scalar */
+Block winograd_reference; /* scalar */
 Resize resize_reference;
 
 void run_steps(const Job *job, Progress *progress);
@@ -57,7 +57,7 @@ typedef struct {
     const uint8_t *in, *residual; /* residual: NULL if none is added */
     uint8_t *out;
     const int8_t *weights;
-    int tile, tiles, first, outputs;
+    int photo, tile, tiles, first, outputs;
 } Part;
 
 /* Outputs vary slowest, so that one group's weights serve all photos. */
@@ -70,6 +70,7 @@ INLINE Part part_of(const Step *s, const Job *job, BlockShape shape, int i) {
         .residual = s->residual < 0 ? NULL : job->buffers[s->residual] + photo * job->sizes[s->residual],
         .out = job->buffers[s->output] + photo * job->sizes[s->output],
         .weights = (const int8_t *)s->weights + first / s->lanes * (size_t)s->group_bytes,
+        .photo = photo,
         .tile = tile,
         .tiles = s->tiles - tile < shape.tiles ? s->tiles - tile : shape.tiles,
         .first = first,

@@ -113,7 +113,7 @@ static void build_nonzero_list(const Step *s, const Job *job, int i) {
 
 const Variant REFERENCE = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen,
-               winograd_input_reference, winograd_reference},
+               NULL, winograd_reference},
     .shape = shape,
     .resize = resize_reference,
 };

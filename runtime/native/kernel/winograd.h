@@ -10,7 +10,9 @@
    broadcast_unit(c, k)            that of a number of these units, for all outputs
    multiply_unit(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost
    WINOGRAD_ROWS, WINOGRAD_VECTORS tiles that are multiplied together, 3 or 6, and vectors that hold the outputs of a block;
-                                   or neither, and they are those of tile.h */
+                                   or neither, and they are those of tile.h
+   FUSED_CHANNELS                  or not: each block transforms its own patches, of so many channels at most, in place of
+                                   WINOGRAD_INPUT. What one core has written another one of a server reads slowly */
 
 #ifndef WINOGRAD_ROWS
 #define WINOGRAD_ROWS ROWS
@@ -69,13 +71,38 @@ TARGET INLINE void transform_patch(const int patch, const Step *s, const uint8_t
     }
 }
 
-TARGET static void winograd_input(const Step *s, const Job *job, int i) {
-    const int photo = i / s->tiles, t = i % s->tiles;
+/* The patch of tile `t`, transformed: s is WINOGRAD_INPUT. */
+TARGET INLINE void transform_tile(const Step *s, const Job *job, int photo, int t, int16_t *out) {
     const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input] + s->input_offsets[t];
-    int16_t *const out = transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t);
     if (s->side == 2) transform_patch(4, s, in, out);
     else transform_patch(6, s, in, out);
 }
+
+#ifdef FUSED_CHANNELS
+
+#define ROOM (PATCH * PATCH * TOGETHER * FUSED_CHANNELS)
+
+TARGET INLINE const int16_t *patches_of(const Step *s, const Job *job, const Part *part, int16_t *room) {
+    const size_t next = (size_t)patch_of(s->side) * patch_of(s->side) * s->channels;
+    for (int t = 0; t < part->tiles; t++) transform_tile(s - 1, job, part->photo, part->tile + t, room + t * next);
+    return room;
+}
+
+#else
+
+#define ROOM 1
+
+TARGET INLINE const int16_t *patches_of(const Step *s, const Job *job, const Part *part, int16_t *room) {
+    (void)room;
+    return transformed(s, job->buffers[s->input] + part->photo * job->sizes[s->input], part->tile);
+}
+
+TARGET static void winograd_input(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles;
+    transform_tile(s, job, photo, t, transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t));
+}
+
+#endif
 
 /* A few units of channels of each row times their weights. */
 TARGET INLINE void multiply_few(const int rows, const int units, const int16_t *in, size_t next, const int8_t *w,
@@ -149,9 +176,10 @@ TARGET INLINE void transform_sums(const int side, const int32_t *sums, int32_t *
 /* A block: some tiles of one photo, and a group of outputs. */
 TARGET static void winograd(const Step *s, const Job *job, int i) {
     _Alignas(64) int32_t sums[PATCH * PATCH * TOGETHER * OUTPUTS], out[(PATCH - 2) * (PATCH - 2) * OUTPUTS];
+    _Alignas(64) int16_t room[ROOM];
     const Part part = part_of(s, job, (BlockShape){TOGETHER, OUTPUTS}, i);
     const int places = patch_of(s->side) * patch_of(s->side), outputs = s->side * s->side;
-    const int16_t *in = transformed(s, (uint8_t *)(uintptr_t)part.in, part.tile);
+    const int16_t *in = patches_of(s, job, &part, room);
     const size_t next = (size_t)places * s->channels; /* from one tile to the next */
     const int8_t *w = part.weights + part.first % GROUP * OUTPUT_BYTES;
     for (int p = 0; p < places; p++, in += s->channels, w += (size_t)s->k_steps * WEIGHT_BYTES) {

@@ -36,37 +36,38 @@ static void transform(const Matrix a, int to, int from, uint32_t x[PATCH][PATCH]
         }
 }
 
-void winograd_input_reference(const Step *s, const Job *job, int i) {
-    const int photo = i / s->tiles, t = i % s->tiles, patch = patch_of(s->side);
-    const uint8_t *in = job->buffers[s->input] + photo * job->sizes[s->input] + s->input_offsets[t];
-    int16_t *const out = transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t);
-    for (int c = 0; c < s->channels; c++) {
-        uint32_t x[PATCH][PATCH];
-        for (int p = 0; p < patch * patch; p++) x[p / patch][p % patch] = in[s->k_offsets[p / patch] + p % patch * s->row_stride + c];
-        transform(INPUTS[patch], patch, patch, x);
-        for (int p = 0; p < patch * patch; p++) out[p * s->channels + c] = (int16_t)x[p / patch][p % patch];
-    }
+/* The patch of one channel, transformed, in 16 bits. */
+static void patch_of_channel(const Step *s, const uint8_t *in, int channel, int16_t *out) {
+    const int patch = patch_of(s->side);
+    uint32_t x[PATCH][PATCH];
+    for (int p = 0; p < patch * patch; p++)
+        x[p / patch][p % patch] = in[s->k_offsets[p / patch] + p % patch * s->row_stride + channel];
+    transform(INPUTS[patch], patch, patch, x);
+    for (int p = 0; p < patch * patch; p++) out[p] = (int16_t)x[p / patch][p % patch];
 }
 
-/* The sum of one output at one place of the patch. */
-static uint32_t sum_of(const Step *s, const int16_t *in, const int16_t *w) {
-    uint32_t sum = 0;
-    for (int c = 0; c < s->unit * s->k_steps; c++) sum += (uint32_t)(in[c] * w[c / s->unit * s->unit * GROUP + c % s->unit]);
-    return sum;
-}
-
-/* Block `i`: one tile of one photo, and a group of outputs. */
+/* Block `i`: one tile of one photo, and a group of outputs; the step before, WINOGRAD_INPUT, says where its patch is. */
 void winograd_reference(const Step *s, const Job *job, int i) {
     const Part part = part_of(s, job, (BlockShape){1, GROUP}, i);
-    const int side = s->side, patch = patch_of(side);
-    const int16_t *const in = transformed(s, (uint8_t *)(uintptr_t)part.in, part.tile);
+    const Step *const input = s - 1;
+    const int side = s->side, patch = patch_of(side), places = patch * patch;
+    const uint8_t *const in =
+        job->buffers[input->input] + part.photo * job->sizes[input->input] + input->input_offsets[part.tile];
+    const int16_t *const weights = (const int16_t *)(const void *)part.weights; /* [places][channels / unit][GROUP][unit] */
+    uint32_t sums[GROUP][PATCH * PATCH] = {{0}};
+    for (int c = 0; c < s->unit * s->k_steps; c++) {
+        int16_t x[PATCH * PATCH];
+        patch_of_channel(input, in, c, x);
+        for (int p = 0; p < places; p++) {
+            const int16_t *const w = weights + ((size_t)p * s->k_steps + c / s->unit) * GROUP * s->unit + c % s->unit;
+            for (int o = 0; o < GROUP; o++) sums[o][p] += (uint32_t)(x[p] * w[o * s->unit]);
+        }
+    }
     const int32_t *const to = s->output_offsets + part.tile * side * side;
     const Requantizing q = requantizing(s, part.first);
     for (int o = 0; o < GROUP; o++) {
-        const int16_t *const w = (const int16_t *)(const void *)part.weights + s->unit * o;
         uint32_t x[PATCH][PATCH];
-        for (int p = 0; p < patch * patch; p++)
-            x[p / patch][p % patch] = sum_of(s, in + p * s->channels, w + (size_t)p * s->k_steps * s->unit * GROUP);
+        for (int p = 0; p < places; p++) x[p / patch][p % patch] = sums[o][p];
         transform(OUTPUTS[side], side, patch, x);
         for (int p = 0; p < side * side; p++) {
             if (to[p] < 0) continue;

@@ -153,6 +153,7 @@ def test_where_a_byte_is_multiplied_twice_as_fast_only_large_maps_take_it() -> N
     assert chosen("vnni", layer(128, 16)) is None
     assert chosen("vnni", layer(256, 14)) is None
     assert chosen("vnni", layer(512, 7)) is None
+    assert chosen("vnni", layer(256, 56)) is None  # a block's patches would not fit its thread's stack
     assert chosen("vnni", stem(96, 64)) is None  # of 32 channels that were transformed 20 would only fill
 
 
@@ -359,7 +360,13 @@ def test_a_buffer_that_would_move_the_next_one_from_its_cache_line_is_found(plan
         check(plan)
 
 
-def test_a_buffer_of_transformed_inputs_that_is_too_small_is_found(plan: Plan) -> None:
+def test_room_for_transformed_inputs_that_is_too_small_is_found(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = LAYOUTS[plan.instructions]
+    if layout.fused:
+        monkeypatch.setitem(LAYOUTS, plan.instructions, layout._replace(fused=32))
+        with pytest.raises(UnknownGraphError, match=REFUSED + "has 64 channels, and 32 are transformed in a block"):
+            check(plan)
+        return
     plan.buffers[WIDE_BUFFER] = Scratch(plan.buffers[WIDE_BUFFER].bytes - CACHE_LINE)
     with pytest.raises(UnknownGraphError, match=REFUSED + "transforms bytes 0 to"):
         check(plan)
