@@ -1,7 +1,7 @@
 /* CPU feature detection: which instruction sets this build, processor and system have. */
 
 #define _GNU_SOURCE
-#include "api.h"
+#include "internal.h"
 
 #if defined(__x86_64__)
 
@@ -40,6 +40,17 @@ static int has_all(uint32_t found, uint32_t wanted) { return (found & wanted) ==
 /* Linux gives a process its tiles when it asks; all its threads have them then. */
 static int tiles_permitted(void) { return !syscall(SYS_arch_prctl, REQUEST_PERMISSION, AMX_PERMISSION); }
 
+/* The answer is kept: a virtual machine takes microseconds for CPUID. */
+int encodes_avx_vnni(void) {
+    static atomic_int known; /* 0: not yet, 1: no, 2: yes */
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!found) {
+        found = 1 + has_all(features().a71, BIT(4));
+        atomic_store_explicit(&known, found, memory_order_relaxed);
+    }
+    return found - 1;
+}
+
 int dandelion_has_isa(int32_t isa) {
     const Features f = features();
     const int avx2 = (f.saved & 0x6) == 0x6 && has_all(f.b7, BIT(5)) && has_all(f.c1, BIT(12) | BIT(28)); /* and FMA */
@@ -48,11 +59,7 @@ int dandelion_has_isa(int32_t isa) {
     case ISA_REFERENCE: return 1;
     case ISA_SSE4: return has_all(f.c1, BIT(9) | BIT(19)); /* SSSE3 and SSE4.1 */
     case ISA_AVX2: return avx2;
-#ifdef AVXVNNI_EVEX
-    case ISA_AVXVNNI: return vnni;
-#else
-    case ISA_AVXVNNI: return avx2 && has_all(f.a71, BIT(4));
-#endif
+    case ISA_AVXVNNI: return vnni || (avx2 && has_all(f.a71, BIT(4)));
     case ISA_VNNI: return vnni;
     case ISA_AMX: return vnni && has_all(f.d7, BIT(24) | BIT(25)) && (f.saved & 0x60000) == 0x60000 && tiles_permitted();
     default: return 0;

@@ -20,6 +20,13 @@ static const Variant *const VARIANTS[] = {
 
 static int known(int32_t isa) { return isa >= 0 && isa <= ISA_I8MM && VARIANTS[isa]; }
 
+static const Variant *variant_of(int32_t isa) {
+#if defined(__x86_64__)
+    if (isa == ISA_AVXVNNI && !encodes_avx_vnni()) return &AVXVNNI_EVEX;
+#endif
+    return VARIANTS[isa];
+}
+
 static int block_count(const Variant *v, const Step *s, const Job *job) {
     if (s->kind != CONVOLUTION && s->kind != WINOGRAD) return s->tiles * job->photos;
     const BlockShape shape = v->shape(s);
@@ -29,7 +36,7 @@ static int block_count(const Variant *v, const Step *s, const Job *job) {
 
 /* All steps in their order; each thread takes a share of a step's blocks, and waits until all of them are done. */
 void run_steps(const Job *job, Progress *progress) {
-    const Variant *const v = VARIANTS[job->isa];
+    const Variant *const v = variant_of(job->isa);
     int rows = 0; /* that the variant is configured for */
     for (const Step *s = job->steps; s < job->steps + job->count; s++, progress++) {
         Block *const block = v->blocks[s->kind];

@@ -40,11 +40,14 @@ typedef struct {
     void (*configure)(int rows), (*release)(void); /* around convolutions of tiles of so many rows; or NULL */
 } Variant;
 
-extern const Variant REFERENCE, SSE4, AVX2, AVXVNNI, VNNI, AMX, NEON, DOTPROD, I8MM;
+extern const Variant REFERENCE, SSE4, AVX2, AVXVNNI, AVXVNNI_EVEX, VNNI, AMX, NEON, DOTPROD, I8MM;
 
-Block space_to_depth, max_pool, class_scores, widen;    /* portable */
-Block winograd_reference; /* scalar */
+Block space_to_depth, max_pool, class_scores, widen; /* portable */
+Block winograd_reference;                            /* scalar */
 Resize resize_reference;
+
+/* Of VPDPBUSD of 256 bits, whether the processor has the encoding of AVX-VNNI; else it has that of AVX-512. */
+int encodes_avx_vnni(void);
 
 void run_steps(const Job *job, Progress *progress);
 int pool_run(ThreadPool *pool, Job *job, Progress *progress);

@@ -1,14 +1,15 @@
-/* AVX-VNNI: VPDPBUSD of 256 bits. Compiled with AVXVNNI_EVEX it is that of AVX-512 VL, for tests on processors without the
-   other. */
+/* AVX-VNNI: VPDPBUSD of 256 bits. isa_avxvnni_evex.c compiles it with EVEX, for AVX-512 VL. */
 
 #ifdef __x86_64__
 
 #include "x86.h"
 
-#ifdef AVXVNNI_EVEX
+#ifdef EVEX
+#define VARIANT AVXVNNI_EVEX
 #define TARGET WITH("avx2,fma,avx512f,avx512vl,avx512vnni")
 #define dot _mm256_dpbusd_epi32
 #else
+#define VARIANT AVXVNNI
 #define TARGET WITH("avx2,fma,avxvnni")
 #define dot _mm256_dpbusd_avx_epi32
 #endif
@@ -53,7 +54,7 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "lists.h"
 #include "resize.h"
 
-const Variant AVXVNNI = {
+const Variant VARIANT = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
     .shape = one_tile,
     .resize = resize_avx2,

@@ -124,11 +124,11 @@ VARIANTS: dict[str, tuple[Instructions, Instructions]] = {
 
 
 def _every(variants: dict[str, tuple[Instructions, Instructions]]) -> pytest.MarkDecorator:
-    """What the processor may not have is compiled first: AMX's tiles in plain C, AVX-VNNI by AVX-512."""
+    """What the processor may not have is compiled first: AMX's tiles in plain C."""
     return pytest.mark.parametrize(
         "variant",
         [
-            pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] in {"amx", "avxvnni"} else ())
+            pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] == "amx" else ())
             for name, variant in variants.items()
         ],
     )
@@ -152,12 +152,12 @@ def variant_of(named: tuple[Instructions, Instructions]) -> Variant:
 
 @cache
 def library_of(instructions: Instructions) -> Library:
-    """The kernel with these instructions, or what stands for AMX and AVX-VNNI on a processor with AVX-512 VNNI."""
+    """The kernel with these instructions, or what stands for AMX on a processor with AVX-512 VNNI."""
     found = _portable()
     if instructions not in {"reference", *found.available}:
-        if instructions not in {"amx", "avxvnni"} or "vnni" not in found.available:
+        if instructions != "amx" or "vnni" not in found.available:
             pytest.skip(f"needs a processor with {instructions}")
-        found = _instead_of_amx() if instructions == "amx" else avxvnni_by_avx512()
+        found = _instead_of_amx()
     return found._replace(instructions=instructions)
 
 
@@ -195,10 +195,3 @@ def _portable() -> Library:
 def _instead_of_amx() -> Library:
     with TemporaryDirectory() as folder:
         return load(build(Path(folder), f"KERNEL_FLAGS=-include {Path(__file__).with_name('tiles.h')}"))
-
-
-@cache
-def avxvnni_by_avx512() -> Library:
-    """AVX-VNNI's functions in the form of AVX-512 (EVEX), for a processor that has the latter alone."""
-    with TemporaryDirectory() as folder:
-        return load(build(Path(folder), "KERNEL_FLAGS=-DAVXVNNI_EVEX"))

@@ -12,7 +12,7 @@ from runtime.native.layout import Instructions
 from runtime.native.memory_planner import lay_out
 from runtime.native.steps import Plan
 from tests.runtime.native.layers import layers_bytes
-from tests.runtime.native.models import avxvnni_by_avx512, every_variant, library_of, photos, variant_of
+from tests.runtime.native.models import every_variant, library_of, photos, variant_of
 from tests.runtime.native.networks import random_network
 
 Named = tuple[Instructions, Instructions]
@@ -81,15 +81,3 @@ def test_residuals_of_any_scale_are_added_and_rounded_as_the_reference_does(
     assert sum(step.residual >= 0 for step in plan.steps) > 1
     scale(plan, scales)
     assert_equal(plan, variant, expected(WITH_RESIDUALS, scales))
-
-
-@pytest.mark.compiler
-@pytest.mark.parametrize("seed", range(3))
-def test_avx_vnni_computes_alike_in_the_form_of_avx_512(seed: int) -> None:
-    if "vnni" not in library_of("reference").available:
-        pytest.skip("needs a processor with AVX-512 VNNI")
-    plan = planned(seed, "avxvnni")
-    library = avxvnni_by_avx512()._replace(instructions="avxvnni")
-    found = layers_bytes(plan, library, photos(PHOTOS, plan.image_size))
-    for ours, theirs in zip(found, expected(seed, None), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
