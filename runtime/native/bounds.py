@@ -179,10 +179,7 @@ class _Bounds:
             self._refuse(f"has a tensor as its {field}")
         if any(buffer.bytes % CACHE_LINE for buffer in self._plan.buffers):
             self._refuse("has buffers that do not begin with a cache line")  # it is read in whole vectors
-        if not layout.fused:
-            self._within("transforms", 0, 2 * step.tiles * found.patch**2 * step.channels, room.bytes)
-        elif step.channels > layout.fused:
-            self._refuse(f"has {step.channels} channels, and {layout.fused} are transformed in a block")
+        self._within("transforms", 0, 2 * step.tiles * found.patch**2 * step.channels, room.bytes)
         return found
 
     def _max_pooling(self) -> None:

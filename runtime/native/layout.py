@@ -37,7 +37,6 @@ class Layout(NamedTuple):
     direct: float = 1  # products of the direct convolution in the time of one of these
     winograd_unit: int = 2  # channels of Winograd's products side by side for one output
     transformed: int = 16  # channels that are transformed together at most
-    fused: int = 0  # channels at most, where each block transforms its own inputs; 0: a step before does it for all
     sparse_outputs: int = 64  # of a layer, from which on a list of its nonzero steps is worth its time; 0: never
 
     @property
@@ -54,10 +53,8 @@ class Layout(NamedTuple):
 LAYOUTS: dict[Instructions, Layout] = {
     "sse4": Layout(rows=3, products=2, unit=2, winograd=8),
     "avx2": Layout(rows=3, products=2, unit=2, weights=np.int16, wide=True, winograd=16),
-    "avxvnni": Layout(rows=3, products=4, unit=4, sparse_outputs=128),
-    "vnni": Layout(
-        rows=6, products=4, unit=4, chunk=64, sparse_outputs=128, winograd=32, direct=2, transformed=32, fused=128
-    ),
+    "avxvnni": Layout(rows=3, products=4, unit=4, sparse_outputs=128, winograd=16, direct=2),
+    "vnni": Layout(rows=6, products=4, unit=4, chunk=64, sparse_outputs=128, winograd=32, direct=2, transformed=32),
     # A step of AMX is a whole tile register: it seldom holds zeros alone.
     "amx": Layout(rows=16, products=64, unit=4, run=16, lanes=16, reads=64, sparse_outputs=0),
     "neon": Layout(rows=3, products=1, unit=1, winograd=4, winograd_unit=1),

@@ -209,8 +209,7 @@ class _Planner:
         unit = layout.winograd_unit
         weights = transform_weights(layer.weights, tensor, transform, unit)
         step.channels = channels_of(tensor, layout)
-        if not layout.fused:
-            self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
+        self._scratch(WIDE_BUFFER, 2 * len(tiles.output_offsets) * transform.patch**2 * step.channels)
         self._steps.append(
             Step(
                 kind=WINOGRAD_INPUT,

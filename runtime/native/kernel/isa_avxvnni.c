@@ -1,4 +1,4 @@
-/* AVX-VNNI: VPDPBUSD of 256 bits. isa_avxvnni_evex.c compiles it with EVEX, for AVX-512 VL. */
+/* AVX-VNNI: VPDPBUSD of 256 bits, and VPDPWSSD for Winograd's products of 16 bits. isa_avxvnni_evex.c compiles it with EVEX, for AVX-512 VL. */
 
 #ifdef __x86_64__
 
@@ -8,10 +8,12 @@
 #define VARIANT AVXVNNI_EVEX
 #define TARGET WITH("avx2,fma,avx512f,avx512vl,avx512vnni")
 #define dot _mm256_dpbusd_epi32
+#define dot_16 _mm256_dpwssd_epi32
 #else
 #define VARIANT AVXVNNI
 #define TARGET WITH("avx2,fma,avxvnni")
 #define dot _mm256_dpbusd_avx_epi32
+#define dot_16 _mm256_dpwssd_avx_epi32
 #endif
 #define ROWS 3 /* 12 sums, 3 activations and a weight in 16 registers */
 #define MOST_ROWS ROWS
@@ -26,6 +28,7 @@
 #include "finish_avx2.h"
 
 typedef __m256i Sums, Activations, Weights;
+typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -42,6 +45,17 @@ TARGET INLINE Weights load_weights(const int8_t *w) { return _mm256_load_si256((
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return dot(sums, a, w); }
 
+TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
+
+TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
+    return _mm256_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
+}
+
+TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
+    (void)last;
+    return dot_16(sums, a, load_weights(w));
+}
+
 #include "chunks_x86.h"
 
 TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
@@ -54,9 +68,13 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "lists.h"
 #include "resize.h"
 
+#undef PRODUCTS
+#define PRODUCTS 2
+#include "winograd.h"
+
 const Variant VARIANT = {
-    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},
-    .shape = one_tile,
+    .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen, winograd_input, winograd},
+    .shape = block_shape,
     .resize = resize_avx2,
 };
 

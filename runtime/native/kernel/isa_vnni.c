@@ -71,7 +71,7 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 #include "winograd.h"
 
 const Variant VNNI = {
-    .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list, widen, NULL, winograd},
+    .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list, widen, winograd_input, winograd},
     .shape = block_shape,
     .resize = resize_avx2,
 };

@@ -11,8 +11,8 @@
    multiply_unit(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost
    WINOGRAD_ROWS, WINOGRAD_VECTORS tiles that are multiplied together, 3 or 6, and vectors that hold the outputs of a block;
                                    or neither, and they are those of tile.h
-   FUSED_CHANNELS                  or not: each block transforms its own patches, of so many channels at most, in place of
-                                   WINOGRAD_INPUT. What one core has written another one of a server reads slowly */
+   FUSED_CHANNELS                  or not: with several threads each block transforms its own patches, of so many channels at
+                                   most, in place of WINOGRAD_INPUT. What one core of a server has written another reads slowly */
 
 #ifndef WINOGRAD_ROWS
 #define WINOGRAD_ROWS ROWS
@@ -79,30 +79,26 @@ TARGET INLINE void transform_tile(const Step *s, const Job *job, int photo, int 
 }
 
 #ifdef FUSED_CHANNELS
-
 #define ROOM (PATCH * PATCH * TOGETHER * FUSED_CHANNELS)
+#define IS_FUSED(s, job) ((job)->threads > 1 && (s)->channels <= FUSED_CHANNELS)
+#else
+#define ROOM 1
+#define IS_FUSED(s, job) 0
+#endif
 
+TARGET static void winograd_input(const Step *s, const Job *job, int i) {
+    const int photo = i / s->tiles, t = i % s->tiles;
+    if (!IS_FUSED(s, job))
+        transform_tile(s, job, photo, t, transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t));
+}
+
+/* Transformed patches of a block's tiles, [tiles][places of a patch][channels]: in memory, or made in `room`. */
 TARGET INLINE const int16_t *patches_of(const Step *s, const Job *job, const Part *part, int16_t *room) {
+    if (!IS_FUSED(s, job)) return transformed(s, job->buffers[s->input] + part->photo * job->sizes[s->input], part->tile);
     const size_t next = (size_t)patch_of(s->side) * patch_of(s->side) * s->channels;
     for (int t = 0; t < part->tiles; t++) transform_tile(s - 1, job, part->photo, part->tile + t, room + t * next);
     return room;
 }
-
-#else
-
-#define ROOM 1
-
-TARGET INLINE const int16_t *patches_of(const Step *s, const Job *job, const Part *part, int16_t *room) {
-    (void)room;
-    return transformed(s, job->buffers[s->input] + part->photo * job->sizes[s->input], part->tile);
-}
-
-TARGET static void winograd_input(const Step *s, const Job *job, int i) {
-    const int photo = i / s->tiles, t = i % s->tiles;
-    transform_tile(s, job, photo, t, transformed(s, job->buffers[s->output] + photo * job->sizes[s->output], t));
-}
-
-#endif
 
 /* A few units of channels of each row times their weights. */
 TARGET INLINE void multiply_few(const int rows, const int units, const int16_t *in, size_t next, const int8_t *w,
