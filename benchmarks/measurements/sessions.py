@@ -102,7 +102,7 @@ def measure_sessions(
         ]
         for threads in sorted({1, every}):
             with ExitStack() as stack:
-                runs = {each.name: stack.enter_context(_session(each, threads)) for each in contenders}
+                runs = {each.name: stack.enter_context(open_session(each, threads)) for each in contenders}
                 turns = {name: functools.partial(_turn, run) for name, run in runs.items()}
                 samples = interleave(turns, rounds, what=f"{threads} thread{'s' if threads > 1 else ''}")
             rows += [_row(each, threads, samples[each.name]) for each in contenders]
@@ -171,7 +171,7 @@ def _row(contender: Contender, threads: int, samples_ms: list[float]) -> Row:
 
 
 @contextmanager
-def _session(contender: Contender, threads: int) -> Iterator[Run]:
+def open_session(contender: Contender, threads: int) -> Iterator[Run]:
     """A session, or a product, in a process of its own; raises Refusal with its last words where it ends early."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen(

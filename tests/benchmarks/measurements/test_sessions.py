@@ -13,7 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.measurements.arithmetic import macs, write_product
 from benchmarks.measurements.native_product import NativeProduct
 from benchmarks.measurements.session_goals import FP32, ONNXRUNTIME, OPENVINO
-from benchmarks.measurements.sessions import PROGRAMS, Contender, SessionsResult, _session, ours
+from benchmarks.measurements.sessions import PROGRAMS, Contender, SessionsResult, open_session, ours
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
@@ -51,7 +51,7 @@ def test_sessions_are_timed_against_each_other_and_the_peak(tmp_path: Path):
 def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path: Path):
     program = [Path(sys.executable), PROGRAMS / "onnxruntime_session.py"]
     contender = Contender("onnxruntime", program, (str(tmp_path / "no"),), 1)
-    with pytest.raises(Refusal, match="onnxruntime_session ended: "), _session(contender, 1) as session:
+    with pytest.raises(Refusal, match="onnxruntime_session ended: "), open_session(contender, 1) as session:
         session(1)
 
 
