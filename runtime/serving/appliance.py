@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 
-from runtime.bundle.manifest import Bundle, BundleError
-from runtime.errors import Refusal
+from runtime.bundle.manifest import Bundle
 from runtime.host.cores import inference_cores
 from runtime.host.memory import HeapTrimmer
 from runtime.image import accepted_megapixels
@@ -19,7 +18,7 @@ from runtime.registry.signature import public_key
 from runtime.serving.engine import Engine
 from runtime.serving.examples import Examples
 from runtime.serving.feedback import Feedback, Limits
-from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.loaded_model import LoadedModel, load_model
 from runtime.serving.metrics import Metrics
 from runtime.serving.reloader import Reloader
 from runtime.serving.settings import Settings
@@ -174,10 +173,4 @@ def _trial_runner(settings: Settings, cache: Cache) -> TrialRunner:
 
 
 def _load(settings: Settings, bundle: Bundle, source: str, kernel: str | None = None) -> LoadedModel:
-    try:
-        return LoadedModel(bundle, threads=settings.threads, source=source, abstain=settings.abstain, preferred=kernel)
-    except Refusal:
-        raise
-    except Exception as error:  # onnxruntime's own exceptions share no base class but this; memory may be short, too
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BundleError(f"{bundle.path}: cannot be loaded ({reason})") from error
+    return load_model(bundle, threads=settings.threads, source=source, abstain=settings.abstain, preferred=kernel)

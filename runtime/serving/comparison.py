@@ -14,7 +14,7 @@ from runtime.image import PhotoLimits, decode_photo
 from runtime.inference.predictions import Answer, Timings, answer_from, milliseconds, predict
 from runtime.serving.bundle_source import UnknownVersion
 from runtime.serving.engine import Engine
-from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.loaded_model import LoadedModel, load_model
 from runtime.serving.reloader import Reloader
 from runtime.serving.scheduling.scheduler import ClientName, nobody
 from runtime.serving.settings import Settings
@@ -66,7 +66,7 @@ class ComparisonModel:
         source = self._reloader.catalogue.store.uri
         with self._reloader.cache.using(version):
             bundle = self._reloader.validated(version)
-            return LoadedModel(bundle, threads=1, source=source, abstain=self._settings.abstain)
+            return load_model(bundle, threads=1, source=source, abstain=self._settings.abstain)
 
     def _evict(self) -> None:
         self._model = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle.manifest import Bundle
+from runtime.bundle.manifest import Bundle, BundleError
+from runtime.errors import Refusal
 from runtime.host.memory import return_free_memory
 from runtime.inference.backends import open_pair
 from runtime.inference.interface import Inference
@@ -43,3 +44,19 @@ class LoadedModel:
     def infer(self, pixels: NDArray[np.uint8], *, alone: bool) -> Inference:
         """Classify `pixels` [N, height, width, 3]; `alone` takes all cores, since no other request needs them."""
         return (self._multi_threaded if alone else self._single_threaded).infer(pixels)
+
+
+def load_model(
+    bundle: Bundle, *, threads: int, source: str, abstain: float | None = None, preferred: str | None = None
+) -> LoadedModel:
+    """A LoadedModel of these arguments; whatever keeps it from loading is raised as a Refusal, mostly BundleError.
+
+    A bundle that has passed its trial may still fail here: memory or threads are short, or onnxruntime is gone since.
+    """
+    try:
+        return LoadedModel(bundle, threads=threads, source=source, abstain=abstain, preferred=preferred)
+    except Refusal:
+        raise
+    except Exception as error:  # onnxruntime's own exceptions share no base class but this; memory may be short, too
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BundleError(f"{bundle.path}: cannot be loaded ({reason})") from error

@@ -18,15 +18,15 @@ from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.registry.pointer import Pointer
 from runtime.registry.publish import publish
 from runtime.registry.summary import Summaries, Summary
-from runtime.serving.backoff import Backoff
 from runtime.serving.bundle_source import BundleSource, UnknownVersion
 from runtime.serving.disk import disk_error, on_disk
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.metrics import Metrics
+from runtime.serving.refused_versions import RefusedVersions, Target, target_of
 from runtime.serving.store_deadline import PollTiming, StoreDeadline
 from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, PointerRead, StoreStatus
 from runtime.serving.trial.process import TrialStopped
-from runtime.serving.trial.runner import TrialRunner, manifest_hash
+from runtime.serving.trial.runner import TrialRunner
 from runtime.store import Missing, StoreError
 
 UNREACHABLE = "the store cannot be reached"
@@ -75,7 +75,7 @@ class Reloader:
         self._swap: Callable[[LoadedModel], None] = lambda _: None
         self._serving: LoadedModel | None = None
         self._operator_changes = 0  # counts them: a poll that began before one must not undo it
-        self._refused: Backoff[tuple[str, str]] = Backoff(timing.poll_s)
+        self._refused = RefusedVersions(timing.poll_s, metrics)
         self._status = StoreStatus(reachable=False, detail=NOT_ASKED, latest=None, looked_at=None)
         self._last_poll = 0.0
         self._swap_lock = threading.Lock()
@@ -96,7 +96,7 @@ class Reloader:
     @property
     def refused(self) -> dict[str, str]:
         """Refused versions, each with its reason."""
-        return {version: reason for (version, _), reason in self._refused.items()}
+        return self._refused.reasons
 
     def known_versions(self) -> dict[str, Summary]:
         """The versions in the store at the last poll; starts another poll soon, and waits for nothing."""
@@ -107,19 +107,18 @@ class Reloader:
     def initial_model(self) -> LoadedModel:
         """The model of a cold start: the pinned or last good version of the cache, else the store's, else the default.
 
-        Where the pinned one cannot serve, an earlier one of the cache comes before the default, and one line says so.
+        An earlier one of the cache comes before the default. What cannot serve is set aside, and the log says so.
         """
         state = self.cache.state
-        model = self._first_kept(state.pinned, None if self.is_local else state.last_good) or self._model_of_store()
-        if model is None and state.pinned:
-            model = self._first_kept(state.last_good, state.previous)
+        first = [state.pinned, None if self.is_local else state.last_good]
+        model = self._first_kept(*first) or self._model_of_store()
         if model is None:
+            model = self._first_kept(*(kept for kept in (state.last_good, state.previous) if kept not in first))
             if not state.pinned:
-                self._log_default()
+                self._log_instead(model)
+        if model is None:
             model = self._set_serving(self._load(Bundle.open(default_bundle()), "the default bundle", None))
-        if state.pinned == model.name.version:
-            self._refused.forgive((state.pinned, ""))
-        elif state.pinned:
+        if state.pinned and state.pinned != model.name.version:
             instead = f"{state.pinned} is pinned and cannot serve, {model.name.version} serves in its place"
             log.warning("%s: %s", instead, self.refused[state.pinned])
         return model
@@ -187,17 +186,11 @@ class Reloader:
 
     def try_for_operator(self, bundle: Bundle) -> None:
         """Validate a bundle of the cache at once, though it was refused before. Raises BundleError."""
+        target = target_of(bundle)
         self._trials.forgive(bundle.manifest.version)
-        target = (bundle.manifest.version, manifest_hash(bundle.path))
-        try:
-            with self._trials.child_for(*target, at_once=True) as child:
-                self._trials.validate(bundle, child)
-        except TrialStopped:
-            raise
-        except BundleError as error:
-            self._refused.refuse(target, str(error))
-            raise
-        self._refused.forgive(target)
+        with self._refused.noting(target), self._trials.child_for(*target, at_once=True) as child:
+            self._trials.validate(bundle, child)
+        self._refused.forgive(bundle.manifest.version)
 
     @contextmanager
     def changing(self, version: str) -> Iterator[None]:
@@ -207,14 +200,17 @@ class Reloader:
             yield
 
     def switch(self, bundle: Bundle, *, pin: bool) -> None:
-        """Serve a validated bundle; with `pin`, whatever the store points at. Raises BundleError, DiskRefused."""
+        """Serve a validated bundle; with `pin`, whatever the store points at. Raises as `load` does."""
         version = bundle.manifest.version
         with self._swap_lock:
             self._operator_changes += 1
-            model = None if self._is_serving(version) else self._load_version(bundle, self.catalogue.store.uri)
+            with self._refused.noting(target_of(bundle)):
+                model = None if self._is_serving(version) else self._load_version(bundle, self.catalogue.store.uri)
             if pin:
                 with on_disk():  # before it serves: a full disk changes nothing
                     self.cache.pin(version)
+            elif self.is_local:  # not before it is loaded: what cannot be loaded is not pointed at
+                publish(bundle.path, self.catalogue.store, tag=self.catalogue.tag())
             if model:
                 self._serve(model)
 
@@ -236,20 +232,24 @@ class Reloader:
         """The first of the versions that this host can serve."""
         pinned = self.cache.state.pinned
         for version in (each for each in dict.fromkeys(versions) if each and each not in self.refused):
+            bundle = None
             try:
                 bundle = self._bundles.kept(version, self.deadline() if version == pinned else None)
                 self._trials.validate(bundle)
                 return self._set_serving(self._load_version(bundle, f"the cache ({self.catalogue.store.uri})"))
             except BundleError as error:
                 if version == pinned:
-                    self._refused.refuse((version, ""), str(error))
-                else:
+                    self._refused.note((version, ""), error)
+                elif bundle:
+                    self._refuse(target_of(bundle), error)
+                else:  # damaged: the store may have it whole
                     log.warning("%s", error)
         return None
 
     def _model_of_store(self) -> LoadedModel | None:
-        if newest := self._fetch_initial():
-            self._remember(self._set_serving(self._load_version(newest, self.catalogue.store.uri)))
+        newest = self._fetch_initial()
+        if newest and (model := self._load_or_refuse(newest, self.catalogue.store.uri)):
+            self._remember(self._set_serving(model))
         return self._serving
 
     def _fetch_initial(self) -> Bundle | None:
@@ -292,7 +292,6 @@ class Reloader:
         except BundleError as error:
             self._refuse(target, error)
         else:
-            self._refused.forgive(target)
             self._serve_newest(bundle, changes, pinned=version)
 
     def _follow(self, pointer: Pointer, changes: int, deadline: StoreDeadline) -> None:
@@ -321,7 +320,6 @@ class Reloader:
         except OSError as error:
             self._refuse(pointer.target, disk_error(error))
         else:
-            self._refused.forgive(pointer.target)
             return bundle
         return None
 
@@ -330,8 +328,6 @@ class Reloader:
         with self.changing(version):
             bundle = self._bundles.of(version, self.deadline())
             self.try_for_operator(bundle)
-            if self.is_local and not pin:
-                publish(bundle.path, self.catalogue.store, tag=self.catalogue.tag())
             self.switch(bundle, pin=pin)
 
     def _is_serving(self, version: str) -> bool:
@@ -341,18 +337,26 @@ class Reloader:
         with self._trials.loading(bundle.manifest.version):
             return self._load(bundle, source, self._trials.kernel_of(bundle))
 
+    def _load_or_refuse(self, bundle: Bundle, source: str, target: Target | None = None) -> LoadedModel | None:
+        """The validated bundle, loaded. None if it cannot be: then it is refused, as `target` if that is given."""
+        try:
+            return self._load_version(bundle, source)
+        except BundleError as error:
+            self._refuse(target or target_of(bundle), error)
+        return None
+
     def _set_serving(self, model: LoadedModel) -> LoadedModel:
         self._serving = model
+        self._refused.forgive(model.name.version)
         return model
 
     def _serve_newest(self, bundle: Bundle, changes: int, *, pinned: str | None = None) -> None:
         """Serve the bundle, unless an operator has changed the version meanwhile, or what is pinned."""
-        try:
-            with self._swap_lock:
-                if changes == self._operator_changes and self.cache.state.pinned == pinned:
-                    self._serve(self._load_version(bundle, self.catalogue.store.uri))
-        except BundleError as error:
-            self._refuse((bundle.manifest.version, manifest_hash(bundle.path)), error)
+        target = (pinned, "") if pinned else None
+        with self._swap_lock:
+            unchanged = changes == self._operator_changes and self.cache.state.pinned == pinned
+            if unchanged and (model := self._load_or_refuse(bundle, self.catalogue.store.uri, target)):
+                self._serve(model)
 
     def _serve(self, model: LoadedModel) -> None:
         if self._serving:  # the shipped one is not remembered when it is loaded; one can go back to it, too
@@ -369,12 +373,8 @@ class Reloader:
         except OSError as error:  # it serves anyway; only a cold start without the store would miss it
             log.warning("%s", disk_error(error))
 
-    def _refuse(self, target: tuple[str, str], error: Exception) -> None:
-        first = self._refused.refuse(target, str(error))
-        level = logging.WARNING if first else logging.DEBUG  # one line is enough, however often it is tried again
-        serving = self._serving.name.version if self._serving else "the default bundle"
-        log.log(level, "hot reload: refused %s, %s keeps serving: %s", target[0], serving, error)
-        self._metrics.reloads.labels("refused").inc()
+    def _refuse(self, target: Target, error: Exception) -> None:
+        self._refused.refuse(target, error, serving=self._serving.name.version if self._serving else None)
 
     def _unreachable(self, error: Exception) -> None:
         self._update_status(self._status._replace(reachable=False, detail=f"{UNREACHABLE}: {error}", latest=None))
@@ -389,11 +389,11 @@ class Reloader:
         if status.trouble and status.trouble != before.trouble and not still_away:
             log.warning("%s", status.detail)
 
-    def _log_default(self) -> None:
+    def _log_instead(self, earlier: LoadedModel | None) -> None:
+        """Say what serves at the start in place of the store's version: an `earlier` one, or the default bundle."""
         uri = self.catalogue.store.uri
-        if self._status.detail == NOTHING_YET and self.is_local:
-            return
-        if self._status.detail == NOTHING_YET:
+        if self._status.detail != NOTHING_YET:  # the reason has been logged
+            instead = f"the earlier {earlier.name.version}" if earlier else "the default bundle"
+            log.warning("serving %s until a model can be loaded from %s", instead, uri)
+        elif not (earlier or self.is_local):
             log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)
-        else:  # the reason has been logged
-            log.warning("serving the default bundle until a model can be loaded from %s", uri)

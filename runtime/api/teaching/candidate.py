@@ -16,7 +16,7 @@ from runtime.image import decode_photo
 from runtime.inference.predictions import Prediction, predict
 from runtime.serving.comparison import IDLE_EVICTION_S
 from runtime.serving.engine import Engine
-from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.loaded_model import LoadedModel, load_model
 from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
 from runtime.teaching.lessons import open_taught
@@ -66,7 +66,7 @@ class CandidateModel:
 
     def _open(self, workspace: Workspace, dataset: str, version: str) -> LoadedModel:
         bundle: Bundle = open_taught(workspace, dataset, version)
-        return LoadedModel(bundle, threads=1, source="taught here", abstain=self._settings.abstain)
+        return load_model(bundle, threads=1, source="taught here", abstain=self._settings.abstain)
 
     def _evict(self) -> None:
         self._model = None
