@@ -71,7 +71,7 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST = $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder --durations 25
 
 test: $(VENV)/.test ## Set up, and run in minutes the tests that need no container engine, scheduler, browser or training
-	$(PYTEST) -n $$(($(CORES) + 2)) -m 'not (containers or scheduler or browser or training or compiler or emulated)'
+	$(PYTEST) -n $$(($(CORES) + 2)) -m 'not (containers or scheduler or browser or training or compiler or emulated or thorough)'
 	@echo 'make test-all adds images and the stack, Airflow and its pipelines, the page in Chromium, training, export,'
 	@echo 'benchmarks, the compiled kernel, emulated processors, and longer repeats; it is what CI runs'
 

@@ -42,7 +42,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 
-MARKS = (*GROUPS, "emulated")
+MARKS = (*GROUPS, "emulated", "thorough")
 ONE_WORKER = ("containers", "scheduler", "browser")  # these share an engine, a scheduler, a browser
 SPREAD = (  # many independent cases, for all workers: those that take a while each would keep one busy at the end
     "test_hostile_archives.py",
