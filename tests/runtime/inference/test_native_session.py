@@ -30,11 +30,13 @@ from tests.runtime.native.models import (
     variant_of,
     write_random,
 )
+from tests.support.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 EQUAL = 2e-6  # probabilities: all bytes are equal, and onnxruntime's classifier adds its floats in another order
 SIZE, SMALL = 128, 32  # of the default bundle; of tests that any size will do for
 Named = tuple[Instructions, Instructions]
+WIDTHS = [(32, 32, 48, 48, 64, 64, 96, 96), (16, 16, 16, 16, 80, 80, 208, 16)]  # channels inside the blocks
 
 
 @lru_cache(maxsize=1)
@@ -86,19 +88,19 @@ def test_the_same_bytes_are_answered_by_all_in_any_batch_on_any_number_of_thread
             np.testing.assert_array_equal(answer.activation_map, expected.activation_map[:count])
 
 
-@pytest.mark.parametrize("size", [32, 50, 72])
+@pytest.mark.parametrize("size", thorough_but((50,), (32, 50, 72)))
 @every_instruction_set
 def test_inputs_of_any_size_are_answered_alike(variant: Named, size: int) -> None:
     assert_equal(variant, model_of(size), size, counts=(1, 2), threads=(2,))
 
 
-@pytest.mark.parametrize("size", [128, 224])
+@pytest.mark.parametrize("size", thorough_but((128,), (128, 224)))
 @every_fast_set
 def test_large_inputs_are_answered_alike(variant: Named, size: int) -> None:
     assert_equal(variant, model_of(size), size, counts=(1, 2, 9) if size == SIZE else (1,), threads=(1, 3))
 
 
-@pytest.mark.parametrize("widths", [(32, 32, 48, 48, 64, 64, 96, 96), (16, 16, 16, 16, 80, 80, 208, 16)])
+@pytest.mark.parametrize("widths", thorough_but(WIDTHS[1:], WIDTHS))
 @every_instruction_set
 def test_narrow_networks_are_answered_alike(variant: Named, widths: tuple[int, ...]) -> None:
     assert_equal(variant, model_of(64, widths=widths), 64, counts=(1, 5), threads=(1, 2))
@@ -115,7 +117,7 @@ def test_a_network_as_it_is_exported_is_answered_alike(tmp_path: Path) -> None:
     assert_equal(VARIANTS["reference, laid out for avx2"], content, 64, counts=(3,), threads=(1,))
 
 
-@pytest.mark.parametrize("colour", [0, 114, 255])
+@pytest.mark.parametrize("colour", thorough_but((114,), (0, 114, 255)))
 @every_instruction_set
 def test_photos_with_nothing_in_them_are_answered_alike(variant: Named, colour: int) -> None:
     """If all pixels are alike, most activations are 0, and their products are skipped."""

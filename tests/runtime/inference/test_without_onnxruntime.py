@@ -141,6 +141,11 @@ def test_commands_end_with_the_remedy_in_one_line(tmp_path: Path) -> None:
     blocked = without_onnxruntime(tmp_path / "blocked")
     said = refusal_of("runtime", "check", str(write_bundle(tmp_path / "v1")), **blocked)
     assert re.fullmatch(f"Error: .*v1: needs onnxruntime.*; {REMEDY}", said)
+
+
+@pytest.mark.training
+def test_an_export_ends_with_the_extra_in_one_line(tmp_path: Path) -> None:
+    blocked = without_onnxruntime(tmp_path / "blocked")
     told = refusal_of("export", "build", "--checkpoint", "none.pt", **blocked)
     assert re.fullmatch(r"Error: the package \w+ is not installed; in a checkout: pip install '\.\[export\]'", told)
 

@@ -25,6 +25,7 @@ from runtime.inference.native_session import NativeSession, plan_of
 from runtime.native.layout import ISA, LAYOUTS, Instructions
 from runtime.native.library import Job, Library, load, prebuilt
 from runtime.native.steps import Plan
+from tests.support.repeats import thorough_but
 
 ROOT = Path(__file__).parents[3]
 CLASSES = 3  # outputs of the default model: two labels and the unknown class
@@ -114,6 +115,9 @@ def _plan(content: bytes, size: int, layout: Instructions) -> Plan:
     return plan_of(content, ImageSpec(height=size, width=size), CLASSES, layout)
 
 
+# Layouts of the shorter run: of small hosts, of servers (with lists of nonzero steps, and without), and of ARM.
+every_layout = pytest.mark.parametrize("instructions", thorough_but(("avx2", "vnni", "amx", "i8mm"), LAYOUTS))
+
 ON_X86: tuple[Instructions, ...] = ("sse4", "avx2", "avxvnni", "vnni", "amx")
 ON_ARM: tuple[Instructions, ...] = ("neon", "dotprod", "i8mm")
 # ARM's layouts are computed here by the reference; their own functions under emulation (test_emulated.py).
@@ -123,25 +127,33 @@ VARIANTS: dict[str, tuple[Instructions, Instructions]] = {
 }
 
 
-def _every(variants: dict[str, tuple[Instructions, Instructions]]) -> pytest.MarkDecorator:
+SHORT_OF_REFERENCE = ("avx2", "dotprod")  # the reference's layouts in the shorter run, of x86 and of ARM
+
+
+def _marks(variant: tuple[Instructions, Instructions]) -> tuple[pytest.MarkDecorator, ...]:
     """What the processor may not have is compiled first: AMX's tiles in plain C."""
+    instructions, layout = variant
+    if instructions == "amx":
+        return (pytest.mark.compiler,)
+    repeats = instructions == "reference" and layout not in SHORT_OF_REFERENCE
+    return (pytest.mark.thorough,) if repeats else ()
+
+
+def every(variants: dict[str, tuple[Instructions, Instructions]]) -> pytest.MarkDecorator:
+    """Have a test run with each of these; the shorter run has few layouts of the reference."""
     return pytest.mark.parametrize(
-        "variant",
-        [
-            pytest.param(variant, id=name, marks=pytest.mark.compiler if variant[0] == "amx" else ())
-            for name, variant in variants.items()
-        ],
+        "variant", [pytest.param(each, id=name, marks=_marks(each)) for name, each in variants.items()]
     )
 
 
-every_variant = _every(VARIANTS)
+every_variant = every(VARIANTS)
 # With one layout for the reference, which is slow: for tests of what the layout does not change.
-every_instruction_set = _every(
+every_instruction_set = every(
     {name: variant for name, variant in VARIANTS.items() if variant[0] != "reference" or variant[1] == "avx2"}
 )
 
 # Without the reference: for tests of large networks.
-every_fast_set = _every({name: variant for name, variant in VARIANTS.items() if variant[0] != "reference"})
+every_fast_set = every({name: variant for name, variant in VARIANTS.items() if variant[0] != "reference"})
 
 
 def variant_of(named: tuple[Instructions, Instructions]) -> Variant:
@@ -162,8 +174,13 @@ def library_of(instructions: Instructions) -> Library:
 
 
 def claiming(instructions: Instructions) -> Library:
-    """The reference kernel, which says that it has these instructions: for tests of what chooses and falls back."""
+    """A kernel that says that it has these instructions: for tests of what chooses and falls back.
+
+    The reference computes, many times more slowly, if this processor does not have them.
+    """
     reference = library_of("reference")
+    if instructions in reference.available:
+        return reference._replace(instructions=instructions)
 
     def run(job: Job, pool: int | None) -> int:
         job.isa = ISA["reference"]

@@ -28,7 +28,7 @@ from runtime.native.steps import (
     Plan,
 )
 from runtime.native.weight_packing import Tensor, full_list, pack
-from tests.runtime.native.models import CLASSES, model_of
+from tests.runtime.native.models import CLASSES, every_layout, model_of
 
 # Bytes behind an offset that the functions of kernel/isa_*.c load at once: for a step of the reduction, and at most for
 # a list.
@@ -178,7 +178,7 @@ def _assert_writes(plan: Plan, step: Step) -> None:
 
 
 @pytest.mark.parametrize("size", [32, 50, 224])
-@pytest.mark.parametrize("instructions", LAYOUTS)
+@every_layout
 def test_no_tile_reads_or_writes_outside_its_buffers(size: int, instructions: Instructions) -> None:
     plan = plan_of(model_of(size), ImageSpec(height=size, width=size), CLASSES, instructions)
     kinds = [step.kind for step in plan.steps]
@@ -194,7 +194,7 @@ def test_no_tile_reads_or_writes_outside_its_buffers(size: int, instructions: In
     assert_inside(plan)
 
 
-@pytest.mark.parametrize("instructions", LAYOUTS)
+@every_layout
 def test_weights_lie_where_each_layout_says(instructions: Instructions) -> None:
     """[outputs / lanes][steps + 1][products / unit][lanes][unit], read back at their addresses."""
     layout, tensor = LAYOUTS[instructions], Tensor(5, 64, 1, 0)
@@ -212,7 +212,7 @@ def test_weights_lie_where_each_layout_says(instructions: Instructions) -> None:
         assert values[place] == weights[o, c, y, x]
 
 
-@pytest.mark.parametrize("instructions", LAYOUTS)
+@every_layout
 def test_steps_whose_weights_are_zero_are_left_out_where_a_step_is_one_unit(instructions: Instructions) -> None:
     layout = LAYOUTS[instructions]
     weights = np.ones((32, 64, 1, 1), np.int8)

@@ -14,6 +14,7 @@ from runtime.native.steps import Plan
 from tests.runtime.native.layers import layers_bytes
 from tests.runtime.native.models import every_variant, library_of, photos, variant_of
 from tests.runtime.native.networks import random_network
+from tests.support.repeats import thorough_but
 
 Named = tuple[Instructions, Instructions]
 PHOTOS = 2
@@ -61,7 +62,7 @@ def assert_equal(plan: Plan, named: Named, wanted: list[NDArray[np.uint8]]) -> N
         np.testing.assert_array_equal(ours, theirs, err_msg=f"layer {number}")
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", thorough_but(range(4), range(SEEDS)))
 @every_variant
 def test_every_layer_of_a_random_network_is_the_references(variant: Named, seed: int) -> None:
     assert_equal(planned(seed, variant_of(variant).layout), variant, expected(seed, None))

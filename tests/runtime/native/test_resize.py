@@ -13,6 +13,7 @@ from runtime.native.layout import Instructions
 from runtime.native.resize import resize
 from tests.runtime.native.models import library_of
 from tests.support.photos import photo
+from tests.support.repeats import repeats
 
 # Sides of less than four times the input's, once JPEG's own scaling is done: the others are reduced by Pillow first.
 NEAR = {(1, 1), (383, 383), (384, 384), (385, 385), (769, 769), (1025, 900)}
@@ -32,7 +33,7 @@ RESIZES: tuple[Instructions, ...] = ("reference", *(("neon",) if platform.machin
 def test_any_size_becomes_any_other_as_in_pillow(instructions: Instructions) -> None:
     found = library_of(instructions)
     generator = np.random.default_rng(0)
-    for seed in range(300):
+    for seed in range(repeats(300)):
         width, height, *size = (int(side) for side in generator.integers(1, 500, 4))
         image = picture(width, height, seed)
         ours, theirs = resize(image, (size[0], size[1]), found), image.resize((size[0], size[1]), BILINEAR)
@@ -44,7 +45,7 @@ def test_any_size_becomes_any_other_as_in_pillow(instructions: Instructions) -> 
 def test_a_part_of_a_pixel_at_the_edge_counts_as_in_pillow(instructions: Instructions) -> None:
     found = library_of(instructions)
     generator = np.random.default_rng(1)
-    for seed in range(300):
+    for seed in range(repeats(300)):
         width, height, *size, right, bottom = (int(side) for side in generator.integers(1, [500] * 4 + [8] * 2))
         image, filled = picture(width, height, seed), (width - right / 8, height - bottom / 8)
         ours = resize(image, (size[0], size[1]), found, filled)

@@ -31,8 +31,9 @@ from runtime.native.winograd import (
     transform_weights,
 )
 from tests.runtime.native.layers import layers_bytes
-from tests.runtime.native.models import CLASSES, VARIANTS, model_of, photos, variant_of
+from tests.runtime.native.models import CLASSES, VARIANTS, every, model_of, photos, variant_of
 from tests.runtime.native.networks import convolution, network, random_network, stem
+from tests.support.repeats import thorough_but
 
 OF_SMALL_HOSTS: tuple[Instructions, ...] = ("sse4", "avx2", "neon")
 OF_BYTES: tuple[Instructions, ...] = ("avxvnni", "vnni")  # which multiply bytes twice as fast
@@ -42,7 +43,7 @@ WAYS = {name: variant for name, variant in VARIANTS.items() if variant[1] in WIT
 REFUSED = r"step \d+ of its plan \((transform of an input|convolution by Winograd)\) "
 
 every_transform = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
-every_way = pytest.mark.parametrize("variant", WAYS.values(), ids=WAYS)
+every_way = every(WAYS)
 
 
 @every_transform
@@ -218,7 +219,7 @@ def extreme(size: int, zero_point: int, weight: int, channels: int = 40) -> Netw
 @every_way
 @pytest.mark.parametrize("weight", [127, -127])
 @pytest.mark.parametrize("zero_point", [0, 114, 255])
-@pytest.mark.parametrize("size", [4, 5, 7, 10, 24])
+@pytest.mark.parametrize("size", thorough_but((5, 24), (4, 5, 7, 10, 24)))
 def test_the_largest_sums_are_those_of_the_direct_convolution(
     size: int,
     zero_point: int,
@@ -254,7 +255,7 @@ def test_threads_that_share_its_blocks_make_the_same_bytes(variant: tuple[Instru
         library.pool_destroy(pool)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", thorough_but(range(4), range(12)))
 @every_way
 def test_random_networks_give_the_same_bytes_with_every_transform(
     seed: int, variant: tuple[Instructions, Instructions], monkeypatch: pytest.MonkeyPatch
