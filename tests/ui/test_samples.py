@@ -17,6 +17,7 @@ from ui.pages.classify import SAMPLES, samples_of
 from ui.view.product import Product
 
 
+@pytest.mark.thorough
 def test_the_sample_photos_are_what_the_script_draws():
     assert tuple(DRAWN) == SAMPLES
     for name in SAMPLES:

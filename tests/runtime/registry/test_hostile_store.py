@@ -17,6 +17,7 @@ from runtime.store import Store, StoreError, open_store
 from tests.support.following import Followed, refusals, serving
 from tests.support.hostile.versions import VERSION, Hostile, variations
 from tests.support.hostile.world import GOOD, LONGEST_LINE, World
+from tests.support.repeats import thorough_but
 from tests.support.s3 import S3Server
 from tests.support.waiting import wait_until
 from training.data.dataset import Dataset
@@ -74,14 +75,14 @@ def test_there_are_enough_variations():
     assert len(VARIATIONS) >= 200
 
 
-@pytest.mark.parametrize("hostile", VARIATIONS, ids=name_of)
+@pytest.mark.parametrize("hostile", thorough_but(VARIATIONS[::2], VARIATIONS), ids=name_of)
 def test_a_hostile_version_in_a_folder_is_refused_by_all_who_read_it(
     folder_world: World, hostile: Hostile, dataset: Dataset, caplog: pytest.LogCaptureFixture
 ):
     check_all_refuse(folder_world, hostile, dataset, caplog)
 
 
-@pytest.mark.parametrize("hostile", ON_S3, ids=name_of)
+@pytest.mark.parametrize("hostile", thorough_but(ON_S3[::3], ON_S3), ids=name_of)
 def test_a_hostile_version_on_a_server_is_refused_by_all_who_read_it(
     s3_world: World, hostile: Hostile, dataset: Dataset, caplog: pytest.LogCaptureFixture
 ):

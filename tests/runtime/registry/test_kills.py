@@ -101,6 +101,7 @@ def test_a_pull_that_is_killed_leaves_whole_versions_and_nothing_else(
     pull_often(kills, KILLS, store, Cache(tmp_path / "cache"))
 
 
+@pytest.mark.thorough
 def test_a_pull_from_a_server_that_is_killed_leaves_whole_versions_and_nothing_else(
     kills_on_s3: Killer, bundles: list[Path], tmp_path: Path, s3: S3Server
 ):
@@ -151,6 +152,7 @@ def test_a_publication_that_is_killed_leaves_whole_versions_and_nothing_else(
     assert left_over(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_a_publication_to_a_server_that_is_killed_leaves_whole_versions_and_nothing_else(
     kills_on_s3: Killer, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ):

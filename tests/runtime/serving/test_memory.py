@@ -21,7 +21,9 @@ MIB = 2**20
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("memory_mib", "cpus", "module"), [(256, 1, "ui"), (512, 2, "ui")])
+@pytest.mark.parametrize(
+    ("memory_mib", "cpus", "module"), [(256, 1, "ui"), pytest.param(512, 2, "ui", marks=pytest.mark.thorough)]
+)
 def test_the_largest_photos_of_each_kind_do_not_kill_it(
     memory_mib: int, cpus: int, module: str, tmp_path: Path
 ) -> None:

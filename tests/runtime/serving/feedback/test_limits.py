@@ -18,7 +18,7 @@ from runtime.store import Store, open_store
 from tests.support.bundles import write_bundle
 from tests.support.corrections import send
 from tests.support.photos import photo
-from tests.support.repeats import repeats
+from tests.support.repeats import repeats, thorough_but
 from tests.support.s3 import S3Server
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
@@ -35,7 +35,7 @@ class World(NamedTuple):
     serve: Callable[..., AbstractContextManager[Appliance]]
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=thorough_but(["folder"], ["folder", "s3"]))
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     environment = {"DANDELION_CACHE": str(tmp_path / "cache")}
     if request.param == "s3":
