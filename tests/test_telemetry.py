@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,12 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 """
 
+MAY_IMPORT = re.compile(rb"\bimport\b.*\bonnxruntime\b|\bfrom onnxruntime\b")
+
 
 def _imports(file: Path) -> bool:
     content = file.read_bytes()
-    if b"onnxruntime" not in content:  # most files: to parse them all takes a second, in each worker
+    if not MAY_IMPORT.search(content):  # most files: to parse them all takes a second, in each worker
         return False
     for node in ast.walk(ast.parse(content)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -68,6 +68,7 @@ BY_PAGE = TESTS / "ui/browser/teach"  # for all workers: in one, with the other 
 PAGES = TESTS / "ui"  # what forks pages: to import what they do takes two seconds, of one worker alone
 
 
+@cache
 def rank(file: Path) -> int:
     """What one worker does all of comes first, since it takes longest; then the modules that take long.
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -18,15 +19,18 @@ from tests.support.pictures.large_photos import flat_png
 from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 
-SLOW = flat_png(5000, 4000)  # few bytes, and long to decode
-LESS_SLOW = flat_png(2500, 2000)  # a quarter of that
+SLOW = (5000, 4000)  # px, of a photo of few bytes that is long to decode
+LESS_SLOW = (2500, 2000)  # a quarter of that
+
+drawn = cache(flat_png)
 
 
 async def flood(url: str, requests: int) -> list[httpx.Response]:
     limits = httpx.Limits(max_connections=requests)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120) as client:
         send = (
-            client.post("/predict", content=LESS_SLOW, headers={"content-type": "image/png"}) for _ in range(requests)
+            client.post("/predict", content=drawn(*LESS_SLOW), headers={"content-type": "image/png"})
+            for _ in range(requests)
         )
         return await asyncio.gather(*send)
 
@@ -73,8 +77,8 @@ def wait_until_read(server: Appliance, photos: int) -> None:
 
 def test_nothing_is_computed_for_a_client_that_left(tmp_path: Path, bundle: str):
     with appliance(tmp_path, "--bundle", bundle, DANDELION_BUDGET_MS="120000") as server:
-        patient = [raw_request(server, SLOW) for _ in range(8)]
-        impatient = [raw_request(server, SLOW) for _ in range(40)]
+        patient = [raw_request(server, drawn(*SLOW)) for _ in range(8)]
+        impatient = [raw_request(server, drawn(*SLOW)) for _ in range(40)]
         wait_until_read(server, 48)
         begun = computed(server)
         for connection in impatient:
@@ -103,7 +107,7 @@ def reset(connection: socket.socket) -> None:
 
 def test_asked_to_stop_it_finishes_what_it_has(tmp_path: Path, bundle: str):
     with appliance(tmp_path, "--bundle", bundle, DANDELION_BUDGET_MS="120000") as server:
-        waiting = [raw_request(server, SLOW) for _ in range(6)]
+        waiting = [raw_request(server, drawn(*SLOW)) for _ in range(6)]
         wait_until_read(server, 6)
         assert server.stop() == 0
         for connection in waiting:

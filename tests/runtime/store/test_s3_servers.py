@@ -11,7 +11,6 @@ from typing import Any
 import botocore.auth
 import pytest
 from click.testing import CliRunner
-from moto.server import ThreadedMotoServer
 
 import runtime.store.s3_errors
 from runtime.__main__ import main
@@ -33,6 +32,8 @@ STRANGE = "a #1?x=%20&b+c 'ü"  # a prefix that a URL would have to quote
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[S3Settings]:
+    from moto.server import ThreadedMotoServer  # here, since it takes a while: each worker imports this module
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

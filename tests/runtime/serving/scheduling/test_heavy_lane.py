@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ from tests.support.pictures.large_photos import flat_jpeg, flat_png
 from tests.support.references import references_left
 from tests.support.waiting import wait_until
 
-GIANT = flat_png(4500, 4500)
+
+@cache
+def empty_giant() -> bytes:
+    return flat_png(4500, 4500)
 
 
 class Gate:
@@ -43,10 +46,10 @@ class Gate:
         self.begun: list[int] = []
 
     def __call__(self, data: bytes, *rest: Any, **options: Any) -> Any:
-        if data.startswith(GIANT):
+        if data.startswith(empty_giant()):
             self.begun.append(data[-1])
             assert self.open.wait(60)
-        return decode_photo(photo() if data.startswith(GIANT) else data, *rest, **options)
+        return decode_photo(photo() if data.startswith(empty_giant()) else data, *rest, **options)
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def engine(model: LoadedModel, gate: Gate) -> Iterator[Engine]:
 
 
 def giant(number: int) -> bytes:
-    return GIANT + bytes([number])
+    return empty_giant() + bytes([number])
 
 
 async def begun(gate: Gate, count: int) -> None:
