@@ -24,12 +24,17 @@ from runtime.host.cores import InferenceCores, inference_cores
 from runtime.host.cpu import available_cpus
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
+from tests.support.forks import forked
 from tests.support.photos import photo
+from tests.support.repeats import THOROUGH
 from tests.support.servers import appliance
 from tests.support.waiting import wait_until
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m runtime` to its end, started as in `tests.support.servers.appliance`."""
+    if not THOROUGH:
+        return forked.run("runtime", *arguments, **environment)
     command = [sys.executable, "-m", "runtime", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=60)
 
@@ -137,12 +142,12 @@ def test_the_default_bundle_serves_without_any_setting(tmp_path: Path) -> None:
 
 
 def test_the_log_tells_the_threads_of_one_inference(tmp_path: Path) -> None:
-    with appliance(tmp_path, from_scratch=True) as running:
+    with appliance(tmp_path) as running:
         assert f"one inference: {inference_cores().describe(inference_cores().threads)}" in running.log.read_text()
 
 
 def test_threads_that_are_set_are_taken_whatever_the_cores(tmp_path: Path) -> None:
-    with appliance(tmp_path, "--threads", "3", from_scratch=True) as running:
+    with appliance(tmp_path, "--threads", "3") as running:
         assert "one inference: 3 threads" in running.log.read_text()
 
 

@@ -16,6 +16,7 @@ from runtime.bundle.manifest import Bundle
 from runtime.registry.signature import new_keys
 from runtime.store import open_store
 from runtime.store.trees import read_index
+from tests.support.backbones import write_backbone
 from tests.support.photos import photo, write_photos
 from tests.support.servers import appliance
 
@@ -50,14 +51,27 @@ class Owner:
         return Bundle.open(folder)
 
 
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_backbone(tmp_path_factory.mktemp("backbones") / "20261130-64")
+
+
 @pytest.fixture
-def owner(tmp_path: Path) -> Owner:
+def owner(tmp_path: Path, miniature: Path, monkeypatch: pytest.MonkeyPatch) -> Owner:
+    """With a backbone in miniature: the shipped one takes many times as long."""
+    monkeypatch.setattr("runtime.teaching.backbone.default_backbone", lambda: miniature)
     return Owner(tmp_path)
 
 
-def test_a_folder_of_class_folders_becomes_a_bundle_and_a_report_in_words(owner: Owner) -> None:
-    said = owner.says(owner.photos)
-    manifest = owner.bundle().manifest
+@pytest.fixture
+def owner_of_shipped(tmp_path: Path) -> Owner:
+    """With the shipped backbone."""
+    return Owner(tmp_path)
+
+
+def test_a_folder_of_class_folders_becomes_a_bundle_and_a_report_in_words(owner_of_shipped: Owner) -> None:
+    said = owner_of_shipped.says(owner_of_shipped.photos)
+    manifest = owner_of_shipped.bundle().manifest
     assert (manifest.name, manifest.labels) == ("ma-prairie", ["dandelion", "grass"])
     assert manifest.display
     assert manifest.display.title == "Ma prairie"
@@ -68,7 +82,7 @@ def test_a_folder_of_class_folders_becomes_a_bundle_and_a_report_in_words(owner:
         r"accuracy [\d.]+ % \(95 % interval [\d.]+ to [\d.]+\) on photos .*: 12 photos, \d folds", lines[0]
     )
     assert re.match(r"  dandelion  [\d.]+ % of 6 photos recognised", lines[2])
-    assert f"made {owner.out / manifest.version}" in said
+    assert f"made {owner_of_shipped.out / manifest.version}" in said
     assert re.search(rf"next: \S+ -m runtime serve --bundle \S*{manifest.version}, or teach with --serve", lines[-1])
 
 
@@ -128,11 +142,11 @@ def test_a_full_or_read_only_disk_is_an_error_of_one_line(owner: Owner) -> None:
     assert "/proc/taught" in ran.stderr
 
 
-def test_what_was_taught_serves_from_the_next_start_on(owner: Owner) -> None:
-    said = owner.says(owner.photos, "--serve", "--name", "garden gate")
-    version = owner.bundle().manifest.version
+def test_what_was_taught_serves_from_the_next_start_on(owner_of_shipped: Owner) -> None:
+    said = owner_of_shipped.says(owner_of_shipped.photos, "--serve", "--name", "garden gate")
+    version = owner_of_shipped.bundle().manifest.version
     assert f"{version}: it is kept on this host" in said
-    with appliance(owner.folder, "--cache", str(owner.cache)) as server:
+    with appliance(owner_of_shipped.folder, "--cache", str(owner_of_shipped.cache)) as server:
         answer = httpx.post(server.url + "/predict", content=photo("grass", 50), headers={"content-type": "image/jpeg"})
         assert answer.json()["model"] == {"name": "garden-gate", "version": version}
         assert answer.json()["label"] == "grass"
@@ -181,14 +195,14 @@ def test_where_one_bundle_serves_it_is_refused_before_any_work(owner: Owner) -> 
     assert "next: " in owner.says(owner.photos, DANDELION_BUNDLE="var/bundle")
 
 
-def test_it_imports_no_web_framework(owner: Owner) -> None:
+def test_it_imports_no_web_framework(owner_of_shipped: Owner) -> None:
     code = (
         "import sys\n"
         "from runtime.__main__ import main\n"
         "main(['teach', *sys.argv[1:]], standalone_mode=False)\n"
         "print('imported:', *{name.partition('.')[0] for name in sys.modules})\n"
     )
-    command = [sys.executable, "-c", code, str(owner.photos), "--out", str(owner.out)]
+    command = [sys.executable, "-c", code, str(owner_of_shipped.photos), "--out", str(owner_of_shipped.out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not {"litestar", "uvicorn", "boto3", "prometheus_client"} & set(
         done.stdout.rpartition("imported:")[2].split()
