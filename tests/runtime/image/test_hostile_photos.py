@@ -21,6 +21,7 @@ from runtime.image.limits import MAX_PARTS, MAX_SCANS
 from tests.support.photos import draw_photo, encode, photo, png
 from tests.support.pictures.decoding import rise
 from tests.support.pictures.large_photos import flat_jpeg, flat_png
+from tests.support.repeats import thorough_but
 
 SPEC = ImageSpec(height=64, width=64)
 SOI = 2
@@ -90,7 +91,7 @@ def test_a_large_transparent_png_is_flattened_in_little_more_than_its_own_size()
     assert peak_mb(data) < 1.2 * size_mb
 
 
-@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("together", thorough_but([2], [1, 2]))
 def test_photos_that_are_decoded_at_once_stay_within_the_memory_for_decoding(together: int) -> None:
     data, size_mb = transparent_giant()
     peak, left = rise_mb(data, threads=4, decoding_mb=1.2 * size_mb * together)

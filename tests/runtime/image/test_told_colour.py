@@ -23,6 +23,7 @@ from tests.runtime.image.test_avif import avif, bits, sizes, unit
 from tests.runtime.image.test_colour import SRGB, profile
 from tests.support.photos import draw_photo, encode, png
 from tests.support.pictures.encoded_colours import TO_BT2020, TO_P3, hlg, in_8_bits, light_of, pq, srgb, with_chunks
+from tests.support.repeats import thorough_but
 from tests.support.system_packages import needs
 
 SPEC = ImageSpec(height=72, width=96)  # as large as the photo: nothing is resized
@@ -229,7 +230,7 @@ def real_photos(count: int) -> list[Path]:
     return files[:: max(1, len(files) // count)][:count]
 
 
-@pytest.mark.parametrize("name", ["PQ", "HLG"])
+@pytest.mark.parametrize("name", thorough_but(["PQ"], ["PQ", "HLG"]))
 def test_real_photos_keep_their_class(name: str) -> None:
     """With COLOUR_PHOTOS=200, of as many photos."""
     curve = {"PQ": pq, "HLG": hlg}[name]

@@ -33,7 +33,12 @@ def expected(content: bytes, network: Network, pixels: NDArray[np.uint8]) -> lis
 
 @pytest.mark.parametrize(
     ("size", "widths", "shuffled"),
-    [(32, (), False), (50, (), True), (64, (32, 16, 48, 80, 16, 208, 96, 16), False), (64, (), True)],
+    [
+        pytest.param(32, (), False, marks=pytest.mark.thorough),
+        (50, (), True),
+        (64, (32, 16, 48, 80, 16, 208, 96, 16), False),
+        pytest.param(64, (), True, marks=pytest.mark.thorough),
+    ],
 )
 @every_variant
 def test_every_byte_of_every_layer_is_onnxruntimes(

@@ -114,7 +114,7 @@ def test_three_photos_of_a_class_are_enough(counts: list[int]) -> None:
     assert lesson.abstain_threshold >= 0.9
 
 
-@pytest.mark.parametrize(("classes", "each"), [(10, 20), (50, 10)])
+@pytest.mark.parametrize(("classes", "each"), [(10, 20), pytest.param(50, 10, marks=pytest.mark.thorough)])
 def test_many_classes_are_learned_as_well_as_scikit_learn_does(classes: int, each: int) -> None:
     known = examples([each] * classes, noise=1.0, views=1)
     values = known.features[:, 0] * SCALE

@@ -14,6 +14,7 @@ from runtime.store import open_store
 from tests.runtime.serving.taught.conftest import Start
 from tests.runtime.serving.taught.test_publisher import SHIPPED, reloader_of, serving
 from tests.support.bundles import taught_bundle, write_bundle
+from tests.support.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 
@@ -25,7 +26,7 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize("before", [None, "v1"])
+@pytest.mark.parametrize("before", thorough_but(["v1"], [None, "v1"]))
 def test_a_damaged_pinned_version_gives_way_to_another_at_the_start(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, before: str | None
 ):

@@ -17,7 +17,7 @@ from runtime.store.trees import read_index
 from tests.support.bundles import taught_bundle
 from tests.support.kills.killing import Killer, killer, left_over
 from tests.support.photos import photo
-from tests.support.repeats import repeats
+from tests.support.repeats import repeats, thorough_but
 from tests.support.stores import content
 
 KILLS = repeats(20)
@@ -30,7 +30,7 @@ def kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
         yield running
 
 
-@pytest.mark.parametrize("models", ["models", ""])
+@pytest.mark.parametrize("models", thorough_but(["models"], ["models", ""]))
 def test_a_publication_that_is_killed_leaves_the_old_model_or_the_new(kills: Killer, tmp_path: Path, models: str):
     bundles = [taught_bundle(tmp_path / f"v{number}") for number in range(3)]
     cache, uri = tmp_path / "cache", models and str(tmp_path / models)

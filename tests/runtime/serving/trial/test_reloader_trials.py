@@ -18,6 +18,7 @@ from runtime.store import open_store
 from tests.support import servers
 from tests.support.following import ADMIN, Followed, refusals, serving
 from tests.support.memory_cgroup import memory_cgroup
+from tests.support.repeats import thorough_but
 from tests.support.servers import Appliance
 from tests.support.waiting import wait_until
 
@@ -73,7 +74,7 @@ def test_a_version_that_is_asked_for_and_takes_long_is_answered_before_it_is_tri
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("behaviour", ["v2:exits", "v2:killed"])
+@pytest.mark.parametrize("behaviour", thorough_but(["v2:killed"], ["v2:exits", "v2:killed"]))
 def test_a_version_that_does_not_survive_is_refused_and_never_tried_again(followed: Followed, behaviour: str):
     followed.publish("v1")
     with serve(followed, behaviour) as server:
