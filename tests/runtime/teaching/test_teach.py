@@ -219,8 +219,8 @@ print(hashlib.sha256(msgspec.json.encode(kept) + b"".join(map(np.ndarray.tobytes
 @pytest.mark.parametrize(
     "surroundings",
     [
-        {"OPENBLAS_NUM_THREADS": "2"},
-        {"OPENBLAS_CORETYPE": "Prescott"},
+        pytest.param({"OPENBLAS_NUM_THREADS": "2"}, marks=pytest.mark.thorough),
+        pytest.param({"OPENBLAS_CORETYPE": "Prescott"}, marks=pytest.mark.thorough),
         {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "3"},
         {"NPY_DISABLE_CPU_FEATURES": "features", "OPENBLAS_CORETYPE": "Nehalem"},
     ],
