@@ -1,4 +1,4 @@
-"""Command line of `python -m export`: build, sweep, compare, release, reorder, backbone."""
+"""Command line of `python -m export`: build, sweep, compare, release, reorder, record, backbone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.recipe import BACKBONE_SIZE, SIZES
 if TYPE_CHECKING:
     from export.champion_challenger import Verdict
     from export.release import Judged
-    from runtime.bundle.manifest import Bundle, Gate, Unknown
+    from runtime.bundle.manifest import Bundle
     from training.storage.locations import Places
 
 DATA = Path("var/data/processed")
@@ -44,6 +44,7 @@ def main() -> None:
     python -m export compare BUNDLE             photo by photo, with the version that is served
     python -m export release BUNDLE             compare, publish, register
     python -m export reorder BUNDLE             the same model, with less to compute
+    python -m export record BUNDLE              the same model, golden cases by the native kernel
     python -m export backbone                   what models that are taught on an appliance stand on
     """
 
@@ -118,6 +119,7 @@ def build(
     from export.build import build as build_bundle
     from export.display import shown
     from export.gates import Limits
+    from export.manifest_lines import gate_line, unknown_line
     from training.data.dataset import Dataset
     from training.learning.cross_calibration import calibration_for
     from training.model.checkpoint import Checkpoint
@@ -140,13 +142,13 @@ def build(
     )
     metrics = bundle.manifest.metrics
     for gate in bundle.manifest.gates:
-        click.echo(_gate_line(gate))
+        click.echo(gate_line(gate))
     click.echo(
         f"INT8: accuracy {metrics.int8.accuracy:.4f}, F1 {metrics.int8.f1:.4f}; sure of {metrics.answered:.0%} of the "
         f"{metrics.photos} validation photos and right in {metrics.answered_precision:.1%} of those"
     )
     if bundle.manifest.unknown:
-        click.echo(_unknown_line(bundle.manifest.unknown))
+        click.echo(unknown_line(bundle.manifest.unknown))
     files = ", ".join(f"{name} {entry.size_bytes / 1e6:.1f} MB" for name, entry in bundle.manifest.files.items())
     click.echo(f"made {bundle.path} ({files}), product {bundle.manifest.name}")
     say(f"next: make run BUNDLE={quote(str(bundle.path))}")
@@ -304,10 +306,11 @@ def backbone(*, others: Path, image_size: int, weights: str, out: Path, version:
     from datetime import UTC, datetime
 
     from export.backbone import build_backbone, other_photos
+    from export.manifest_lines import gate_line
 
     target = out / (version or f"{datetime.now(UTC):%Y%m%d}-{image_size}px")
     built = build_backbone(other_photos(others), target, image_size=image_size, weights=weights, say=say)
-    click.echo("\n".join(_gate_line(gate) for gate in built.record.gates))
+    click.echo("\n".join(gate_line(gate) for gate in built.record.gates))
     size = len(built.model) + built.others.nbytes
     click.echo(f"made {target} ({size / 1e6:.1f} MB, {len(built.others)} photos of other things)")
 
@@ -325,7 +328,7 @@ def reorder(bundle: Path, data: Path, out: Path, version: str | None, dry_run: b
     an order already. With DANDELION_SIGNING_KEY the new version is signed.
     """
     from export.photos import calibration_pixels
-    from export.reorder_bundle import is_signed, reordered, write_reordered
+    from export.reorder_bundle import reordered, write_reordered
     from runtime.bundle.manifest import Bundle
     from training.data.dataset import Dataset
     from training.storage.locations import Places
@@ -336,9 +339,34 @@ def reorder(bundle: Path, data: Path, out: Path, version: str | None, dry_run: b
     if dry_run:
         return
     made = write_reordered(opened, found, out, version=version, key=key)
-    click.echo(f"made {made.path}{', signed' if key else ''}")
-    if is_signed(opened) and not key:
-        click.echo(f"{bundle} is signed and this version is not: DANDELION_SIGNING_KEY was not given")
+    _say_made(opened, made, signed=key is not None)
+
+
+@main.command()
+@_BUNDLE
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/bundles"), help="Folder of all bundles.")
+@click.option("--version", help="Name of the new bundle's folder; the day and a hash if not given.")
+def record(bundle: Path, out: Path, version: str | None) -> None:
+    """Make a new version of BUNDLE whose golden cases are recorded by the native kernel.
+
+    Earlier releases recorded onnxruntime's answers to six decimals. Where the native kernel serves, the deviation from
+    this version's is 0. The model stays the same. With DANDELION_SIGNING_KEY the new version is signed.
+    """
+    from export.record_bundle import recorded, write_recorded
+    from runtime.bundle.manifest import Bundle
+    from training.storage.locations import Places
+
+    key, opened = Places.from_environment().signer(), Bundle.open(bundle)
+    made = write_recorded(opened, recorded(opened), out, version=version, key=key)
+    _say_made(opened, made, signed=key is not None)
+
+
+def _say_made(before: Bundle, made: Bundle, *, signed: bool) -> None:
+    from export.new_version import is_signed
+
+    click.echo(f"made {made.path}{', signed' if signed else ''}")
+    if is_signed(before) and not signed:
+        click.echo(f"{before.path} is signed and this version is not: DANDELION_SIGNING_KEY was not given")
     say(f"next: make run BUNDLE={quote(str(made.path))}")
 
 
@@ -353,24 +381,6 @@ def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged
     dataset, cache = Dataset.open(data), places.work / "champions"
     known = partial(learned, places.of(opened.manifest.name))
     return judge(opened, places.models_store, dataset, cache, tolerance=tolerance, replace=replace, learned=known)
-
-
-def _gate_line(gate: Gate) -> str:
-    line = f"  {gate.name:18} {gate.value:9.6f}  {gate.rule} {gate.limit:g}"
-    if gate.bound is not None:
-        line += f", for the end of its 95 % interval: {gate.bound:.4g}"
-    return f"{line} ({gate.about})" if gate.about else line
-
-
-def _unknown_line(unknown: Unknown) -> str:
-    line = f"unknown from a probability of {unknown.threshold:.4f} of none of the classes"
-    if unknown.metrics is None:
-        return line
-    said = unknown.metrics
-    return (
-        f"{line}: {said.own_called_unknown:.1%} of {said.own_photos} photos of the classes are; of {said.other_photos} "
-        f"of other things {said.other_answered_with_certainty:.1%} get a sure answer"
-    )
 
 
 def _sizes(text: str) -> list[int]:

@@ -24,7 +24,8 @@ from runtime.cli.progress import progress
 from runtime.errors import Refusal
 from runtime.host.cpu import available_cpus
 from runtime.image import ImageSpec, decode
-from runtime.inference.backends import Kernel
+from runtime.inference.backends import Kernel, native_kernels
+from runtime.native.onnx_importer import UnknownGraphError
 from runtime.registry.bundle_writer import describe_files, staged
 from runtime.teaching.backbone import (
     GOLDEN,
@@ -93,7 +94,7 @@ def build_backbone(photos: Sequence[OtherPhoto], target: Path, *, image_size: in
         say(str(reorder(model, calibration, features_too=False)))  # heads know them by their places
         scale = _prepare_head(model)
         onnx.save(model, folder / MODEL)
-        extractor = FeatureExtractor(model.SerializeToString(), EXACT, spec, scale, threads=available_cpus())
+        extractor = _extractor(model.SerializeToString(), spec, scale)
         places = (image_size // REDUCTION) ** 2
         unit = scale / places
         gates = _gates(extractor.features(held_out) * np.float64(unit), _fp32_features(network, held_out))
@@ -145,6 +146,16 @@ def _prepare_head(model: onnx.ModelProto) -> float:
     return float(onnx.numpy_helper.to_array(scale))
 
 
+def _extractor(model: bytes, spec: ImageSpec, scale: float) -> FeatureExtractor:
+    """The features that are recorded: the native kernel's, equal on every processor; onnxruntime's if it has none."""
+    for kernel in native_kernels()[:1]:
+        try:
+            return FeatureExtractor(model, kernel, spec, scale, threads=available_cpus())
+        except UnknownGraphError:
+            continue
+    return FeatureExtractor(model, EXACT, spec, scale, threads=available_cpus())
+
+
 def _fp32_features(network: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The features [N, D] of `pixels` [N, H, W, 3] by PyTorch."""
     body = nn.Sequential(*list(network.children())[:-1])
@@ -181,9 +192,13 @@ def _features_of_others(extractor: FeatureExtractor, photos: Sequence[OtherPhoto
 def _write_golden(
     file: Path, extractor: FeatureExtractor, network: nn.Module, spec: ImageSpec, unit: float
 ) -> list[GoldenPicture]:
-    """Write the golden pictures' features by exact INT8 and by FP32, in units of the head; returns the pictures."""
+    """Write the golden pictures' features by INT8 and by FP32, in units of the head, and INT8's feature maps.
+
+    Returns the pictures.
+    """
     pictures = [GoldenPicture(pattern, seed) for pattern in PATTERNS for seed in range(GOLDEN_SEEDS)]
     pixels = np.stack([draw(one.pattern, one.seed, spec) for one in pictures])
-    int8 = np.concatenate([extractor.features(pixels[i : i + 1]) for i in range(len(pixels))]) * np.float64(unit)
-    np.savez(file, int8=int8, fp32=_fp32_features(network, pixels))
+    maps = np.concatenate([extractor.maps(pixels[i : i + 1]) for i in range(len(pixels))])
+    int8 = maps.sum(axis=1) * np.float64(unit)
+    np.savez_compressed(file, int8=int8, fp32=_fp32_features(network, pixels), maps=maps)
     return pictures

@@ -22,6 +22,7 @@ from runtime.bundle import manifest as bundle
 from runtime.bundle.manifest import Bundle, Manifest
 from runtime.host.cpu import available_cpus
 from runtime.image import ImageSpec
+from runtime.inference.golden_record import record_natively
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.registry.bundle_writer import describe_files, staged, write_manifest
 from training.data.dataset import Dataset
@@ -112,7 +113,7 @@ def _validate(
 ) -> Evidence:
     spec = ImageSpec(height=checkpoint.image_size, width=checkpoint.image_size)
     threads, classes = available_cpus(), checkpoint.classes
-    return gather(
+    evidence = gather(
         OnnxruntimeSession(folder / bundle.FP32_MODEL, spec, classes, threads=threads),
         OnnxruntimeSession(folder / bundle.MODEL, spec, classes, threads=threads, exact=True),
         checkpoint,
@@ -121,6 +122,8 @@ def _validate(
         limits,
         thresholds=thresholds,
     )
+    golden = record_natively(evidence.golden, folder / bundle.MODEL, spec, classes, threads=threads)
+    return evidence._replace(golden=golden)
 
 
 def _manifest(

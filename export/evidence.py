@@ -14,6 +14,7 @@ from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, Unknown, UnknownMetrics, ValidationMetrics
 from runtime.image import ImageSpec
 from runtime.image.distributions import brightness_of, histogram
+from runtime.inference.golden_record import as_recorded
 from runtime.inference.interface import InferenceSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.names import UNKNOWN
@@ -105,8 +106,8 @@ def _answers_to(session: InferenceSession, copies: ValidationCopies) -> AlteredO
 def golden_cases(fp32: OnnxruntimeSession, int8: OnnxruntimeSession, spec: ImageSpec) -> list[GoldenCase]:
     """The golden cases of a model: of each pattern the drawings with the least confident FP32 answers.
 
-    Unsure answers change first if a host computes something else. `int8` must be computed exactly: what it answers is
-    what every host is held to.
+    Unsure answers change first if a host computes something else. `int8` must be computed exactly: every host is held
+    to what it answers, if the native kernel does not record it (`record_natively`).
     """
     cases = []
     for pattern in PATTERNS:
@@ -115,7 +116,7 @@ def golden_cases(fp32: OnnxruntimeSession, int8: OnnxruntimeSession, spec: Image
         least_sure = np.argsort(probabilities.max(axis=1), kind="stable")[:KEPT].tolist()
         for seed in least_sure:
             exact = int8.infer(pictures[seed : seed + 1]).probabilities[0]  # [C]
-            cases.append(GoldenCase(pattern, seed, _rounded(probabilities[seed]), _rounded(exact)))
+            cases.append(GoldenCase(pattern, seed, _rounded(probabilities[seed]), as_recorded(exact)))
     return cases
 
 

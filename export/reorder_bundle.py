@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from export.channel_groups import permute
+from export.new_version import write_version
 from export.reorder import NeededSteps, find_orders
 from runtime.bundle.golden_patterns import draw
-from runtime.bundle.manifest import FP32_MODEL, MODEL, SIGNATURE, Bundle
+from runtime.bundle.manifest import FP32_MODEL, MODEL, Bundle
 from runtime.errors import Refusal
 from runtime.host.cpu import available_cpus
+from runtime.inference.golden_record import record_natively
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.native.onnx_importer import UnknownGraphError
-from runtime.registry.bundle_writer import describe_files, staged, write_manifest
-from runtime.registry.signature import sign_folder
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -69,29 +66,14 @@ def write_reordered(
 ) -> Bundle:
     """Write a reordered bundle as a new version below `folder`, and open it again, verified; signed with `key`, if any.
 
-    Without a name, the version is the day (UTC) and the hash of the INT8 model. Raises WriteError.
+    Without a name, the version is the day (UTC) and the hash of the INT8 model. The classifier adds in another order,
+    so golden cases of the native kernel are recorded anew. Raises WriteError.
     """
-    model = found.models[MODEL].SerializeToString()
-    now = datetime.now(UTC)
-    target = folder / (version or f"{now:%Y%m%d}-{hashlib.sha256(model).hexdigest()[:8]}")
-    with staged(target) as part:
-        for name in bundle.manifest.files:
-            content = (
-                found.models[name].SerializeToString() if name in found.models else (bundle.path / name).read_bytes()
-            )
-            (part / name).write_bytes(content)
-        manifest = msgspec.structs.replace(
-            bundle.manifest, version=target.name, created=now.isoformat(timespec="seconds"), files=describe_files(part)
-        )
-        write_manifest(part, manifest)
-        if key:
-            sign_folder(part, key)
-    return Bundle.open(target)
-
-
-def is_signed(bundle: Bundle) -> bool:
-    """Whether a signature lies beside its manifest."""
-    return (bundle.path / SIGNATURE).exists()
+    manifest = bundle.manifest
+    files = {name: model.SerializeToString() for name, model in found.models.items()}
+    model = files[MODEL]
+    golden = record_natively(manifest.golden, model, manifest.input, manifest.outputs, threads=available_cpus())
+    return write_version(bundle, folder, golden=golden, named_by=model, files=files, version=version, key=key)
 
 
 def _deviation(bundle: Bundle, before: Path, after: bytes) -> float:

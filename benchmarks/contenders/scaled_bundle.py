@@ -24,6 +24,7 @@ from runtime.bundle.manifest import (
     to_json,
 )
 from runtime.errors import Refusal
+from runtime.inference.golden_record import as_recorded, record_natively
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 
 STAND_IN = "stand-in"  # what the manifest calls the weights
@@ -33,8 +34,8 @@ def stand_in(original: Bundle, image_size: int, folder: Path) -> Path:
     """The folder of a bundle for photos of `image_size` px a side; made in `folder` where it is not there yet.
 
     The network is fully convolutional: the same INT8 weights serve any size. Trained weights matter to the speed, since
-    what is 0 need not be computed. The golden cases record what the model itself says here, computed exactly: no proof
-    of right answers.
+    what is 0 need not be computed. The golden cases record what the model itself says here, computed by onnxruntime's
+    exact arithmetic and then by the native kernel: no proof of right answers.
     Raises Refusal for an odd size, or a model that was not made by `python -m export build`.
     """
     if image_size % 2:
@@ -74,6 +75,7 @@ def resized(file: Path, image_size: int) -> onnx.ModelProto:
 def _manifest(original: Manifest, image_size: int, folder: Path) -> Manifest:
     spec = msgspec.structs.replace(original.input, height=image_size, width=image_size)
     session = OnnxruntimeSession(folder / MODEL, spec, original.outputs, threads=1, exact=True)
+    golden = [_golden(session, name, spec) for name in PATTERNS]
     unknown = Scores(accuracy=0.0, precision=0.0, recall=0.0, f1=0.0, log_loss=0.0, calibration_error=0.0)
     return msgspec.structs.replace(
         original,
@@ -84,12 +86,11 @@ def _manifest(original: Manifest, image_size: int, folder: Path) -> Manifest:
         ),
         gates=[],
         weights=STAND_IN,
-        golden=[_golden(session, name, spec) for name in PATTERNS],
+        golden=record_natively(golden, folder / MODEL, spec, original.outputs, threads=1),
         files={MODEL: describe_file(folder / MODEL)},
     )
 
 
 def _golden(session: OnnxruntimeSession, pattern: str, spec: ImageSpec) -> GoldenCase:
-    answer = session.infer(draw(pattern, 0, spec)[np.newaxis]).probabilities[0]
-    probabilities = [min(1.0, p) for p in answer.tolist()]
+    probabilities = as_recorded(session.infer(draw(pattern, 0, spec)[np.newaxis]).probabilities[0])
     return GoldenCase(pattern, 0, probabilities, probabilities)

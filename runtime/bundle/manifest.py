@@ -148,7 +148,8 @@ class DriftReference(_Record, frozen=True):
 class GoldenCase(_Record, frozen=True):
     """A known-answer test: a synthetic input (`golden_patterns.draw`) and the expected value of each output.
 
-    `probabilities` are the FP32 model's, `int8` those of the INT8 model in exact arithmetic.
+    `probabilities` are the FP32 model's, `int8` those of the INT8 model: the native kernel's, to the last bit; those of
+    onnxruntime's exact arithmetic if the kernel does not compute the graph, and in bundles of earlier releases.
     """
 
     pattern: str

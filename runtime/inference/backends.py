@@ -27,9 +27,9 @@ from runtime.native.layout import NAMES, Instructions
 from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 
-# Of the probabilities of a golden case. The native kernel's are the same everywhere, and onnxruntime's differ by a
-# hundredth where rounding turns out otherwise: without fused multiply-add (SSE), with additions in fixed point (ARM).
-# Saturation makes a third.
+# Of the probabilities of a golden case. The native kernel's are the same everywhere, and are what is recorded;
+# onnxruntime adds class scores in another order (a millionth), and rounds otherwise without fused multiply-add (SSE) or
+# with additions in fixed point (ARM): a hundredth. Saturation makes a third.
 DEVIATION_LIMIT = 0.05
 
 Precision = Literal["int8", "fp32"]
@@ -143,9 +143,14 @@ def available_kernels(bundle: Bundle) -> list[Kernel]:
 
 def int8_kernels() -> list[Kernel]:
     """The backends that this host can run for an INT8 model, the fastest first; those of onnxruntime if installed."""
-    native = library()
-    kernels = [Kernel("int8", name) for name in (native.choices if native else ())]
+    kernels = native_kernels()
     return [*kernels, Kernel("int8", "fast"), Kernel("int8", "exact")] if onnxruntime_installed() else kernels
+
+
+def native_kernels() -> list[Kernel]:
+    """The native kernel's instruction sets that this host can run, the fastest first; none if it is off."""
+    native = library()
+    return [Kernel("int8", name) for name in (native.choices if native else ())]
 
 
 def golden_deviation(
@@ -169,6 +174,14 @@ def golden_deviation(
         if not worst <= limit:
             break
     return worst
+
+
+def picture_of(case: GoldenCase, spec: ImageSpec) -> NDArray[np.uint8]:
+    """The input of a golden case, [height, width, 3]; raises BundleError for a pattern of a later release."""
+    try:
+        return draw(case.pattern, case.seed, spec)
+    except KeyError as error:
+        raise BundleError(f"the golden pattern {error} is unknown to this release; update it") from error
 
 
 def _deviation_of(bundle: Bundle, session: InferenceSession, kernel: Kernel) -> float:
@@ -209,14 +222,7 @@ def _deviations(
     session: InferenceSession, cases: Sequence[GoldenCase], spec: ImageSpec, precision: Precision
 ) -> NDArray[np.float32]:
     """The largest difference of each case, [N] float32."""
-    answers = session.infer(np.stack([_picture(case, spec) for case in cases])).probabilities  # [N, C]
+    answers = session.infer(np.stack([picture_of(case, spec) for case in cases])).probabilities  # [N, C]
     recorded = [case.int8 if precision == "int8" else case.probabilities for case in cases]
     differences: NDArray[np.float32] = np.abs(answers - np.array(recorded, np.float32)).max(1)
     return differences
-
-
-def _picture(case: GoldenCase, spec: ImageSpec) -> NDArray[np.uint8]:
-    try:
-        return draw(case.pattern, case.seed, spec)
-    except KeyError as error:
-        raise BundleError(f"the golden pattern {error} is unknown to this release; update it") from error

@@ -73,7 +73,8 @@ class Backbone:
     """A verified backbone: its record with the SHA-256 of that, and the ONNX file.
 
     `others` [M, V, D] are the features of photos of other things; `golden` and `golden_fp32` [G, D] those of the golden
-    pictures, by exact INT8 arithmetic and by FP32, as float64 in the unit of `scale`.
+    pictures, by INT8 and by FP32, as float64 in the unit of `scale`. `golden_maps` [G, places, D] are the bytes that
+    those by INT8 are sums of; None if the backbone is of an earlier release.
     """
 
     record: BackboneRecord
@@ -82,6 +83,7 @@ class Backbone:
     others: Sums
     golden: NDArray[np.float64]
     golden_fp32: NDArray[np.float64]
+    golden_maps: NDArray[np.uint8] | None
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
@@ -93,7 +95,8 @@ class Backbone:
         try:
             golden = np.load(io.BytesIO(files[GOLDEN]), allow_pickle=False)
             others: Sums = np.load(io.BytesIO(files[OTHERS]), allow_pickle=False)["features"]
-            return cls(record, hashlib.sha256(data).hexdigest(), files[MODEL], others, golden["int8"], golden["fp32"])
+            sha256, maps = hashlib.sha256(data).hexdigest(), golden.get("maps")
+            return cls(record, sha256, files[MODEL], others, golden["int8"], golden["fp32"], maps)
         except (KeyError, ValueError) as error:
             raise BundleError(f"{folder}: has no {error}; install the package again") from error
 
@@ -160,9 +163,14 @@ class FeatureExtractor:
 
     def features(self, pixels: NDArray[np.uint8]) -> Sums:
         """Features [N, D] of `pixels` [N, height, width, 3]."""
-        maps = self._session.infer(pixels).activation_map  # [N, D, h, w]
-        sums: Sums = np.rint(maps / self._scale).sum(axis=(2, 3)).astype(np.uint16)
+        sums: Sums = self.maps(pixels).sum(axis=1, dtype=np.uint16)
         return sums
+
+    def maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The last feature map's bytes [N, places, D] of `pixels` [N, height, width, 3]: features are their sums."""
+        maps = self._session.infer(pixels).activation_map  # [N, D, h, w]
+        found: NDArray[np.uint8] = np.rint(maps / self._scale).astype(np.uint8)
+        return found.reshape(*found.shape[:2], -1).transpose(0, 2, 1)
 
     def features_of(self, photo: bytes, limits: PhotoLimits = DEFAULT_LIMITS) -> Seen:
         """Look at an encoded photo, one view after the other. Raises ImageError."""

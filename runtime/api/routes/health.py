@@ -86,7 +86,8 @@ class Serving(msgspec.Struct, frozen=True):
     `kernel` is the native one with an instruction set (x86-64: `sse4` is SSE4.1, `avx2`, `avxvnni` is AVX-VNNI, `vnni`
     is AVX-512 VNNI, `amx`; ARM64: `neon`, `dotprod` is the dot product, `i8mm`; `reference` is plain C, for tests), or
     one of onnxruntime's (`fast`, `exact`, `fp32`);
-    `golden_deviation` is the largest difference from what the bundle recorded for the golden cases, 0..1;
+    `golden_deviation` is the largest difference from what the bundle recorded for the golden cases, 0..1: 0 where the
+    native kernel serves what it recorded;
     `abstain_threshold` the confidence below which an answer is called uncertain; `source` where the bundle came from.
     """
 

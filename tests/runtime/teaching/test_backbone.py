@@ -57,6 +57,16 @@ def test_the_backbone_of_this_package_is_intact_and_passed_its_gates(backbone: B
     assert backbone.others.shape[1] == VIEWS
 
 
+def test_golden_features_are_sums_of_the_golden_maps_and_no_kernel_deviates(backbone: Backbone) -> None:
+    assert backbone.golden_maps is not None
+    assert backbone.golden_maps.dtype == np.uint8
+    assert np.array_equal(backbone.golden_maps.sum(axis=1) * np.float64(backbone.scale), backbone.golden)
+    extractor = backbone.extractor(threads=1)
+    picture = backbone.record.golden[-1]
+    maps = extractor.maps(draw(picture.pattern, picture.seed, backbone.spec)[np.newaxis])
+    assert np.array_equal(maps[0], backbone.golden_maps[-1])
+
+
 def test_features_are_equal_by_every_kernel_of_this_cpu_and_by_exact_arithmetic(backbone: Backbone) -> None:
     pictures = np.stack([draw("noise", 50, backbone.spec), draw("discs", 51, backbone.spec)])
     kernels = [kernel for kernel in int8_kernels() if kernel.kernel != "fast"]
