@@ -16,6 +16,7 @@
 #define STEP_BYTES 64
 #define UNROLL 1
 #define UNIT_BYTES 2
+#define KEPT 0
 
 typedef __m128i Sums, Activations, Weights;
 typedef const int16_t *Channels;
@@ -54,6 +55,12 @@ TARGET INLINE void pin(Sums *sums) { (void)sums; } /* all registers are in use a
 TARGET INLINE Weights load_weights(const int8_t *w) { return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)w)); }
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm_add_epi32(sums, _mm_madd_epi16(w, a)); }
+
+/* The same for sums in memory: of 16 registers none is left for them. */
+TARGET INLINE void multiply_kept(Sums *sums, Activations a, Weights w) {
+    __m128i product = _mm_madd_epi16(w, a);
+    __asm__("paddd %0, %1\n\tmovdqa %1, %0" : "+m"(*sums), "+x"(product));
+}
 
 /* As with AVX2. */
 TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {

@@ -11,6 +11,9 @@
    load_weights(w)        the weights of VECTOR outputs
    multiply(sums, a, w)   sums + a * w
    pin(&sums)             an empty instruction that needs them: else the compiler loads far ahead, and spills
+   KEPT, multiply_kept(&sums, a, w)
+                          or neither: where the registers do not suffice, the vector of the first row whose sums stay in
+                          memory, so that the compiler does not choose to move others to and fro
    AHEAD, prefetch(w)     or neither: how many steps ahead weights are prefetched into the second-level cache, where a
                           layer has many of them: the processor's own prefetcher does not follow a list that skips
 
@@ -27,25 +30,19 @@ TARGET INLINE void prefetch_step(const int vectors, const Step *s, const int8_t 
 }
 #endif
 
-TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *s, const uint8_t *in, const int32_t *from,
-                                 const int8_t *w, const int32_t *list, int32_t *sums) {
+/* Multiplies the steps of the list up to `end`, and returns that; `far` says whether weights are prefetched. `kept` are the
+   sums in memory. */
+TARGET INLINE const int32_t *multiply_steps(const int rows, const int vectors, const int far, const Step *s,
+                                            const uint8_t *const *p, const int8_t *w, const int32_t *list,
+                                            const int32_t *end, Sums acc[ROWS][MAX_VECTORS], Sums *kept) {
+    (void)far, (void)kept;
     const size_t next = s->group_bytes;
     const int32_t *const offsets = s->k_offsets;
-    const uint8_t *p[ROWS];
-    for (int r = 0; r < rows; r++) p[r] = in + from[r];
-    Sums acc[ROWS][MAX_VECTORS];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) acc[r][v] = initial_sums(s, list, r);
-    const int32_t *const end = list + 1 + *list;
-    list++;
-#ifdef AHEAD
-    const int far = s->group_bytes / s->lanes * s->outputs >= FAR_BYTES;
-#endif
 #pragma clang loop unroll(disable) /* unrolled, it would load far ahead and spill what it loaded */
     for (; list < end; list += UNROLL) {
         const size_t steps[2] = {list[0], list[UNROLL - 1]};
 #ifdef AHEAD
-        if (far && list + AHEAD < end)
+        if (far)
             for (int half = 0; half < UNROLL; half++) prefetch_step(vectors, s, w, list[AHEAD + half]);
 #endif
 #pragma clang loop unroll(full)
@@ -59,12 +56,38 @@ TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *
             for (int v = 0; v < vectors; v++) {
                 const Weights weights = load_weights(step + v * VECTOR / GROUP * next + v * VECTOR % GROUP * UNIT_BYTES);
 #pragma clang loop unroll(full)
-                for (int r = 0; r < rows; r++) acc[r][v] = multiply(acc[r][v], a[r], weights);
+                for (int r = 0; r < rows; r++)
+#ifdef KEPT
+                    if (rows == ROWS && r == 0 && v == KEPT) multiply_kept(kept, a[r], weights);
+                    else
+#endif
+                        acc[r][v] = multiply(acc[r][v], a[r], weights);
                 if (v % 2)
                     for (int r = 0; r < rows; r++) pin(&acc[r][v - 1]), pin(&acc[r][v]);
             }
         }
     }
+    return list;
+}
+
+TARGET INLINE void multiply_tile(const int rows, const int vectors, const Step *s, const uint8_t *in, const int32_t *from,
+                                 const int8_t *w, const int32_t *list, int32_t *sums) {
+    const uint8_t *p[ROWS];
+    for (int r = 0; r < rows; r++) p[r] = in + from[r];
+    Sums acc[ROWS][MAX_VECTORS];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) acc[r][v] = initial_sums(s, list, r);
+    Sums kept = initial_sums(s, list, 0);
+    const int32_t *const end = list + 1 + *list;
+    list++;
+#ifdef AHEAD
+    if (s->group_bytes / s->lanes * s->outputs >= FAR_BYTES && end - list > AHEAD)
+        list = multiply_steps(rows, vectors, 1, s, p, w, list, end - AHEAD, acc, &kept);
+#endif
+    multiply_steps(rows, vectors, 0, s, p, w, list, end, acc, &kept);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) store_sums(sums + r * WIDTH + v * VECTOR, acc[r][v]);
+#ifdef KEPT
+    if (rows == ROWS) store_sums(sums + KEPT * VECTOR, kept);
+#endif
 }
