@@ -57,7 +57,7 @@ class App:
         key_check = KeyCheck(settings, metrics)
         self.teaching = TeachingService(appliance)
         self._routes = _routes(appliance, self.teaching, key_check)
-        bodies = BodyLimits(metrics, appliance.engine.uploads, settings, appliance.engine.heavy.hasty_s)
+        bodies = BodyLimits(metrics, appliance.engine.uploads, settings, appliance.engine.heavy)
         routes = HeadAsGet(self._routes)
         guard = BrowserGuard(routes, settings, metrics)  # type: ignore[arg-type]  # Litestar spells ASGI in its own types
         guarded = RequestMiddleware(guard, bodies)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -19,6 +18,7 @@ from runtime.names import entries
 from runtime.serving.metrics import Metrics
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
+from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Upload, Uploads
 
@@ -30,14 +30,12 @@ HASTY_S = 1.0  # the longest that a client which comes too early is kept waiting
 class BodyLimits:
     """Bounds each request body in time, and all of them in memory."""
 
-    def __init__(
-        self, metrics: Metrics, uploads: Uploads, settings: Settings, hasty_s: Callable[[str], float] = lambda _: 0.0
-    ) -> None:
+    def __init__(self, metrics: Metrics, uploads: Uploads, settings: Settings, heavy: HeavyLane | None = None) -> None:
         """An upload may pause for `settings.upload_patience_s`, and after as long must keep the minimum rate.
 
-        `hasty_s` says how long a client was asked to wait before it sends heavy work again.
+        `heavy` knows how long a client was asked to wait before it sends heavy work again.
         """
-        self._hasty_s = hasty_s
+        self._heavy = heavy
         self._hasty_waiting, self._most_waiting = 0, most_waiting(settings.max_connections)
         self._metrics = metrics
         self._uploads = uploads
@@ -92,15 +90,15 @@ class BodyLimits:
     async def _refuse_hasty(self, scope: Scope) -> None:
         """Raise Overloaded, late, for a client that comes before its time: its body is not read."""
         client = client_of(scope, self._proxies)
-        left_s = self._hasty_s(client) if client else 0.0
-        if left_s > 0:
+        left_s = self._heavy.hasty_s(client) if client and self._heavy else 0.0
+        if client and self._heavy and left_s > 0:
             if self._hasty_waiting < self._most_waiting:
                 self._hasty_waiting += 1
                 try:
                     await asyncio.sleep(min(HASTY_S, left_s))
                 finally:
                     self._hasty_waiting -= 1
-            raise Overloaded("hasty", max(1, math.ceil(left_s)))
+            raise Overloaded("hasty", self._heavy.unread_due_s(client))
 
     async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:
         upload.check()

@@ -74,20 +74,21 @@ class Engine:
         self._limits = settings.photo_limits
         self.doubtful = DoubtfulPhotos()
         self.admission = AdmissionController(settings.workers, budget_s=settings.budget_s)
-        self._workers = WorkerPool(
-            settings.workers, name="classify", on_thread_start=partial(lower_thread_priority, NICENESS)
-        )
+        lowered = partial(lower_thread_priority, NICENESS)
+        self._workers = WorkerPool(settings.workers, name="classify", on_thread_start=lowered)
         self.children = ChildPool(settings.heavy_processes)
         self._heavy_photos = HeavyPhotos(self.children, settings.photo_limits)
         self.heavy = HeavyLane(
             settings.heavy_processes or settings.workers,
             budget_s=settings.budget_s,
             on_thread_start=partial(lower_thread_priority, HEAVY_NICENESS),
+            ready_in_s=lambda: self.children.ready_in_s,
+            prepare=lambda cost: self.children.prepare() if cost > OFFLOADED_COST else None,
         )
         self.uploads = Uploads(
             settings.upload_memory_bytes or default_capacity(),
             share=settings.upload_share,
-            retry_after_s=lambda: max(self.admission.retry_after_s(), self.heavy.memory_due_s()),
+            retry_after_s=lambda client: max(self.admission.retry_after_s(), self.heavy.unread_due_s(client)),
         )
         self._scheduler = Scheduler(
             self.admission,

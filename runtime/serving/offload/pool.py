@@ -16,6 +16,7 @@ from runtime.serving.offload.process import Child, ChildEnded
 from runtime.serving.scheduling.admission import Overloaded
 
 IDLE_S = 30.0  # without work, after which children end
+START_S = 0.4  # that one takes to start, until it has been measured
 RETRY_S = 300.0  # until it is tried again to start one
 CHILD_BYTES = 24 * 2**20  # of its own, before it has anything to do
 MEMORY_SHARE = 1 / 8  # of the memory, for all children
@@ -44,6 +45,7 @@ class ChildPool:
         self._idle: list[Child] = []
         self._idle_since = 0.0
         self._retry_at = 0.0
+        self._start_s, self._starting_since = START_S, 0.0
         self._closed = False
         self._keeper: threading.Thread | None = None
         quota = cpu_quota() if count else None
@@ -54,6 +56,20 @@ class ChildPool:
     def running(self) -> int:
         """Child processes that run now."""
         return len(self._busy) + len(self._idle)
+
+    @property
+    def ready_in_s(self) -> float:
+        """How long until the first child is ready for work that comes now; 0 if one is, or threads do the work."""
+        if self._count == 0 or time.monotonic() < self._retry_at:
+            return 0.0
+        if since := self._starting_since:
+            return max(0.0, self._start_s - (time.monotonic() - since))
+        return 0.0 if self.running else self._start_s
+
+    def prepare(self) -> None:
+        """Start a child for the next lease, unless one is idle or there are as many as there may be."""
+        if not self._idle and (child := self._take()):
+            self._give_back(child, alive=True)
 
     @contextmanager
     def lease(self) -> Iterator[Child | None]:
@@ -101,7 +117,8 @@ class ChildPool:
         return self._start()
 
     def _start(self) -> Child | None:
-        child = None
+        child, began = None, time.monotonic()
+        self._starting_since = began
         try:
             child = Child()
             with self._changed:
@@ -109,6 +126,7 @@ class ChildPool:
                 if self._closed:
                     child.kill()
             child.wait_until_ready()
+            self._start_s = time.monotonic() - began
         except ChildEnded as error:
             if child:
                 self._give_back(child, alive=False)
@@ -116,6 +134,8 @@ class ChildPool:
                 log.warning("no child process can be started for heavy work (%s); threads do it, slower", error)
             self._retry_at = time.monotonic() + RETRY_S
             return None
+        finally:
+            self._starting_since = 0.0
         return child
 
     def _begin(self, child: Child) -> None:

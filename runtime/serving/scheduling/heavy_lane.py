@@ -22,7 +22,8 @@ from runtime.serving.scheduling.promises import Promises
 from runtime.serving.scheduling.wait_estimate import Booking, WaitEstimate
 from runtime.serving.scheduling.workers import WorkerPool, perform, settle
 
-_OF_MEMORY = "\0"  # no client's name: of promises to whoever found the memory for uploads full
+PATIENCE = 4.0  # times what it was told before: how long a client may wait that comes when it was told to
+GUESSED_COST = 12_000_000.0  # of a photo that is not read, while none is admitted
 
 T = TypeVar("T")
 
@@ -45,9 +46,22 @@ class _Job:
 class HeavyLane:
     """Runs heavy jobs, fairly among clients, and refuses those that would wait for too long. Thread-safe."""
 
-    def __init__(self, threads: int, *, budget_s: float, on_thread_start: Callable[[], None]) -> None:
-        """`threads` jobs run at once; `budget_s` is the longest acceptable wait."""
+    def __init__(
+        self,
+        threads: int,
+        *,
+        budget_s: float,
+        on_thread_start: Callable[[], None],
+        ready_in_s: Callable[[], float] = lambda: 0.0,
+        prepare: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`threads` jobs run at once; `budget_s` is the longest acceptable wait.
+
+        `prepare` is called in a thread of the lane with the cost of its next job, before its time is taken;
+        `ready_in_s` says how long that will take for a job that comes now.
+        """
         self._budget_s = budget_s
+        self._ready_in_s, self._prepare = ready_in_s, prepare
         self._lock = threading.Lock()
         self._estimate = WaitEstimate(threads)
         self._promises = Promises()
@@ -64,14 +78,18 @@ class HeavyLane:
     def expected_wait_s(self, client: str, cost: float) -> float:
         """The expected wait of a new job of `cost` for `client`, in seconds."""
         with self._lock:
-            return self._estimate.wait_s(client, cost)
+            return self._wait_s(client, cost)
 
     @contextmanager
     def admit(self, client: str, cost: float, jobs: int = 1) -> Iterator[Booking]:
-        """Admit `jobs` of `cost` together; raises Overloaded if the first would wait for longer than the budget."""
+        """Admit `jobs` of `cost` together; raises Overloaded if the first would wait for longer than the budget.
+
+        A client that comes when it was told to is let in though the wait is longer, by PATIENCE: it was sent away once,
+        by an estimate that may have been wrong by as much.
+        """
         with self._lock:
-            wait_s = self._estimate.wait_s(client, cost / jobs)
-            if wait_s > self._budget_s:
+            wait_s = self._wait_s(client, cost / jobs)
+            if wait_s > self._budget_s + PATIENCE * self._promises.redeem(client):
                 raise self._refusal(client, cost, wait_s)
             booking = self._estimate.book(client, cost, jobs)
         try:
@@ -85,24 +103,31 @@ class HeavyLane:
         with self._lock:
             return self._promises.hasty_s(client)
 
-    def memory_due_s(self) -> int:
-        """A promise, in whole seconds, to whoever was refused because heavy photos hold the memory for uploads.
+    def unread_due_s(self, client: str) -> int:
+        """A promise, in whole seconds, to a client whose body is not read: for want of memory, or since it is hasty.
 
-        Each that is done makes room for one more; without any, memory is free in a moment.
+        It counts as a photo of mean cost.
         """
         with self._lock:
-            cost = self._estimate.mean_cost
-            promised_s = max(1, math.ceil(self._estimate.seconds_for(cost + self._promises.cost)))
-            if cost:
-                self._promises.make(_OF_MEMORY, cost, promised_s)
-            return promised_s
+            last_s = self._promises.last_s(client)
+            if last_s is not None:
+                return max(1, math.ceil(last_s))
+            cost = self._estimate.mean_cost or GUESSED_COST
+            return self._promise(client, cost, self._wait_s(client, cost))
+
+    def _wait_s(self, client: str, cost: float) -> float:
+        wait_s = self._estimate.wait_s(client, cost)
+        return wait_s + self._ready_in_s() if wait_s else 0.0
 
     def _refusal(self, client: str, cost: float, wait_s: float) -> Overloaded:
-        """Overloaded with a promise: those who were refused before come first."""
-        promised_s = wait_s - self._budget_s / 2 + self._estimate.seconds_for(self._promises.cost)
-        retry_after_s = max(1, math.ceil(promised_s))
-        self._promises.make(client, cost, retry_after_s)
-        return Overloaded("queue", retry_after_s)
+        return Overloaded("queue", self._promise(client, cost, wait_s))
+
+    def _promise(self, client: str, cost: float, wait_s: float) -> int:
+        """Those who were refused before come first."""
+        before = self._promises.cost_before(client, cost)
+        promised_s = max(1, math.ceil(wait_s - self._budget_s / 2 + self._estimate.seconds_for(before)))
+        self._promises.make(client, cost, promised_s)
+        return promised_s
 
     async def run(
         self, booking: Booking, work: Callable[[], T], cost: float, is_disconnected: IsDisconnected | None = None
@@ -155,6 +180,7 @@ class HeavyLane:
         del job  # as in `run`
 
     def _measured(self, work: Callable[[], T], booking: Booking, cost: float) -> T:
+        self._prepare(cost)
         with self._lock:
             running = self._estimate.begin(booking, cost)
         complete = False

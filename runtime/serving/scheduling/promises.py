@@ -1,26 +1,29 @@
 """Promises: when clients were told to come again, and what they will bring.
 
 Whoever is refused counts as work that comes at its time, else all would be told the same time, and most in vain. Who
-comes before it is refused again before anything of its photo is read.
+comes before it is refused again before anything of its photo is read; who comes at its time may wait for longer.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import insort
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 MOST = 1024  # promises that are remembered, the oldest forgotten first
 SEVERAL = 4  # promises that one client must have for what it sends too early to be refused unread
+MOST_UNREAD = 64  # promises of one client from which on it gets no more for what is not read
 KEPT_S = 30.0  # after its time, until a promise is forgotten
 
 
 class _Promise(NamedTuple):
-    """The time (s) of a promise, and the cost of what was refused."""
+    """The time (s) of a promise, the cost of what was refused, and how long (s) its client was told to wait."""
 
     due: float
     cost: float
+    seconds: float
 
 
 class Promises:
@@ -29,19 +32,26 @@ class Promises:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` is in seconds."""
         self._clock = clock
-        self._of: OrderedDict[str, deque[_Promise]] = OrderedDict()
+        self._of: OrderedDict[str, list[_Promise]] = OrderedDict()  # of each client, the first that is due first
+        self._arriving: deque[tuple[str, _Promise]] = deque(maxlen=MOST)
         self._count = 0
 
-    @property
-    def cost(self) -> float:
-        """The cost of all that is to come."""
+    def cost_before(self, client: str, cost: float) -> float:
+        """What is to come before a new job of `cost` for `client`: its own, and of others what is fair to let pass."""
         now = self._clock()
-        return sum(promise.cost for promises in self._of.values() for promise in promises if promise.due > now)
+        coming = {name: sum(each.cost for each in promises if each.due > now) for name, promises in self._of.items()}
+        own = coming.pop(client, 0.0)
+        return own + sum(min(others, own + cost) for others in coming.values())
+
+    def last_s(self, client: str) -> float | None:
+        """How long until the last promise to `client` is due, if it has as many as it may get for what is not read."""
+        promises = self._of.get(client, [])
+        return promises[-1].due - self._clock() if len(promises) >= MOST_UNREAD else None
 
     def make(self, client: str, cost: float, seconds: float) -> None:
         """Promise `client` that its work of `cost` is welcome in `seconds`."""
         self._forget()
-        self._of.setdefault(client, deque()).append(_Promise(self._clock() + seconds, cost))
+        insort(self._of.setdefault(client, []), _Promise(self._clock() + seconds, cost, seconds))
         self._of.move_to_end(client)
         self._count += 1
 
@@ -53,18 +63,36 @@ class Promises:
         left_s = promises[0].due - self._clock()
         if left_s > 0:
             return left_s if len(promises) >= SEVERAL else 0.0
-        promises.popleft()
+        self._arriving.append((client, self._take(client)))
+        return 0.0
+
+    def redeem(self, client: str) -> float:
+        """How long (s) `client`, whose work has arrived, was told to wait before; 0 if it has not come at its time.
+
+        Each promise is redeemed once, by what comes first.
+        """
+        now = self._clock()
+        for arrived in self._arriving:
+            if arrived[0] == client:
+                self._arriving.remove(arrived)
+                return arrived[1].seconds if now <= arrived[1].due + KEPT_S else 0.0
+        promises = self._of.get(client)
+        return self._take(client).seconds if promises and promises[0].due <= now else 0.0
+
+    def _take(self, client: str) -> _Promise:
+        promises = self._of[client]
+        promise = promises.pop(0)
         self._count -= 1
         if not promises:
             del self._of[client]
-        return 0.0
+        return promise
 
     def _forget(self) -> None:
         now = self._clock()
         while self._of:
             client, promises = next(iter(self._of.items()))
             while promises and (promises[0].due + KEPT_S < now or self._count >= MOST):
-                promises.popleft()
+                promises.pop(0)
                 self._count -= 1
             if promises:
                 return

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 FIRST_PACE_S = 20e-9  # for a unit of cost (`runtime/serving/scheduling/decoding_work.py`), until it has been measured
+FIRST_COST = 2_000_000.0  # as if that pace had been measured with so much work: the first large photo corrects it
 SMOOTHING_COST = 40_000_000.0  # the moving average forgets as this much work is done: a few large photos
 ALMOST = 0.8  # the progress of a job that runs for longer than expected
 LEAST_COST = 10_000.0  # of a job: none is done in no time
@@ -36,7 +37,7 @@ class WaitEstimate:
     def __init__(self, threads: int) -> None:
         """`threads` jobs run at once."""
         self._threads = threads
-        self._pace_s = FIRST_PACE_S
+        self._pace_s, self._seen_cost = FIRST_PACE_S, FIRST_COST
         self._bookings: set[Booking] = set()
         self._running: set[Running] = set()
 
@@ -79,7 +80,8 @@ class WaitEstimate:
             self._bookings.discard(job.booking)
         pace_s = (time.perf_counter() - job.began) / job.cost
         if complete or pace_s > self._pace_s:
-            self._pace_s += job.cost / (job.cost + SMOOTHING_COST) * (pace_s - self._pace_s)
+            self._pace_s += job.cost / (job.cost + self._seen_cost) * (pace_s - self._pace_s)
+            self._seen_cost = min(SMOOTHING_COST, self._seen_cost + job.cost)
 
     def wait_s(self, client: str, cost: float) -> float:
         """The expected wait in seconds of a new job of `cost` for `client`.

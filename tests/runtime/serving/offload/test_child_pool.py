@@ -223,6 +223,19 @@ def test_one_that_is_stopped_waits_and_goes_on(children: ChildPool):
         assert child.call(read_to_end, bytes(5_000_000), 0) == 5_000_000
 
 
+def test_it_says_how_long_one_takes_to_start(children: ChildPool):
+    guessed_s = children.ready_in_s
+    assert guessed_s > 0
+    children.prepare()
+    assert (children.running, children.ready_in_s) == (1, 0)
+    children.prepare()
+    assert children.running == 1
+    with children.lease() as child:
+        assert child
+        assert children.running == 1
+    assert ChildPool(0).ready_in_s == 0
+
+
 def test_idle_ones_end(children: ChildPool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pool, "IDLE_S", 0.2)
     with children.lease() as child:

@@ -63,6 +63,16 @@ def test_a_running_job_that_takes_longer_than_expected_corrects_the_estimate_bef
     assert estimate.wait_s("a", MEGA) > 5 * 120 * MEGA * FIRST_PACE_S
 
 
+def test_the_first_large_photo_corrects_the_pace(clock: Clock):
+    estimate = WaitEstimate(1)
+    work(estimate, clock, 12 * MEGA, 5 * FIRST_PACE_S)
+    assert 4 * FIRST_PACE_S < estimate.seconds_for(1.0) < 5 * FIRST_PACE_S
+    for _ in range(20):
+        work(estimate, clock, 12 * MEGA, 5 * FIRST_PACE_S)
+    work(estimate, clock, 12 * MEGA, 50 * FIRST_PACE_S)
+    assert estimate.seconds_for(1.0) < 17 * FIRST_PACE_S, "one of many says little"
+
+
 def test_the_giants_of_one_client_are_no_long_wait_for_another(clock: Clock):
     estimate = WaitEstimate(1)
     booking = estimate.book("greedy", 1000 * MEGA, 50)
