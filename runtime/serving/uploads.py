@@ -78,13 +78,10 @@ class Uploads:
         capacity_bytes: int,
         *,
         share: float,
-        retry_after_s: Callable[[str], int] = lambda _: 1,
+        retry_after_s: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """One client holds at most `share` (0 to 1) of `capacity_bytes`; a single upload is always admitted.
-
-        `retry_after_s` is what a client is told that is refused.
-        """
+        """One client holds at most `share` (0 to 1) of `capacity_bytes`; a single upload is always admitted."""
         self.capacity_bytes = capacity_bytes
         self._share_bytes = capacity_bytes * share
         self._retry_after_s = retry_after_s
@@ -125,7 +122,7 @@ class Uploads:
         Raises Overloaded if its client has its share, or if memory is short and no other upload is slower.
         """
         if upload.given_up:
-            raise self._overloaded("slow_upload", upload)
+            raise self._overloaded("slow_upload")
         now = self._clock()
         upload.received(size_bytes, now)
         self._held_bytes += size_bytes
@@ -135,7 +132,7 @@ class Uploads:
     def check(self, upload: Upload) -> None:
         """Raise Overloaded if the upload has been given up."""
         if upload.given_up:
-            raise self._overloaded("slow_upload", upload)
+            raise self._overloaded("slow_upload")
 
     def give_up_slowest(self) -> bool:
         """End the slowest upload that is still arriving; False if there is none."""
@@ -148,12 +145,12 @@ class Uploads:
         client = upload.client()
         if client is not None and self._held_by(client) > max(self._share_bytes, upload.size_bytes):
             self._give_up(upload)
-            raise self._overloaded("client_memory", upload)
+            raise self._overloaded("client_memory")
         while self._held_bytes > self.capacity_bytes:
             slowest = _slowest([*self._arriving(), upload], now)
             self._give_up(slowest)
             if slowest is upload:
-                raise self._overloaded("memory", upload)
+                raise self._overloaded("memory")
 
     def _arriving(self) -> list[Upload]:
         return [upload for upload in self._uploads if upload.on_given_up and not upload.given_up]
@@ -166,8 +163,8 @@ class Uploads:
         upload.size_bytes = 0
         upload.give_up()
 
-    def _overloaded(self, reason: str, upload: Upload) -> Overloaded:
-        return Overloaded(reason, self._retry_after_s(upload.client() or ""))
+    def _overloaded(self, reason: str) -> Overloaded:
+        return Overloaded(reason, self._retry_after_s())
 
 
 def _slowest(uploads: list[Upload], now: float) -> Upload:

@@ -22,6 +22,7 @@ from runtime.serving.scheduling.promises import Promises
 from runtime.serving.scheduling.wait_estimate import Booking, WaitEstimate
 from runtime.serving.scheduling.workers import WorkerPool, perform, settle
 
+OF_MEMORY = "\0"  # no client's name: of promises to whoever found the memory for uploads full
 PATIENCE = 4.0  # times what it was told before: how long a client may wait that comes when it was told to
 GUESSED_COST = 12_000_000.0  # of a photo that is not read, while none is admitted
 
@@ -104,7 +105,7 @@ class HeavyLane:
             return self._promises.hasty_s(client)
 
     def unread_due_s(self, client: str) -> int:
-        """A promise, in whole seconds, to a client whose body is not read: for want of memory, or since it is hasty.
+        """A promise, in whole seconds, to a client whose body is not read: it is hasty, or memory is short (OF_MEMORY).
 
         It counts as a photo of mean cost.
         """
@@ -113,19 +114,20 @@ class HeavyLane:
             if last_s is not None:
                 return max(1, math.ceil(last_s))
             cost = self._estimate.mean_cost or GUESSED_COST
-            return self._promise(client, cost, self._wait_s(client, cost))
+            freed_s = self._ready_in_s() + self._estimate.seconds_for(cost)  # each that is done makes room for one
+            return self._promise(client, cost, max(self._wait_s(client, cost) - self._budget_s / 2, freed_s))
 
     def _wait_s(self, client: str, cost: float) -> float:
         wait_s = self._estimate.wait_s(client, cost)
         return wait_s + self._ready_in_s() if wait_s else 0.0
 
     def _refusal(self, client: str, cost: float, wait_s: float) -> Overloaded:
-        return Overloaded("queue", self._promise(client, cost, wait_s))
+        return Overloaded("queue", self._promise(client, cost, wait_s - self._budget_s / 2))
 
-    def _promise(self, client: str, cost: float, wait_s: float) -> int:
-        """Those who were refused before come first."""
+    def _promise(self, client: str, cost: float, seconds: float) -> int:
+        """In `seconds`, and later by the work of those who were refused before: they come first."""
         before = self._promises.cost_before(client, cost)
-        promised_s = max(1, math.ceil(wait_s - self._budget_s / 2 + self._estimate.seconds_for(before)))
+        promised_s = max(1, math.ceil(seconds + self._estimate.seconds_for(before)))
         self._promises.make(client, cost, promised_s)
         return promised_s
 

@@ -17,7 +17,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def uploads(clock: Clock) -> Uploads:
-    return Uploads(100, share=0.5, retry_after_s=lambda _: 7, clock=clock)
+    return Uploads(100, share=0.5, retry_after_s=lambda: 7, clock=clock)
 
 
 def begun(uploads: Uploads, client: str | None) -> Upload:
