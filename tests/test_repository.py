@@ -57,6 +57,7 @@ def test_every_set_up_has_what_serving_needs(target: str, tmp_path: Path) -> Non
     assert f"{tmp_path}/.serving" in said
 
 
+@pytest.mark.thorough  # `ui/test_make_run.py` has another
 def test_make_run_serves_on_the_port_it_is_given(tmp_path: Path) -> None:
     ours = {f"DANDELION_{name}": str(tmp_path / name.lower()) for name in ("MODELS", "DATA", "CACHE")}
     with socket.create_server(("127.0.0.1", 0)) as free:

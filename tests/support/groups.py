@@ -55,10 +55,13 @@ SPREAD = (  # many independent cases, for all workers: those that take a while e
 BY_FUNCTION = ("test_hostile_store.py",)  # hundreds of cases of few functions, on a world that takes a while to make
 SLOW = (  # a minute of a busy worker, each: begun late, one of them keeps a worker when the others have nothing left
     "runtime/api/teach/test_described.py",
+    "runtime/api/teach/test_learning.py",
     "runtime/api/test_openapi.py",
     "runtime/cli/test_teach.py",
     "runtime/image/test_decoding_cost.py",
     "runtime/image/test_hostile_photos.py",
+    "runtime/inference/test_native_session.py",
+    "runtime/native/test_bounds.py",
     "runtime/serving/taught/test_publisher.py",
     "runtime/serving/test_memory.py",
     "training/data/test_hostile_data.py",

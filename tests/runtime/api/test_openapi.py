@@ -14,10 +14,10 @@ from runtime.api.security.keys import new_key
 from runtime.inference.backends import NATIVE
 from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.descriptions import assert_described
-from tests.support.repeats import repeats, thorough_but
+from tests.support.repeats import THOROUGH, thorough_but
 from tests.support.servers import Appliance, appliance
 
-EXAMPLES = repeats(25)  # of each route, in each phase
+EXAMPLES = 25 if THOROUGH else 2  # of each route, in each phase
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from runtime.image import ImageSpec, decode_brief, decode_photo
 from runtime.image.jpeg.plain import decode_plain
 from runtime.native.library import library
 from tests.support.photos import draw_photo, encode
+from tests.support.repeats import repeats
 
 SPEC = ImageSpec(height=96, width=96)
 SPECS = (SPEC, ImageSpec(height=64, width=80), ImageSpec(height=224, width=224))
@@ -107,12 +108,15 @@ def test_so_is_one_that_the_limits_may_not_allow(limits: PhotoLimits) -> None:
     assert decode_plain(drawn(), SPEC, limits) is None
 
 
+CHANGES = repeats(150)
+
+
 @native
 @pytest.mark.parametrize("seed", range(8))
 def test_a_changed_photo_is_decoded_and_refused_as_the_usual_way_does(seed: int, monkeypatch: pytest.MonkeyPatch):
     """Changed are single bytes, mostly of the header; pieces are cut out, put in, and the end is lost."""
     chance, taken = random.Random(seed), 0  # noqa: S311 - of test cases
-    for number in range(150):
+    for number in range(CHANGES):
         data = changed(drawn(size=(120, 90), subsampling=number % 3), chance)
         for decoder in (decode_photo, decode_brief):
             with monkeypatch.context() as usual:
@@ -120,7 +124,7 @@ def test_a_changed_photo_is_decoded_and_refused_as_the_usual_way_does(seed: int,
                 usual_way(usual)
                 assert outcome(decoder, data, SPEC) == quick
         taken += decode_plain(data, SPEC, DEFAULT_LIMITS) is not None
-    assert 0 < taken < 150
+    assert 0 < taken < CHANGES
 
 
 def changed(photo: bytes, chance: random.Random) -> bytes:

@@ -118,7 +118,7 @@ def test_networks_of_more_than_31_bits_are_refused_before_they_take_memory(seed:
         lay_out(large, list(LAYOUTS)[seed % len(LAYOUTS)])
 
 
-@every_layout
+@pytest.mark.parametrize("instructions", thorough_but(("vnni",), LAYOUTS))
 def test_a_kernel_as_large_as_its_input_is_refused_before_its_weights_are_copied(
     instructions: Instructions,
 ) -> None:

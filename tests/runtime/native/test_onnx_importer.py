@@ -18,6 +18,7 @@ from runtime.inference.native_session import plan_of
 from runtime.native.onnx_importer import Convolution, Network, UnknownGraphError, read_network
 from runtime.native.onnx_protobuf import read_graph
 from tests.runtime.native.test_memory_planner import assert_inside
+from tests.support.repeats import repeats
 
 SPEC = ImageSpec(height=128, width=128)
 
@@ -180,7 +181,7 @@ def test_a_manifest_that_says_otherwise_is_left_to_onnxruntime(
 def test_a_damaged_file_is_refused_and_breaks_nothing(model: onnx.ModelProto, tmp_path: Path) -> None:
     content = model.SerializeToString()
     generator = np.random.default_rng(0)
-    for _ in range(150):
+    for _ in range(repeats(150)):
         damaged = bytearray(content[: generator.integers(0, len(content))] if generator.random() < 0.3 else content)
         # Mostly in what describes the weights: those are most of the file, and any values of them are valid.
         for at in generator.integers(0, max(1, min(len(damaged), 30_000)), 3):

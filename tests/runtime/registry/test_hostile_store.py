@@ -75,14 +75,14 @@ def test_there_are_enough_variations():
     assert len(VARIATIONS) >= 200
 
 
-@pytest.mark.parametrize("hostile", thorough_but(VARIATIONS[::2], VARIATIONS), ids=name_of)
+@pytest.mark.parametrize("hostile", thorough_but(VARIATIONS[::4], VARIATIONS), ids=name_of)
 def test_a_hostile_version_in_a_folder_is_refused_by_all_who_read_it(
     folder_world: World, hostile: Hostile, dataset: Dataset, caplog: pytest.LogCaptureFixture
 ):
     check_all_refuse(folder_world, hostile, dataset, caplog)
 
 
-@pytest.mark.parametrize("hostile", thorough_but(ON_S3[::3], ON_S3), ids=name_of)
+@pytest.mark.parametrize("hostile", thorough_but(ON_S3[::8], ON_S3), ids=name_of)
 def test_a_hostile_version_on_a_server_is_refused_by_all_who_read_it(
     s3_world: World, hostile: Hostile, dataset: Dataset, caplog: pytest.LogCaptureFixture
 ):

@@ -22,6 +22,7 @@ from runtime.store.probe import YES, probe
 from runtime.store.s3 import S3Store
 from tests.support.bundles import write_bundle
 from tests.support.hostile.misbehaving import fake_s3
+from tests.support.repeats import thorough_but
 from tests.support.s3 import S3Server
 from tests.support.s3_answers import losing_the_answer, refusing_with
 from tests.support.stores import MANY_BYTES, content
@@ -60,7 +61,7 @@ def made(settings: S3Settings, uri: str) -> S3Store:
     return store
 
 
-@pytest.fixture(params=["moto", "seaweedfs"])
+@pytest.fixture(params=thorough_but(["seaweedfs"], ["moto", "seaweedfs"]))
 def settings(request: pytest.FixtureRequest, moto: S3Settings) -> S3Settings:
     if request.param == "moto":
         return moto
