@@ -76,6 +76,7 @@ def test_it_ends_with_where_to_open_the_page_and_is_quiet_on_ctrl_c(make_run: Ca
     assert "make" not in said
 
 
+@pytest.mark.thorough
 def test_a_busy_port_is_one_line_that_names_the_remedy(make_run: Callable[..., tuple[str, int]]):
     with socket.socket() as busy:
         busy.bind((EVERYWHERE, 0))

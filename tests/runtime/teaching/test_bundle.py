@@ -66,6 +66,7 @@ def test_a_taught_bundle_answers_pictures_that_it_has_not_seen(bundle: Bundle) -
         assert (answers[:, : len(LABELS)].argmax(axis=1) == index).all(), label
 
 
+@pytest.mark.thorough
 def test_a_taught_bundle_is_served_alike_by_every_kernel_and_by_plain_onnxruntime(bundle: Bundle) -> None:
     manifest = bundle.manifest
     onnx.checker.check_model(onnx.load(bundle.model), full_check=True)

@@ -75,6 +75,7 @@ def test_it_reaches_the_other_appliances_and_its_photos_the_pipeline(start: Star
     assert serves(ours) == version
 
 
+@pytest.mark.thorough
 def test_where_models_must_be_signed_others_take_it_once_the_operator_has_signed_it(
     start: Start, tmp_path: Path
 ) -> None:

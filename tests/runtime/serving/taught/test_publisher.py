@@ -83,6 +83,7 @@ def test_without_a_store_what_is_loaded_stays(start: Start, tmp_path: Path):
     assert Catalogue(open_store(str(tmp_path / "cache/store"))).versions() == [SHIPPED, "v1", "v2"]
 
 
+@pytest.mark.thorough
 def test_of_many_the_oldest_go_but_for_those_one_can_go_back_to(start: Start, tmp_path: Path):
     appliance = start()
     for number in range(10):
