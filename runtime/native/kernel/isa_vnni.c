@@ -67,6 +67,7 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 #define PRODUCTS 2
 #define WINOGRAD_ROWS 6 /* 12 sums, 6 activations, a weight: more would leave the nearest cache with their sums */
 #define WINOGRAD_VECTORS 2
+#define FUSED_CHANNELS 128
 #include "winograd.h"
 
 const Variant VNNI = {
