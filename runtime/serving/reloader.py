@@ -107,13 +107,14 @@ class Reloader:
     def initial_model(self) -> LoadedModel:
         """The model of a cold start: the pinned or last good version of the cache, else the store's, else the default.
 
-        An earlier one of the cache comes before the default. What cannot serve is set aside, and the log says so.
+        What cannot serve is set aside, and the log says so; then an earlier one of the cache comes before the default.
         """
         state = self.cache.state
         first = [state.pinned, None if self.is_local else state.last_good]
         model = self._first_kept(*first) or self._model_of_store()
         if model is None:
-            model = self._first_kept(*(kept for kept in (state.last_good, state.previous) if kept not in first))
+            if state.pinned or self._status.detail != NOTHING_YET:
+                model = self._first_kept(*(kept for kept in (state.last_good, state.previous) if kept not in first))
             if not state.pinned:
                 self._log_instead(model)
         if model is None:
@@ -395,5 +396,5 @@ class Reloader:
         if self._status.detail != NOTHING_YET:  # the reason has been logged
             instead = f"the earlier {earlier.name.version}" if earlier else "the default bundle"
             log.warning("serving %s until a model can be loaded from %s", instead, uri)
-        elif not (earlier or self.is_local):
+        elif not self.is_local:
             log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)

@@ -23,9 +23,14 @@ def appliance(
     from_scratch: bool = THOROUGH,
     **environment: str,
 ) -> Iterator[Appliance]:
-    """An appliance in a process that is started `from_scratch`, as in the thorough run all are, or else forked."""
+    """An appliance in a process that is started `from_scratch`, as in the thorough run all are, or else forked.
+
+    Its cache is below `tmp_path` if nothing else is said: in the folder that all tests start in, one would serve what
+    another has left there.
+    """
     start = start_session if from_scratch else fork
-    with started(tmp_path, *arguments, module=module, start=start, stop=kill, **environment) as running:
+    settings = {"DANDELION_CACHE": str(tmp_path / "cache-of-appliance")} | environment
+    with started(tmp_path, *arguments, module=module, start=start, stop=kill, **settings) as running:
         yield running
 
 

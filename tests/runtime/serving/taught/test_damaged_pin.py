@@ -11,7 +11,7 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.serving.reloader import Reloader
 from runtime.store import open_store
-from tests.runtime.serving.taught.conftest import Start
+from tests.runtime.serving.conftest import Start
 from tests.runtime.serving.taught.test_publisher import SHIPPED, reloader_of, serving
 from tests.support.bundles import taught_bundle, write_bundle
 from tests.support.repeats import thorough_but

@@ -14,7 +14,7 @@ from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.store import Denied, Store, StoreError, open_store
 from runtime.store.folder import FolderStore
 from runtime.store.trees import read_index
-from tests.runtime.serving.taught.conftest import Start
+from tests.runtime.serving.conftest import Start
 from tests.support.photos import photo
 from tests.support.s3 import S3Server
 from tests.support.stores import content

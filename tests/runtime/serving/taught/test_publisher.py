@@ -30,7 +30,7 @@ from runtime.serving.settings import Settings
 from runtime.serving.taught.publisher import OneBundle, Publisher
 from runtime.store import Conflict, Denied, Store, open_store
 from runtime.store.folder import FolderStore
-from tests.runtime.serving.taught.conftest import Start
+from tests.runtime.serving.conftest import Start
 from tests.support.bundles import change_manifest, taught_bundle, write_bundle
 from tests.support.system_packages import needs_root
 from tests.support.waiting import wait_until

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, MODEL, BundleError, describe_file, read_manifest, to_json
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
-from runtime.serving.appliance import Appliance, assemble
-from runtime.serving.settings import Settings
+from runtime.serving.appliance import Appliance
 from runtime.serving.trial import process
 from runtime.store import Store, open_store
+from tests.runtime.serving.conftest import Start
 from tests.support import servers
 from tests.support.bundles import change_manifest, taught_bundle, write_bundle
 from tests.support.following import ADMIN, Followed, refusals, serving
@@ -161,25 +160,11 @@ def test_a_version_that_memory_is_short_for_is_refused_in_one_line():
     assert said.stderr == ""
 
 
-Start = Callable[..., Appliance]
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts an appliance in this process, whose versions all pass their trials; each is stopped after its test."""
+@pytest.fixture(autouse=True)
+def passing_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All versions pass the trials of an appliance in this process."""
     command = [sys.executable, "-m", "tests.runtime.serving.trial.stand_in_trial", "passes"]
     monkeypatch.setattr(process, "COMMAND", command)
-    running = list[Appliance]()
-
-    def begin(poll_s: float = 0.1, models: str | None = None) -> Appliance:
-        started = assemble(Settings(threads=1, workers=1, cache=tmp_path / "cache", poll_s=poll_s, models=models))
-        started.start()
-        running.append(started)
-        return started
-
-    yield begin
-    for each in running:
-        each.stop()
 
 
 def version_of(appliance: Appliance) -> str:
@@ -228,6 +213,18 @@ def test_at_a_start_a_local_version_that_cannot_be_loaded_gives_way_to_the_one_b
     again = start()
     assert version_of(again) == "v1"
     assert any("v2 was refused" in trouble and REASON in trouble for trouble in again.troubles())
+
+
+def test_what_the_cache_has_of_a_store_is_not_served_without_that_store(start: Start, tmp_path: Path):
+    models = str(tmp_path / "models")
+    publish(taught_bundle(tmp_path / "v1"), open_store(models))
+    following = start(models=models)
+    assert version_of(following) == "v1"
+    following.stop()
+    alone = start()
+    assert version_of(alone) == SHIPPED
+    assert alone.reloader
+    assert alone.reloader.cache.state.last_good == "v1"  # it is there still
 
 
 def test_a_pinned_version_that_cannot_be_loaded_is_tried_again_after_a_delay_that_doubles(
