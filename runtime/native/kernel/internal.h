@@ -34,7 +34,7 @@ typedef struct {
 
 /* An instruction set: its function for each kind of step. */
 typedef struct {
-    Block *blocks[KINDS]; /* NULL: a step of that kind has no work of its own */
+    Block *blocks[KINDS];               /* NULL: a step of that kind has no work of its own */
     BlockShape (*shape)(const Step *s); /* of a convolution's blocks */
     Resize *resize;
     void (*configure)(int rows), (*release)(void); /* around convolutions of tiles of so many rows; or NULL */

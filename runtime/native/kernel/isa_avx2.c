@@ -20,7 +20,6 @@
 
 typedef __m256i Sums, Activations;
 typedef const __m256i *Weights;
-typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -30,12 +29,6 @@ TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
 TARGET INLINE void store_sums(int32_t *to, Sums sums) { _mm256_store_si256((__m256i *)to, sums); }
 
 TARGET INLINE Activations broadcast(const uint8_t *p, size_t at) { return _mm256_set1_epi32(load_32(p + at)); }
-
-TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
-
-TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
-    return _mm256_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
-}
 
 TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+x"(*sums) : : "memory"); }
 
@@ -69,6 +62,7 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 #include "block.h"
 #include "lists.h"
 #include "resize.h"
+#include "pairs_in_memory.h"
 #include "winograd.h"
 
 const Variant AVX2 = {

@@ -1,4 +1,5 @@
-/* AVX-VNNI: VPDPBUSD of 256 bits, and VPDPWSSD for Winograd's products of 16 bits. isa_avxvnni_evex.c compiles it with EVEX, for AVX-512 VL. */
+/* AVX-VNNI: VPDPBUSD of 256 bits, and VPDPWSSD for Winograd's products of 16 bits. isa_avxvnni_evex.c compiles it with EVEX,
+   for AVX-512 VL. */
 
 #ifdef __x86_64__
 
@@ -28,7 +29,6 @@
 #include "finish_avx2.h"
 
 typedef __m256i Sums, Activations, Weights;
-typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -44,12 +44,6 @@ TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+x"(*sums) : : "memo
 TARGET INLINE Weights load_weights(const int8_t *w) { return _mm256_load_si256((const __m256i *)w); }
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return dot(sums, a, w); }
-
-TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
-
-TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
-    return _mm256_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
-}
 
 TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
     (void)last;
@@ -70,6 +64,7 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
 
 #undef PRODUCTS
 #define PRODUCTS 2
+#include "pairs_in_memory.h"
 #include "winograd.h"
 
 const Variant VARIANT = {

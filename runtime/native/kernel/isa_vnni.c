@@ -17,7 +17,6 @@
 #include "finish_avx512.h"
 
 typedef __m512i Sums, Activations, Weights;
-typedef const int16_t *Channels;
 
 TARGET INLINE Sums initial_sums(const Step *s, const int32_t *list, int row) {
     (void)s, (void)list, (void)row;
@@ -33,12 +32,6 @@ TARGET INLINE void pin(Sums *sums) { __asm__ volatile("" : "+v"(*sums) : : "memo
 TARGET INLINE Weights load_weights(const int8_t *w) { return _mm512_load_si512(w); }
 
 TARGET INLINE Sums multiply(Sums sums, Activations a, Weights w) { return _mm512_dpbusd_epi32(sums, a, w); }
-
-TARGET INLINE Channels load_channels(const int16_t *p) { return p; }
-
-TARGET INLINE Activations broadcast_unit(Channels p, const int k) {
-    return _mm512_set1_epi32(load_32((const uint8_t *)(p + 2 * k)));
-}
 
 TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, const int last) {
     (void)last;
@@ -68,6 +61,7 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
 #define WINOGRAD_ROWS 6 /* 12 sums, 6 activations, a weight: more would leave the nearest cache with their sums */
 #define WINOGRAD_VECTORS 2
 #define FUSED_CHANNELS 128
+#include "pairs_in_memory.h"
 #include "winograd.h"
 
 const Variant VNNI = {
