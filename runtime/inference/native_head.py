@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.native.layout import GROUP, ISA
 from runtime.native.library import Job, Library, Step, address_of, library
+from runtime.native.softmax import softmax_of
 from runtime.native.steps import CLASS_SCORES
 
 
@@ -27,21 +28,9 @@ def native_head(
     photos, places, features = maps.shape
     if native is None or features % GROUP:
         return None
-    classes = len(bias)
-    scores = np.empty((photos, classes, places), np.float32)
+    scores = np.empty((photos, len(bias), places), np.float32)
     _class_scores(native, np.array(maps, order="C"), np.array(weights * scale, order="C"), scores)
-    probabilities = np.empty((photos, classes), np.float32)
-    bias = np.array(bias, order="C")
-    native.probabilities(
-        address_of(scores),
-        photos,
-        classes,
-        places,
-        address_of(bias),
-        float(temperature),
-        address_of(probabilities),
-    )
-    return probabilities
+    return softmax_of(native, scores, np.array(bias, order="C"), temperature)
 
 
 def _class_scores(

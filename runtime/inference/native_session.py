@@ -18,6 +18,7 @@ from runtime.native.library import Job, Library, address_of
 from runtime.native.memory_planner import aligned, lay_out
 from runtime.native.onnx_importer import UnknownGraphError, read_network
 from runtime.native.onnx_protobuf import read_graph
+from runtime.native.softmax import softmax_of
 from runtime.native.steps import Plan, max_batch_size_of
 
 
@@ -56,22 +57,7 @@ class NativeSession:
             part = slice(start, start + self._capacity)
             workspace.run(self._library, pixels[part], scores[part], self._pool)
         self._idle.append(workspace)
-        return Inference(self._probabilities(scores), scores)
-
-    def _probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[N, classes] of scores [N, classes, size, size]: the same bytes on every processor, unlike NumPy's exp."""
-        photos, classes, places = len(scores), len(self._plan.bias), self._plan.map_size**2
-        probabilities = np.empty((photos, classes), np.float32)
-        self._library.probabilities(
-            scores.ctypes.data,
-            photos,
-            classes,
-            places,
-            self._plan.bias.ctypes.data,
-            float(self._plan.temperature),
-            probabilities.ctypes.data,
-        )
-        return probabilities
+        return Inference(softmax_of(self._library, scores, plan.bias, plan.temperature), scores)
 
 
 def open_native(model: Path | bytes, spec: ImageSpec, classes: int, library: Library, *, threads: int) -> NativeSession:

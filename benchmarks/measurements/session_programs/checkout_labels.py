@@ -15,7 +15,7 @@ from runs import serve
 try:
     from benchmarks.contenders.pipelines import bundle_pipeline
     from runtime.bundle.manifest import Bundle
-except ImportError:  # where both were before version 1
+except ImportError:  # where older commits have both
     from benchmarks.pipelines import bundle_pipeline
     from runtime.bundle import Bundle
 
