@@ -51,6 +51,7 @@ class Protocol(HttpToolsProtocol):
         """asyncio: the connection is closed."""
         self._limits.closed(self)
         super().connection_lost(exc)
+        self._break_cycles()
 
     def data_received(self, data: bytes) -> None:
         """asyncio: parse what has arrived, or drop it if the connection is being closed."""
@@ -234,6 +235,7 @@ class Protocol(HttpToolsProtocol):
             self.scope["method"] = method.decode("ascii")
             self._limits.closed(self)
             self.handle_websocket_upgrade()
+            self._break_cycles()
             return
         head = head_without_offer(method, self.url, version, self.headers)
         self.parser = httptools.HttpRequestParser(self)
@@ -268,6 +270,16 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self._limits.lingers(self)
         return True
+
+    def _break_cycles(self) -> None:
+        """Let the closed connection be freed by reference counts.
+
+        In reference cycles, thousands of them would wait for a pass of the garbage collector, and make it long.
+        """
+        self.transport.detach()
+        self.pipeline.clear()
+        self.parser = None  # type: ignore[assignment]
+        self.cycle = None  # type: ignore[assignment]  # it calls back when its response is complete
 
     def _drop(self, size_bytes: int) -> None:
         self._dropped_bytes += size_bytes

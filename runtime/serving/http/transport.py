@@ -14,11 +14,15 @@ MOST_BYTES = 1 << 16  # more is written at once, so that the backpressure of the
 _TCP_CLOSE = 7  # the first byte of Linux's TCP_INFO: the state of a connection that was reset
 
 
+def _never() -> bool:
+    return False
+
+
 class CoalescingTransport:
     """A transport that buffers writes until the next iteration of the event loop; else it is the wrapped transport."""
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, linger: Callable[[], bool] = lambda: False
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, linger: Callable[[], bool] = _never
     ) -> None:
         """Wrap `transport`; `linger` says whether its next `close` should be a lingering one."""
         self._transport = transport
@@ -71,6 +75,10 @@ class CoalescingTransport:
             return
         self.lingering = True
         self._transport.write_eof()
+
+    def detach(self) -> None:
+        """Ask the protocol no more whether to linger: the connection is closed, or has become a websocket."""
+        self._linger = _never
 
     def is_closing(self) -> bool:
         """asyncio: whether it is closed, or about to be."""

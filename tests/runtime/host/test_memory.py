@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -61,3 +63,17 @@ def test_an_idle_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_until(lambda: looks[-1:] == [0.27], "more looks", every_s=0.01)
     tidying.stop()
     assert trims == [0.2]
+
+
+def test_garbage_collection_leaves_out_what_lives_long() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.itself = self
+
+    model = Model()
+    is_gone = weakref.ref(model)
+    memory.return_free_memory()
+    assert not any(each is model for each in gc.get_objects())
+    del model
+    memory.return_free_memory()
+    assert is_gone() is None
