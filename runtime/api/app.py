@@ -37,8 +37,8 @@ from runtime.api.v2 import routes as v2
 from runtime.api.v2.statistics import Statistics
 from runtime.host.memory import return_free_memory
 from runtime.serving.appliance import Appliance
-from runtime.serving.comparison import ComparisonModel
 from runtime.serving.http.early_answer import close_if_early
+from runtime.serving.versions.comparison import ComparisonModel
 
 
 @get("/", include_in_schema=False)

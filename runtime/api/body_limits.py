@@ -15,7 +15,7 @@ from runtime.api.client import client_of
 from runtime.api.request_state import has_no_body, is_here
 from runtime.api.security.slow_refusals import most_waiting
 from runtime.names import entries
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.heavy_lane import HeavyLane

@@ -16,7 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from runtime.errors import one_line
 from runtime.image import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
 from runtime.names import plain
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.scheduler import RequestTooCostly

@@ -16,7 +16,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from runtime.api.form import NoFileName, TooManyParts, file_of, only_file, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 
 FORM = "multipart/form-data"

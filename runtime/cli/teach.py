@@ -181,7 +181,7 @@ def _serve(folder: Path, models: str | None, cache: Path, public_key: str | None
     from runtime.host.cores import inference_cores
     from runtime.host.cpu import available_cpus
     from runtime.serving.appliance import open_reloader
-    from runtime.serving.metrics import Metrics
+    from runtime.serving.monitoring.metrics import Metrics
     from runtime.serving.settings import Settings
     from runtime.serving.taught.publisher import Publisher
 

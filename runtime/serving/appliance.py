@@ -19,13 +19,13 @@ from runtime.serving.engine import Engine
 from runtime.serving.examples import Examples
 from runtime.serving.feedback import Feedback, Limits
 from runtime.serving.loaded_model import LoadedModel, load_model
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
-from runtime.serving.store_deadline import PollTiming
 from runtime.serving.taught.publisher import Publisher
 from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.serving.trial.runner import TrialRunner
+from runtime.serving.versions.reloader import Reloader
+from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import open_store
 from runtime.store.folder import FolderStore
 

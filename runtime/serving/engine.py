@@ -23,9 +23,9 @@ from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, dec
 from runtime.image.distributions import brightness_of
 from runtime.inference.interface import Inference
 from runtime.inference.predictions import Answer, Prediction, Timings, answer_from, milliseconds, predict
-from runtime.serving.doubtful import DoubtfulPhotos
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.doubtful import DoubtfulPhotos
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.offload import ChildPool
 from runtime.serving.offload.photos import HeavyPhotos
 from runtime.serving.results import BatchResult, Explained, TimedInference

@@ -17,7 +17,7 @@ import uvicorn
 from runtime.serving.appliance import Appliance
 from runtime.serving.http import Connections, Protocol
 from runtime.serving.http.connections import default_limit
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from runtime.serving.appliance import assemble
 from runtime.serving.feedback import Feedback
 from runtime.serving.feedback.correction import name_of
 from runtime.serving.feedback.review import accepted, review
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.photos import send_photos
 from runtime.store import Denied, S3Settings, Store, StoreError, open_store

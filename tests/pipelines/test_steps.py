@@ -175,7 +175,7 @@ def test_retraining_takes_accepted_corrections_and_only_those(finished: Finished
 
 def correct(places: Places, data: bytes, label: str) -> str:
     from runtime.serving.feedback import Feedback
-    from runtime.serving.metrics import Metrics
+    from runtime.serving.monitoring.metrics import Metrics
 
     feedback = Feedback(places.data_store, places.work / "spool", Metrics(), retry_s=60)
     kept = feedback.keep(feedback.reserve(data, label, client="127.0.0.1"), data, "JPEG")

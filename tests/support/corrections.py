@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from runtime.serving.feedback import Feedback, Limits, Receipt
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.store import open_store
 from tests.support.photos import photo
 from tests.support.servers import Appliance

@@ -10,7 +10,7 @@ import pytest
 import ui
 from runtime.api.security.guards import Admission
 from runtime.names import UNKNOWN
-from runtime.serving.metrics import REJECTIONS
+from runtime.serving.monitoring.metrics import REJECTIONS
 from runtime.teaching.workspace.records import Kind, State
 from ui.view.language import LANGUAGES, Texts, preferred, translations
 

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from runtime.inference.predictions import Prediction
 from runtime.names import UNKNOWN
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from ui.appliance.history import Sample, ScrapeHistory
 from ui.appliance.presence import Presence
 from ui.appliance.scrape import parse

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from runtime.inference.predictions import Prediction
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from ui.appliance.scrape import asked, cpu, parse, percentile, rate
 
 

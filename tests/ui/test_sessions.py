@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from ui.server.sessions import Session, Sessions, Visitor
 
 KEPT = 10

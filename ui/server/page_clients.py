@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nicegui import Client
 
 from runtime.host.memory_limit import available_memory
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 
 OPEN_BYTES = 384 * 1024  # of memory that one open page takes with its connection; an unconnected one takes 260 KiB
 MEMORY_SHARE = 1 / 8  # of what is available at the start, for open pages

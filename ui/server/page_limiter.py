@@ -7,7 +7,7 @@ import math
 from runtime.api.client import client_of
 from runtime.asgi import Application, Message, Receive, Send
 from runtime.serving.client_address import TrustedProxies
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from ui.server.page_clients import CONNECT_S, PageClients
 from ui.server.page_sockets import PageSockets
 from ui.server.paths import PAGES, SOCKET

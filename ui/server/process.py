@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from runtime.api.app import App
 from runtime.host.memory import share_one_arena
 from runtime.serving.appliance import assemble
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.uvicorn_server import Server
 from ui.appliance.targets import Targets

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 
 COOKIE = "dandelion_session"
 KEPT = 2000  # sessions; beyond it the least recently used one (LRU) of the address that has most is evicted

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from runtime.api.head import HeadAsGet
 from runtime.api.path_prefix import prefix_of
 from runtime.api.security.browser_guard import BrowserGuard
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from ui.appliance.targets import Targets
 from ui.server.page_clients import PageClients, PageLimits

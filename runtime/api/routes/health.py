@@ -25,8 +25,8 @@ from runtime.inference.backends import Name, Precision
 from runtime.inference.predictions import ModelName
 from runtime.serving.appliance import Appliance
 from runtime.serving.engine import Engine
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
+from runtime.serving.monitoring.metrics import Metrics
+from runtime.serving.versions.reloader import Reloader
 
 # By media type: what writes it, and the content type with the version that is written.
 _EXPOSITIONS: dict[str, tuple[Callable[[CollectorRegistry], bytes], str]] = {

@@ -32,11 +32,11 @@ from runtime.names import Version
 from runtime.registry.cache import Cache
 from runtime.registry.state import State
 from runtime.registry.summary import NEWEST, Summary, summary_of
-from runtime.serving.bundle_source import UnknownVersion
-from runtime.serving.comparison import ComparisonModel
-from runtime.serving.disk import DiskRefused
 from runtime.serving.engine import Engine
-from runtime.serving.reloader import Reloader
+from runtime.serving.versions.bundle_source import UnknownVersion
+from runtime.serving.versions.comparison import ComparisonModel
+from runtime.serving.versions.disk import DiskRefused
+from runtime.serving.versions.reloader import Reloader
 from runtime.store import StoreError
 
 MAX_PIN_BYTES = 4096  # of JSON that names a version

@@ -12,7 +12,7 @@ from runtime.api.json import json_headers
 from runtime.api.middleware import Headers
 from runtime.api.problems import Problem, body_of
 from runtime.api.security.origins import BrowserRequest, OriginRules
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing (RFC 9110, 9.2.1)

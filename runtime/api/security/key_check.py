@@ -14,7 +14,7 @@ from litestar.types import Scope
 from runtime.api.client import client_of
 from runtime.api.security.keys import digest_of, given_key, is_among
 from runtime.api.security.slow_refusals import SlowRefusals, most_waiting
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 
 KEPT = 4096  # clients, the least recent forgotten first (LRU)

@@ -14,11 +14,11 @@ from runtime.host.memory import return_free_memory
 from runtime.host.photo_limits import PhotoLimits
 from runtime.image import decode_photo
 from runtime.inference.predictions import Prediction, predict
-from runtime.serving.comparison import IDLE_EVICTION_S
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel, load_model
 from runtime.serving.scheduling.scheduler import ClientName
 from runtime.serving.settings import Settings
+from runtime.serving.versions.comparison import IDLE_EVICTION_S
 from runtime.teaching.lessons import open_taught
 from runtime.teaching.workspace.workspace import Workspace
 

@@ -15,7 +15,7 @@ from runtime.api.teaching.inbox.writer import InboxWriter
 from runtime.api.teaching.intake import Intake
 from runtime.bundle.manifest import BundleError
 from runtime.serving.appliance import Appliance
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.taught.photos import TaughtPhoto
 from runtime.serving.taught.publisher import Offered
 from runtime.store import StoreError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runtime.serving.feedback.client_quotas import Charge, ClientQuotas
 from runtime.serving.feedback.correction import Correction, folder_of
 from runtime.serving.feedback.limits import Amount, FeedbackFull, Limits
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from runtime.serving.feedback.correction import (
 from runtime.serving.feedback.limits import SPOOL_RETRY_S, FeedbackFull, Limits, NotKept, SpoolFailed
 from runtime.serving.feedback.review_counter import ReviewCounter
 from runtime.serving.feedback.review_queue import Reservation, ReviewQueue
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.store import Conflict, Entry, Store, StoreError
 from runtime.store.folder import FolderStore
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from runtime.host.file_limit import raise_file_limit
 from runtime.host.memory_limit import available_memory
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

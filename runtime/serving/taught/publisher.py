@@ -17,10 +17,10 @@ from runtime.bundle.manifest import Bundle, BundleError
 from runtime.errors import Refusal
 from runtime.names import Version
 from runtime.registry.publish import UnsignedPointer, add, prune, publish
-from runtime.serving.disk import on_disk
-from runtime.serving.reloader import Reloader
-from runtime.serving.store_status import NOT_ASKED
 from runtime.serving.taught.uploads import REMEDY
+from runtime.serving.versions.disk import on_disk
+from runtime.serving.versions.reloader import Reloader
+from runtime.serving.versions.store_status import NOT_ASKED
 from runtime.store import Conflict, Denied, StoreError
 
 PATIENCE_S = 5.0  # with a store that was away at the last look

@@ -14,8 +14,8 @@ from runtime.errors import Refusal
 from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.host.thread_priority import lower_thread_priority
 from runtime.names import NOT_JSON, Label, ModelName, Sha256, is_name
-from runtime.serving.disk import on_disk
 from runtime.serving.taught.photos import TaughtPhoto, remove_photos, send_photos
+from runtime.serving.versions.disk import on_disk
 from runtime.store import Denied, Store
 
 NICENESS = 19  # whoever waits for an answer goes first

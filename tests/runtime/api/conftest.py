@@ -10,7 +10,7 @@ import pytest
 from runtime.bundle.manifest import Bundle
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from runtime.serving.metrics import STAGES
+from runtime.serving.monitoring.metrics import STAGES
 from tests.support.bundles import write_bundle
 from tests.support.following import metric
 from tests.support.photos import photo

@@ -26,7 +26,7 @@ from runtime.host.logs import request_id
 from runtime.image import CorruptImage, ImageTooLarge, UnsupportedImage
 from runtime.inference.predictions import Answer, ModelName, Timings
 from runtime.serving.engine import Engine
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.scheduling.admission import AdmissionController, Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.settings import Settings

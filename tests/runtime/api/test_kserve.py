@@ -25,7 +25,7 @@ from runtime.image import ImageSpec, decode
 from runtime.serving.appliance import Appliance as LocalAppliance
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle
 from tests.support.photos import half_with_end, photo

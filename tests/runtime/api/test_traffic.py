@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.serving.drift import FEWEST
+from runtime.serving.monitoring.drift import FEWEST
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.servers import Appliance, appliance

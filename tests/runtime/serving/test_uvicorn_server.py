@@ -15,7 +15,7 @@ import uvicorn
 
 from runtime.serving import uvicorn_server
 from runtime.serving.appliance import Appliance
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads
 from runtime.serving.uvicorn_server import Server

@@ -21,11 +21,11 @@ from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue, key_of
 from runtime.registry.publish import publish
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
-from runtime.serving.store_deadline import PollTiming
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.trial.process import TrialProcess
 from runtime.serving.trial.runner import TrialRunner
+from runtime.serving.versions.reloader import Reloader
+from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import Store
 from runtime.store.folder import FolderStore
 from runtime.store.s3 import S3Store

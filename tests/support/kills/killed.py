@@ -28,7 +28,7 @@ from runtime.registry.publish import publish
 from runtime.registry.state import StateFile
 from runtime.serving.appliance import open_reloader
 from runtime.serving.feedback import Feedback
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.photos import TaughtPhoto, send_photos
 from runtime.serving.taught.publisher import Publisher

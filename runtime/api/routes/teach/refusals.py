@@ -12,7 +12,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from runtime.api.problems import KEYED, Problem, documented
 from runtime.errors import Refusal
-from runtime.serving.disk import DiskRefused
+from runtime.serving.versions.disk import DiskRefused
 from runtime.store import StoreError
 from runtime.teaching.workspace.errors import Invalid, NoRoom, NotThere, Unusable
 

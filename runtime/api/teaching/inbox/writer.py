@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from runtime.host.thread_priority import LOWEST, lower_thread_priority
 from runtime.inference.predictions import ModelName, Prediction
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.teaching.workspace.errors import WorkspaceError
 from runtime.teaching.workspace.inbox import Doubt, Doubtful, Inbox, InboxBounds
 

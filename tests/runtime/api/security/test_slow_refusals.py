@@ -18,7 +18,7 @@ from runtime.api.body_limits import BodyLimits
 from runtime.api.security import slow_refusals
 from runtime.api.security.keys import new_key
 from runtime.api.security.slow_refusals import BURST, DELAY_S, INTERVAL_S, KEPT, MOST, SlowRefusals, most_waiting
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.scheduling.promises import SEVERAL

@@ -12,7 +12,7 @@ import pytest
 from runtime.serving.http import connections
 from runtime.serving.http.connections import Connections
 from runtime.serving.http.protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from tests.support.clock import Clock
 from tests.support.following import metric
 from tests.support.photos import photo

@@ -9,7 +9,7 @@ from uvicorn.server import ServerState
 from runtime.serving.http.connections import Connections
 from runtime.serving.http.protocol import Protocol
 from runtime.serving.http.transport import MOST_BYTES, CoalescingTransport
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 
 
 class Recorder(asyncio.Transport):

@@ -14,7 +14,7 @@ from runtime.api.request_state import attach_connection, take_body
 from runtime.serving.http.connections import Connections
 from runtime.serving.http.protocol import Protocol
 from runtime.serving.http.whole_answer import send_whole
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from tests.runtime.serving.http.test_transport import Recorder
 
 BODY = b'{"label":"dandelion"}\n'

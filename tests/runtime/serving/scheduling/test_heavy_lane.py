@@ -19,7 +19,7 @@ from runtime.bundle.manifest import Bundle
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode, decode_photo
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.offload import ChildDied
 from runtime.serving.offload.photos import HeavyPhotos
 from runtime.serving.scheduling.admission import Overloaded

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
-from runtime.serving.reloader import Reloader
+from runtime.serving.versions.reloader import Reloader
 from runtime.store import open_store
 from tests.runtime.serving.conftest import Start
 from tests.runtime.serving.taught.test_publisher import SHIPPED, reloader_of, serving

@@ -23,11 +23,11 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.registry.signature import new_keys, signing_key
 from runtime.serving.appliance import Appliance, open_reloader
-from runtime.serving.disk import DiskRefused
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.publisher import OneBundle, Publisher
+from runtime.serving.versions.disk import DiskRefused
+from runtime.serving.versions.reloader import Reloader
 from runtime.store import Conflict, Denied, Store, open_store
 from runtime.store.folder import FolderStore
 from tests.runtime.serving.conftest import Start

@@ -194,7 +194,7 @@ import sys, time
 from pathlib import Path
 from runtime.api.teaching.inbox.writer import InboxWriter
 from runtime.inference.predictions import ModelName, Prediction
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.teaching.workspace.inbox import InboxBounds
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace

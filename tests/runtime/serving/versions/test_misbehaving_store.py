@@ -14,9 +14,9 @@ import pytest
 
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import POINTER, Catalogue
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
-from runtime.serving.store_deadline import PollTiming
+from runtime.serving.monitoring.metrics import Metrics
+from runtime.serving.versions.reloader import Reloader
+from runtime.serving.versions.store_deadline import PollTiming
 from tests.support.bundles import write_bundle
 from tests.support.following import ADMIN, ENTRY
 from tests.support.hostile.misbehaving import WAYS, FakeS3, fake_s3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.serving import backoff
-from runtime.serving.backoff import LONGEST_WAIT_S, MAX_REFUSED, Backoff
+from runtime.serving.versions import backoff
+from runtime.serving.versions.backoff import LONGEST_WAIT_S, MAX_REFUSED, Backoff
 
 
 def test_each_refusal_doubles_the_wait_up_to_the_longest(monkeypatch: pytest.MonkeyPatch):

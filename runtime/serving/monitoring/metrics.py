@@ -17,9 +17,9 @@ from prometheus_client import (
 from runtime.image import decoding_memory
 from runtime.inference.predictions import Prediction
 from runtime.names import UNKNOWN
-from runtime.serving.drift import Drift
-from runtime.serving.histogram import Histogram, Series
 from runtime.serving.loaded_model import LoadedModel
+from runtime.serving.monitoring.drift import Drift
+from runtime.serving.monitoring.histogram import Histogram, Series
 
 # Seconds, from a thumbnail on a fast core to a request that should have been refused.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

@@ -9,17 +9,17 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-import runtime.serving.comparison
+import runtime.serving.versions.comparison
 from runtime.bundle.manifest import Bundle
 from runtime.image import ImageError
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
-from runtime.serving.comparison import ComparisonModel
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import UnknownVersion
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
+from runtime.serving.versions.comparison import ComparisonModel
+from runtime.serving.versions.reloader import UnknownVersion
 from runtime.store import open_store
 from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import photo, violet
@@ -59,7 +59,7 @@ def test_a_version_with_the_unknown_class_is_compared_with_one_without(compariso
 
 
 def test_it_is_let_go_when_nobody_asks(comparison: ComparisonModel, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runtime.serving.comparison, "IDLE_EVICTION_S", 0.05)
+    monkeypatch.setattr(runtime.serving.versions.comparison, "IDLE_EVICTION_S", 0.05)
 
     async def ask() -> None:
         await comparison.answer("v1", photo())

@@ -12,8 +12,8 @@ from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.pointer import Pointer
 from runtime.registry.summary import Summaries
-from runtime.serving.store_deadline import StoreDeadline
 from runtime.serving.trial.runner import manifest_hash
+from runtime.serving.versions.store_deadline import StoreDeadline
 from runtime.store import Missing
 
 log = logging.getLogger(__name__)

@@ -18,15 +18,15 @@ from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.registry.pointer import Pointer
 from runtime.registry.publish import publish
 from runtime.registry.summary import Summaries, Summary
-from runtime.serving.bundle_source import BundleSource, UnknownVersion
-from runtime.serving.disk import disk_error, on_disk
 from runtime.serving.loaded_model import LoadedModel
-from runtime.serving.metrics import Metrics
-from runtime.serving.refused_versions import RefusedVersions, Target, target_of
-from runtime.serving.store_deadline import PollTiming, StoreDeadline
-from runtime.serving.store_status import NOT_ASKED, NOTHING_YET, PointerRead, StoreStatus
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.trial.process import TrialStopped
 from runtime.serving.trial.runner import TrialRunner
+from runtime.serving.versions.bundle_source import BundleSource, UnknownVersion
+from runtime.serving.versions.disk import disk_error, on_disk
+from runtime.serving.versions.refused_versions import RefusedVersions, Target, target_of
+from runtime.serving.versions.store_deadline import PollTiming, StoreDeadline
+from runtime.serving.versions.store_status import NOT_ASKED, NOTHING_YET, PointerRead, StoreStatus
 from runtime.store import Missing, StoreError
 
 UNREACHABLE = "the store cannot be reached"

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from runtime.serving.histogram import Histogram
+from runtime.serving.monitoring.histogram import Histogram
 
 BUCKETS = (0.001, 0.5, 1.0)
 AMOUNTS = (0.0, 0.001, 0.0011, 0.5, 0.7, 1.0, 2.5, math.inf)

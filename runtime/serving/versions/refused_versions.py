@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runtime.bundle.manifest import Bundle, BundleError
-from runtime.serving.backoff import Backoff
-from runtime.serving.metrics import Metrics
+from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.trial.process import TrialStopped
 from runtime.serving.trial.runner import manifest_hash
+from runtime.serving.versions.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

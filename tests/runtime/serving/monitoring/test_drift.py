@@ -9,7 +9,7 @@ import pytest
 from runtime.bundle.manifest import DriftReference
 from runtime.image.distributions import histogram
 from runtime.names import UNKNOWN
-from runtime.serving.drift import FEWEST, WINDOW, Drift, stability_index
+from runtime.serving.monitoring.drift import FEWEST, WINDOW, Drift, stability_index
 
 CALM = DriftReference(labels={"dandelion": 0.5, "grass": 0.5}, confidence=[0] * 9 + [1], brightness=[0.1] * 10)
 

@@ -12,12 +12,12 @@ from runtime.host.deadline import in_daemon_thread
 from runtime.host.memory import return_free_memory
 from runtime.image import PhotoLimits, decode_photo
 from runtime.inference.predictions import Answer, Timings, answer_from, milliseconds, predict
-from runtime.serving.bundle_source import UnknownVersion
 from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel, load_model
-from runtime.serving.reloader import Reloader
 from runtime.serving.scheduling.scheduler import ClientName, nobody
 from runtime.serving.settings import Settings
+from runtime.serving.versions.bundle_source import UnknownVersion
+from runtime.serving.versions.reloader import Reloader
 
 IDLE_EVICTION_S = 60.0  # after the last request: an edge host has no memory for a second model that nobody uses
 

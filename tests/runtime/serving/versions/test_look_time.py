@@ -7,9 +7,9 @@ from pathlib import Path
 
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
-from runtime.serving.metrics import Metrics
-from runtime.serving.reloader import Reloader
-from runtime.serving.store_deadline import PollTiming
+from runtime.serving.monitoring.metrics import Metrics
+from runtime.serving.versions.reloader import Reloader
+from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import open_store
 from runtime.store.folder import FolderStore
 from tests.support.following import Followed

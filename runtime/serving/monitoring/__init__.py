@@ -1,0 +1,1 @@
+"""Monitoring: Prometheus metrics, drift, and the photos of doubtful answers."""
