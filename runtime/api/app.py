@@ -13,15 +13,15 @@ from litestar.di import Provide
 from litestar.response import Redirect
 from litestar.types import Receive, Scope, Send
 
-from runtime.api import request_state
-from runtime.api.body_limits import BodyLimits
 from runtime.api.fast_path import FastPath
-from runtime.api.head import HeadAsGet
-from runtime.api.middleware import RequestMiddleware
+from runtime.api.middleware.body_limits import BodyLimits
+from runtime.api.middleware.head import HeadAsGet
+from runtime.api.middleware.headers import RequestMiddleware
+from runtime.api.middleware.path_prefix import PathPrefix, prefix_of
+from runtime.api.middleware.request_metrics import RequestMetricsMiddleware
 from runtime.api.openapi import pages as docs
-from runtime.api.path_prefix import PathPrefix, prefix_of
 from runtime.api.problems import handle_exception
-from runtime.api.request_metrics import RequestMetricsMiddleware
+from runtime.api.requests import request_state
 from runtime.api.routes import health, models
 from runtime.api.routes.display import ExamplesOnce, examples, picture
 from runtime.api.routes.explain import explain

@@ -19,18 +19,18 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from runtime.api.body_limits import BodyLimits
-from runtime.api.client import client_of
 from runtime.api.json import json_headers
-from runtime.api.middleware import NEWLINE, OF_DATA, Headers, identity_header
+from runtime.api.middleware.body_limits import BodyLimits
+from runtime.api.middleware.headers import NEWLINE, OF_DATA, Headers, identity_header
 from runtime.api.problems import Problem, error_response
-from runtime.api.request_state import has_left, take_body
+from runtime.api.requests.client import client_of
+from runtime.api.requests.request_state import has_left, take_body
+from runtime.api.requests.traffic import is_measurement
+from runtime.api.requests.upload import is_form, is_photo, photo_in_form
 from runtime.api.routes.predict import PATH
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys
-from runtime.api.traffic import is_measurement
-from runtime.api.upload import is_form, is_photo, photo_in_form
 from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance

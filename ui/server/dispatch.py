@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from fastapi import FastAPI
 
 from runtime.api.app import App
-from runtime.api.path_prefix import PathPrefix
+from runtime.api.middleware.path_prefix import PathPrefix
 from runtime.asgi import Message, Receive, Send
 from runtime.host.memory import return_free_memory
 from runtime.serving.http.early_answer import close_if_early

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.api.accept import preferred
-from runtime.api.path_prefix import prefix_of
+from runtime.api.middleware.path_prefix import prefix_of
+from runtime.api.requests.accept import preferred
 from runtime.asgi import Message, Send
 from ui.server.paths import ALIASES, PAGES
 

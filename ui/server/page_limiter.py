@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from runtime.api.client import client_of
+from runtime.api.requests.client import client_of
 from runtime.asgi import Application, Message, Receive, Send
 from runtime.serving.client_address import TrustedProxies
 from runtime.serving.monitoring.metrics import Metrics

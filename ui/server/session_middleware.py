@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 
-from runtime.api.client import client_of
+from runtime.api.requests.client import client_of
 from runtime.asgi import Application, Message, Receive, Send
 from runtime.serving.client_address import TrustedProxies
 from ui.server.paths import PAGES

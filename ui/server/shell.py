@@ -14,8 +14,8 @@ from nicegui import app as pages
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from runtime.api.head import HeadAsGet
-from runtime.api.path_prefix import prefix_of
+from runtime.api.middleware.head import HeadAsGet
+from runtime.api.middleware.path_prefix import prefix_of
 from runtime.api.security.browser_guard import BrowserGuard
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings

@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from runtime.api.path_prefix import prefix_of
+from runtime.api.middleware.path_prefix import prefix_of
 from runtime.api.security.keys import predicting_keys
 
 _KEYS: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]

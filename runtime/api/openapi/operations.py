@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from runtime.api.upload import FIELD, FIELDS
+from runtime.api.requests.upload import FIELD, FIELDS
 from runtime.image import MEDIA_TYPES
 from runtime.names import UNKNOWN
 

@@ -13,8 +13,8 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Tag
 from litestar.response import Stream
 
+from runtime.api.middleware.path_prefix import prefix_of
 from runtime.api.openapi.document import COMPONENTS, Document
-from runtime.api.path_prefix import prefix_of
 
 PATH = "/docs"
 _ASSETS = Path(__file__).parent / "assets"  # swagger-ui-dist 5.35.0, gzipped

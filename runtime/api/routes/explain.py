@@ -13,17 +13,17 @@ from litestar.openapi.datastructures import ResponseSpec
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.api.accept import preferred
-from runtime.api.client import client_name
 from runtime.api.header_text import header_text
 from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.problems import documented
-from runtime.api.request_state import has_left
+from runtime.api.requests.accept import preferred
+from runtime.api.requests.client import client_name
+from runtime.api.requests.request_state import has_left
+from runtime.api.requests.traffic import is_measurement
+from runtime.api.requests.upload import photo_of, settings_of
 from runtime.api.routes.heatmap import LONGEST_SIDE, evidence, heat_layer, over, png
 from runtime.api.routes.predict import REFUSALS
-from runtime.api.traffic import is_measurement
-from runtime.api.upload import photo_of, settings_of
 from runtime.image import PhotoLimits, preview
 from runtime.inference.predictions import Answer
 from runtime.names import MAX_NAME, UNKNOWN, label_among

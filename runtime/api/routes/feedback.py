@@ -12,12 +12,12 @@ from litestar import Request, post
 from litestar.datastructures import UploadFile
 from litestar.exceptions import ClientException, HTTPException, NotFoundException
 
-from runtime.api.client import client_of
 from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import FeedbackOperation
 from runtime.api.problems import documented
+from runtime.api.requests.client import client_of
+from runtime.api.requests.upload import FIELD, read_form
 from runtime.api.routes.predict import REFUSALS
-from runtime.api.upload import FIELD, read_form
 from runtime.bundle.manifest import Manifest
 from runtime.image import decode, inspect
 from runtime.names import UNKNOWN, label_among

@@ -14,9 +14,9 @@ from litestar.exceptions import ServiceUnavailableException
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from runtime.api.accept import preferred
 from runtime.api.openapi.document import API_KEY
 from runtime.api.problems import documented
+from runtime.api.requests.accept import preferred
 from runtime.api.security.guards import may_predict, may_see_details
 from runtime.api.teaching.service import TeachingService
 from runtime.bundle.manifest import Manifest

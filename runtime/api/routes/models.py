@@ -16,13 +16,13 @@ from litestar.exceptions import HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 
-from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY, API_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.problems import Problem, documented
+from runtime.api.requests.client import client_name
+from runtime.api.requests.upload import photo_of
 from runtime.api.routes.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.security.guards import Admission, admission_of, may_administer, may_predict
-from runtime.api.upload import photo_of
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, BundleError, read_manifest
 from runtime.errors import Refusal

@@ -12,14 +12,14 @@ import msgspec
 from litestar import Request, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from runtime.api.client import client_name
 from runtime.api.json import JsonResponse
 from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import PhotoOperation, PhotosOperation
 from runtime.api.problems import KEYED, Problem, documented, image_problem
-from runtime.api.request_state import has_left
-from runtime.api.traffic import is_measurement
-from runtime.api.upload import engine_of, photo_of, photos_of
+from runtime.api.requests.client import client_name
+from runtime.api.requests.request_state import has_left
+from runtime.api.requests.traffic import is_measurement
+from runtime.api.requests.upload import engine_of, photo_of, photos_of
 from runtime.image import ImageError
 from runtime.inference.predictions import Answer, ModelName, Prediction, Timings, milliseconds
 from runtime.serving.engine import Engine

@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.json import json_headers
-from runtime.api.middleware import Headers
+from runtime.api.middleware.headers import Headers
 from runtime.api.problems import Problem, body_of
 from runtime.api.security.origins import BrowserRequest, OriginRules
 from runtime.serving.monitoring.metrics import Metrics

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from litestar.exceptions import TooManyRequestsException
 from litestar.types import Scope
 
-from runtime.api.client import client_of
+from runtime.api.requests.client import client_of
 from runtime.api.security.keys import digest_of, given_key, is_among
 from runtime.api.security.slow_refusals import SlowRefusals, most_waiting
 from runtime.serving.monitoring.metrics import Metrics

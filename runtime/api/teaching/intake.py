@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from runtime.api.upload import NamedPhoto
+from runtime.api.requests.upload import NamedPhoto
 from runtime.image import ImageError
 from runtime.serving.engine import Engine
 from runtime.serving.scheduling.admission import Overloaded

@@ -13,11 +13,11 @@ from litestar import Request, Response, Router, get, post
 from litestar.exceptions import NotFoundException
 from numpy.typing import NDArray
 
-from runtime.api.client import client_name
 from runtime.api.problems import MAX_SHOWN, PROTOCOL, Fault
+from runtime.api.requests.client import client_name
+from runtime.api.requests.traffic import is_measurement
 from runtime.api.routes.health import check_ready
 from runtime.api.security.guards import may_predict
-from runtime.api.traffic import is_measurement
 from runtime.api.v2.description import (
     ACTIVATION_MAP,
     DAMAGED,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from runtime.api.form import MAX_TEXT_BYTES
+from runtime.api.requests.form import MAX_TEXT_BYTES
 from runtime.api.v2.tensors import SHORT_BYTES
 from tests.support.bundles import write_bundle
 from tests.support.following import ADMIN, ENTRY, metric

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from litestar import Router
 
-from runtime.api.options_method import options_of
 from runtime.api.routes.teach import classes, datasets, inbox, learning, photos
+from runtime.api.routes.teach.options_method import options_of
 from runtime.api.routes.teach.refusals import refuse
 from runtime.api.security.guards import may_administer
 from runtime.errors import Refusal

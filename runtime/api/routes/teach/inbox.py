@@ -10,9 +10,9 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.params import Parameter
 
-from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.problems import documented
+from runtime.api.requests.client import client_name
 from runtime.api.routes.teach.refusals import CHANGING, MAX_IDS_BYTES, READING, SENDING, in_thread, too_large
 from runtime.api.routes.teach.texts import LabelText
 from runtime.api.teaching.inbox.acceptance import Target, Waiting

@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, post
 
-from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.openapi.operations import PhotoOperation
 from runtime.api.problems import documented
+from runtime.api.requests.client import client_name
+from runtime.api.requests.upload import photo_of
 from runtime.api.routes.predict import REFUSALS as PHOTO_REFUSALS
 from runtime.api.routes.teach.refusals import CHANGING, MAX_JSON_BYTES, SENDING, in_thread, too_large
 from runtime.api.teaching.candidate import CandidateModel, Tried
 from runtime.api.teaching.service import TeachingService
-from runtime.api.upload import photo_of
 from runtime.host.deadline import in_daemon_thread
 from runtime.serving.engine import Engine
 from runtime.serving.taught.publisher import Offered

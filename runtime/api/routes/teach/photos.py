@@ -12,13 +12,13 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
-from runtime.api.client import client_name
 from runtime.api.openapi.document import ADMIN_KEY
 from runtime.api.openapi.operations import PhotosToTeachOperation
 from runtime.api.problems import documented
+from runtime.api.requests.client import client_name
+from runtime.api.requests.upload import sources_of
 from runtime.api.routes.teach.refusals import MAX_IDS_BYTES, READING, SENDING, in_thread, too_large
 from runtime.api.teaching.service import TeachingService
-from runtime.api.upload import sources_of
 from runtime.teaching.workspace.photos import MOST_LISTED, Photos, cursor_of
 from runtime.teaching.workspace.records import Added, Dataset, PhotoPage, Source
 

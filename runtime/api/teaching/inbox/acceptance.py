@@ -8,9 +8,9 @@ from secrets import token_hex
 
 import msgspec
 
+from runtime.api.requests.upload import NamedPhoto
 from runtime.api.teaching.inbox.service import InboxService
 from runtime.api.teaching.intake import Intake
-from runtime.api.upload import NamedPhoto
 from runtime.host.deadline import in_daemon_thread
 from runtime.image import inspect
 from runtime.names import MAX_NAME, UNKNOWN, composed, is_reserved, label_among

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.api import body_limits
-from runtime.api.body_limits import BodyLimits
+from runtime.api.middleware import body_limits
+from runtime.api.middleware.body_limits import BodyLimits
 from runtime.api.security import slow_refusals
 from runtime.api.security.keys import new_key
 from runtime.api.security.slow_refusals import BURST, DELAY_S, INTERVAL_S, KEPT, MOST, SlowRefusals, most_waiting

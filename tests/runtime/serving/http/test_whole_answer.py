@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from runtime.api.request_state import attach_connection, take_body
+from runtime.api.requests.request_state import attach_connection, take_body
 from runtime.serving.http.connections import Connections
 from runtime.serving.http.protocol import Protocol
 from runtime.serving.http.whole_answer import send_whole

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime.api.body_limits import BodyLimits
+from runtime.api.middleware.body_limits import BodyLimits
 from runtime.host.logs import request_id
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")

@@ -13,7 +13,7 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.api.form import NoFileName, TooManyParts, file_of, only_file, read_parts
+from runtime.api.requests.form import NoFileName, TooManyParts, file_of, only_file, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
 from runtime.serving.monitoring.metrics import Metrics

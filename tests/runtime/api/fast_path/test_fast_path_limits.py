@@ -16,11 +16,11 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from runtime.api import fast_path
-from runtime.api.body_limits import BodyLimits
 from runtime.api.fast_path import FastPath
-from runtime.api.middleware import RequestMiddleware
+from runtime.api.middleware.body_limits import BodyLimits
+from runtime.api.middleware.headers import RequestMiddleware
+from runtime.api.middleware.request_metrics import RequestMetricsMiddleware
 from runtime.api.problems import handle_exception
-from runtime.api.request_metrics import RequestMetricsMiddleware
 from runtime.api.routes.predict import predict
 from runtime.host.logs import request_id
 from runtime.image import CorruptImage, ImageTooLarge, UnsupportedImage

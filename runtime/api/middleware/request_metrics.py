@@ -7,7 +7,7 @@ import time
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime.api.middleware import ID
+from runtime.api.middleware.headers import ID
 from runtime.serving.monitoring.metrics import Metrics
 
 

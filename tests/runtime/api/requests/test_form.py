@@ -7,9 +7,9 @@ import random
 import pytest
 from litestar.exceptions import HTTPException
 
-from runtime.api import upload
-from runtime.api.form import only_file
-from runtime.api.upload import photo_in_form
+from runtime.api.requests import upload
+from runtime.api.requests.form import only_file
+from runtime.api.requests.upload import photo_in_form
 
 TYPE = "multipart/form-data; boundary=meadow-7"
 HEAD = b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n'

@@ -11,8 +11,8 @@ from functools import partial
 from litestar.exceptions import HTTPException
 from litestar.types import HTTPReceiveMessage, Receive, Scope
 
-from runtime.api.client import client_of
-from runtime.api.request_state import has_no_body, is_here
+from runtime.api.requests.client import client_of
+from runtime.api.requests.request_state import has_no_body, is_here
 from runtime.api.security.slow_refusals import most_waiting
 from runtime.names import entries
 from runtime.serving.monitoring.metrics import Metrics

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request
 from litestar.utils.scope.state import ScopeState
 
-from runtime.api.request_state import attach_connection, detach_connection
+from runtime.api.requests.request_state import attach_connection, detach_connection
 
 
 class Connection:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.api.path_prefix import PathPrefix, prefix_of
+from runtime.api.middleware.path_prefix import PathPrefix, prefix_of
 from runtime.serving.client_address import TrustedProxies, read_proxies
 from runtime.serving.settings import Settings
 from tests.support.bundles import write_bundle

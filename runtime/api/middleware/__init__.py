@@ -1,0 +1,1 @@
+"""ASGI middleware around the routes: request ID, headers, limits of the body, HEAD, path prefix, metrics."""
