@@ -90,12 +90,12 @@ format: $(VENV)/.dev ## Format the code
 
 # The version of the compiler is pinned in pyproject.toml: the same source gives the same bytes, which a test holds.
 PREBUILT = runtime/native/prebuilt
-KERNEL_SOURCES = $(sort $(wildcard runtime/native/kernel/*.c))
+KERNEL_SOURCES = $(sort $(wildcard runtime/native/kernel/*.c runtime/native/kernel/*/*.c))
 KERNEL_TARGET = $*-linux-gnu.2.28 -mcpu=$(if $(filter x86_64,$*),x86_64,generic)
 kernel: $(PREBUILT)/libdandelion_kernel-x86_64.so $(PREBUILT)/libdandelion_kernel-aarch64.so ## Compile runtime/native/kernel for x86-64 and ARM64 Linux; SHA256SUMS and SBOM beside it
 	$(BIN)/python deploy/describe_kernel.py $^
 
-$(PREBUILT)/libdandelion_kernel-%.so: $(wildcard runtime/native/kernel/*) | $(VENV)/.dev
+$(PREBUILT)/libdandelion_kernel-%.so: $(KERNEL_SOURCES) $(wildcard runtime/native/kernel/*.h runtime/native/kernel/*/*.h) | $(VENV)/.dev
 	$(BIN)/python -m ziglang cc -target $(KERNEL_TARGET) -std=c17 -O3 -Wall -Wextra -Werror -fno-sanitize=all \
 		-ffp-contract=off -fvisibility=hidden -fPIC -shared -s $(KERNEL_FLAGS) -o $@ $(KERNEL_SOURCES) -lpthread -lm
 

@@ -20,7 +20,7 @@ GROUP = 32  # a multiple of which channels are, filled up: what a block computes
 
 
 class Layout(NamedTuple):
-    """How one instruction set's steps are laid out; kernel/isa_*.c have the same numbers as constants."""
+    """How one instruction set's steps are laid out; kernel/isa/*.c have the same numbers as constants."""
 
     rows: int  # places of a tile at most
     products: int  # of a step of the reduction

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 PLUGIN = HERE / "count_instructions.c"
 KERNEL = Path(__file__).parents[3] / "runtime" / "native" / "kernel"
 RUN_JOB = HERE / "run_job.c"
-SOURCES = (RUN_JOB, *sorted(KERNEL.glob("*.c")))
+SOURCES = (RUN_JOB, *sorted(KERNEL.rglob("*.c")))
 FLAGS = ("-std=c17", "-ffp-contract=off", f"-I{KERNEL}")
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 # As `make kernel` compiles for serving, but for the C library: musl, so that the program is static and runs anywhere.
@@ -44,7 +44,7 @@ def _compiled(sources: Sequence[Path], flags: Sequence[str], cache: Path) -> Pat
     if find_spec("ziglang") is None:
         raise Refusal("the compiler is not installed; set up the environment that has it with `make check`")
     named = hashlib.sha256("\n".join(flags).encode())
-    for file in (*sources, *sorted(KERNEL.glob("*.h"))):
+    for file in (*sources, *sorted(KERNEL.rglob("*.h"))):
         named.update(file.read_bytes())
     made = cache / "compiled" / f"{sources[0].stem}-{named.hexdigest()[:16]}"
     if made.exists():

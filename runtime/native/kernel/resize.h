@@ -5,7 +5,7 @@
 
 #include "internal.h"
 
-#define LOW_BITS 11 /* of a weight, in the lower of its halves (resize_pairs.h) */
+#define LOW_BITS 11 /* of a weight, in the lower of its halves (resize/pairs.h) */
 
 Resize resize_sse4, resize_avx2, resize_neon;
 

@@ -1,4 +1,4 @@
-/* Winograd's convolution (winograd.h) in plain C for every CPU, as the matrices say it. */
+/* Winograd's convolution (templates/winograd.h) in plain C for every CPU, as the matrices say it. */
 
 #include "internal.h"
 

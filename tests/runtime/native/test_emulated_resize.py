@@ -48,7 +48,7 @@ def test_arm64_resizes_as_pillow_does(cpu: str, instructions: Instructions, prog
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """resize_pictures.c and the kernel in one static program for ARM64."""
     made = tmp_path_factory.mktemp("program") / "resize_pictures"
-    sources = [Path(__file__).with_name("resize_pictures.c"), *sorted(KERNEL.glob("*.c"))]
+    sources = [Path(__file__).with_name("resize_pictures.c"), *sorted(KERNEL.rglob("*.c"))]
     command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static", "-std=c17", "-O2"]
     subprocess.run([*command, f"-I{KERNEL}", "-o", made, *sources, "-lm", "-lpthread"], check=True)
     return made

@@ -32,5 +32,5 @@ def test_the_page_names_the_files_and_drawings_that_there_are() -> None:
     page = PAGE.read_text()
     for drawing in re.findall(r"\((kernel-\w+\.svg)\)", page):
         assert ElementTree.parse(PAGE.with_name(drawing)).getroot().tag.endswith("svg")  # noqa: S314 - our own file
-    for file in re.findall(r"`(\w+\.(?:c|h|py))`", page):
-        assert (KERNEL / file).exists() or (KERNEL.parent / file).exists(), file
+    for file in re.findall(r"`([\w/]+\.(?:c|h|py))`", page):
+        assert any((folder / file).exists() for folder in (KERNEL, KERNEL.parent, ROOT)), file

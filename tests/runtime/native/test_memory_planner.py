@@ -30,14 +30,14 @@ from runtime.native.steps import (
 from runtime.native.weight_packing import Tensor, full_list, pack
 from tests.runtime.native.models import CLASSES, every_layout, model_of
 
-# Bytes behind an offset that the functions of kernel/isa_*.c load at once: for a step of the reduction, and at most for
+# Bytes behind an offset that the functions of kernel/isa/*.c load at once: for a step of the reduction, and at most for
 # a list.
 LOADED = {"sse4": 8, "avx2": 4, "avxvnni": 4, "vnni": 4, "amx": 64, "neon": 1, "dotprod": 4, "i8mm": 8}
 LOADED_FOR_LISTS = {"vnni": 64, "i8mm": 8}
 LOADED_FOR_A_LIST = 16
 STORED_AT_ONCE = {"vnni": 16}  # entries of a list
 STORED = 4
-TRANSFORMED_AT_ONCE = 16  # channels of a patch, which kernel/winograd.h transforms together
+TRANSFORMED_AT_ONCE = 16  # channels of a patch, which kernel/templates/winograd.h transforms together
 MULTIPLIED_AT_ONCE = 8  # those of a transformed one that it loads together
 
 PATCHES = {2: 4, 3: 6, 4: 6}  # of Winograd's convolution: places a side, for so many outputs

@@ -1,4 +1,4 @@
-/* Tiles of one to three rows and all outputs of a block (tile.h), which may be the second half of a group. */
+/* Tiles of one to three rows and all outputs of a block (templates/tile.h), which may be the second half of a group. */
 
 TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int32_t *list, const int32_t *from,
                            int32_t *sums) {

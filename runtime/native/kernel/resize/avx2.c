@@ -2,8 +2,8 @@
 
 #ifdef __x86_64__
 
-#include "resize.h"
-#include "x86.h"
+#include "../resize.h"
+#include "../isa/x86.h"
 
 #define RESIZE resize_avx2
 #define TARGET WITH("avx2")
@@ -27,7 +27,7 @@ TARGET INLINE Vector load(const uint8_t *from) { return _mm256_loadu_si256((cons
 
 TARGET INLINE void store(uint8_t *to, Vector bytes) { _mm256_storeu_si256((__m256i *)(void *)to, bytes); }
 
-#include "resize_x86.h"
-#include "resize_pairs.h"
+#include "x86.h"
+#include "pairs.h"
 
 #endif

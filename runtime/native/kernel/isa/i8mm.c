@@ -39,7 +39,7 @@ TARGET INLINE void multiply_tile(const int pairs, const int8_t *w, const int32_t
 #pragma clang loop unroll(full)
                 for (int p = 0; p < pairs; p++) {
                     acc[p][o] = vusmmlaq_s32(acc[p][o], a[p], weights);
-                    if (o % 2) __asm__ volatile("" : "+w"(acc[p][o - 1]), "+w"(acc[p][o]) : : "memory"); /* as in tile.h */
+                    if (o % 2) __asm__ volatile("" : "+w"(acc[p][o - 1]), "+w"(acc[p][o]) : : "memory"); /* as in templates/tile.h */
                 }
             }
         }
@@ -98,8 +98,8 @@ TARGET static void build_nonzero_list(const Step *s, const Job *job, int i) {
     list[0] = count + count % 2;
 }
 
-#include "block.h"
-#include "resize.h"
+#include "../templates/block.h"
+#include "../resize.h"
 
 const Variant I8MM = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},

@@ -9,7 +9,7 @@
    and where the weights have a zero point ROW_SUMS, RowSum, add_chunk(sum, chunk) and total(sum): the sum of each row's
    activations is behind the list. */
 
-#include "internal.h"
+#include "../internal.h"
 
 typedef int32_t Four __attribute__((vector_size(16), aligned(4)));
 

@@ -2,7 +2,7 @@
 
 #include <arm_neon.h>
 
-#include "internal.h"
+#include "../internal.h"
 
 /* 4 sums to 4 integers, whose bytes are what saturating makes of them; `residual` are 4 bytes, widened. Conversions and the
    addition of the zero point saturate, too. */

@@ -53,11 +53,11 @@ TARGET INLINE RowSum add_chunk(RowSum sum, Chunk chunk) { return vdotq_u32(sum, 
 
 TARGET INLINE int32_t total(RowSum sum) { return (int32_t)vaddvq_u32(sum); }
 
-#include "tile.h"
+#include "../templates/tile.h"
 
 #define DENSE 16 /* products of a step where few activations are 0: a register of four times as many */
 
-/* As `multiply_tile` of tile.h. */
+/* As `multiply_tile` of templates/tile.h. */
 TARGET INLINE void multiply_dense(const int rows, const Step *s, const uint8_t *in, const int32_t *from, const int8_t *w,
                                   const int32_t *list, int32_t *sums) {
     const int32_t *const offsets = s->k_offsets;
@@ -97,9 +97,9 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
     switch (rows) { TILE(1) TILE(2) TILE(3) }
 }
 
-#include "block.h"
-#include "lists.h"
-#include "resize.h"
+#include "../templates/block.h"
+#include "../templates/lists.h"
+#include "../resize.h"
 
 const Variant DOTPROD = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list},

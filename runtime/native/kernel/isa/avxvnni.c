@@ -1,4 +1,4 @@
-/* AVX-VNNI: VPDPBUSD of 256 bits, and VPDPWSSD for Winograd's products of 16 bits. isa_avxvnni_evex.c compiles it with EVEX,
+/* AVX-VNNI: VPDPBUSD of 256 bits, and VPDPWSSD for Winograd's products of 16 bits. isa/avxvnni_evex.c compiles it with EVEX,
    for AVX-512 VL. */
 
 #ifdef __x86_64__
@@ -56,16 +56,16 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
     return ~(unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(chunk, _mm_setzero_si128()))) & 15;
 }
 
-#include "tile.h"
-#include "tiles_of_three.h"
-#include "block.h"
-#include "lists.h"
-#include "resize.h"
+#include "../templates/tile.h"
+#include "../templates/tiles_of_three.h"
+#include "../templates/block.h"
+#include "../templates/lists.h"
+#include "../resize.h"
 
 #undef PRODUCTS
 #define PRODUCTS 2
-#include "pairs_in_memory.h"
-#include "winograd.h"
+#include "../templates/pairs_in_memory.h"
+#include "../templates/winograd.h"
 
 const Variant VARIANT = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, widen, winograd_input, winograd},

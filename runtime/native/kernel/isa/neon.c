@@ -61,12 +61,12 @@ INLINE unsigned nonzero_steps(Chunk chunk) {
     return vaddv_u8(vget_low_u8(bits)) | (unsigned)vaddv_u8(vget_high_u8(bits)) << 8;
 }
 
-#include "tile.h"
-#include "tiles_of_three.h"
-#include "block.h"
-#include "lists.h"
-#include "resize.h"
-#include "winograd.h"
+#include "../templates/tile.h"
+#include "../templates/tiles_of_three.h"
+#include "../templates/block.h"
+#include "../templates/lists.h"
+#include "../resize.h"
+#include "../templates/winograd.h"
 
 const Variant NEON = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, NULL, winograd_input, winograd},

@@ -1,4 +1,4 @@
-/* What resize_pairs.h multiplies with on x86-64: PMADDWD. VECTOR(operation) names an intrinsic for the vectors of a set, which
+/* What resize/pairs.h multiplies with on x86-64: PMADDWD. VECTOR(operation) names an intrinsic for the vectors of a set, which
    work in parts of 128 bits, each as SSE does. */
 
 typedef struct {

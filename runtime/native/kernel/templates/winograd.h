@@ -4,13 +4,13 @@
    is transformed fits 16 bits, and all that follows is done modulo 2^32, where the sum that comes out is the right one
    (runtime/native/winograd.py has the matrices, and proves both).
 
-   A file that includes it has defined what tile.h and block.h take, and
+   A file that includes it has defined what templates/tile.h and templates/block.h take, and
 
    Channels, load_channels(p)      eight channels of a patch at `p`, which are units of PRODUCTS channels
    broadcast_unit(c, k)            that of a number of these units, for all outputs
    multiply_unit(sums, a, w, last) sums + a * w, for the weights of VECTOR outputs in memory; `last` if `a` may be lost
    WINOGRAD_ROWS, WINOGRAD_VECTORS tiles that are multiplied together, 3 or 6, and vectors that hold the outputs of a block;
-                                   or neither, and they are those of tile.h
+                                   or neither, and they are those of templates/tile.h
    FUSED_CHANNELS                  or not: with several threads each block transforms its own patches, of so many channels at
                                    most, in place of WINOGRAD_INPUT. What one core of a server has written another reads slowly */
 
@@ -131,7 +131,7 @@ TARGET INLINE void multiply_units(const int rows, int units, const int16_t *in, 
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < WINOGRAD_VECTORS; v++) acc[r][v] = initial_sums(NULL, NULL, r);
-#pragma clang loop unroll(disable) /* as in tile.h */
+#pragma clang loop unroll(disable) /* as in templates/tile.h */
     for (; units >= many; units -= many, in += TURN, w += many * WEIGHT_BYTES) multiply_few(rows, many, in, next, w, acc);
     if (units) multiply_few(rows, many / 2, in, next, w, acc);
 #pragma clang loop unroll(full)

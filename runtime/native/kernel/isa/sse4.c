@@ -128,12 +128,12 @@ TARGET INLINE unsigned nonzero_steps(Chunk chunk) {
     return ~(unsigned)_mm_movemask_epi8(_mm_packs_epi16(none, none)) & 255;
 }
 
-#include "tile.h"
-#include "tiles_of_three.h"
-#include "block.h"
-#include "lists.h"
-#include "resize.h"
-#include "winograd.h"
+#include "../templates/tile.h"
+#include "../templates/tiles_of_three.h"
+#include "../templates/block.h"
+#include "../templates/lists.h"
+#include "../resize.h"
+#include "../templates/winograd.h"
 
 const Variant SSE4 = {
     .blocks = {space_to_depth, convolve, max_pool, class_scores, build_nonzero_list, NULL, winograd_input, winograd},

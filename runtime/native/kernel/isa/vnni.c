@@ -38,7 +38,7 @@ TARGET INLINE Sums multiply_unit(Sums sums, Activations a, const int8_t *w, cons
     return _mm512_dpwssd_epi32(sums, a, _mm512_load_si512(w));
 }
 
-#include "tile.h"
+#include "../templates/tile.h"
 
 /* Pruned networks have layers of 32 outputs more than a multiple of 64. */
 #define TILE(r) \
@@ -52,17 +52,17 @@ TARGET INLINE void sums_of(int rows, const Step *s, const Part *part, const int3
     switch (rows) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) }
 }
 
-#include "block.h"
+#include "../templates/block.h"
 #include "layers_avx512.h"
-#include "resize.h"
+#include "../resize.h"
 
 #undef PRODUCTS
 #define PRODUCTS 2
 #define WINOGRAD_ROWS 6 /* 12 sums, 6 activations, a weight: more would leave the nearest cache with their sums */
 #define WINOGRAD_VECTORS 2
 #define FUSED_CHANNELS 128
-#include "pairs_in_memory.h"
-#include "winograd.h"
+#include "../templates/pairs_in_memory.h"
+#include "../templates/winograd.h"
 
 const Variant VNNI = {
     .blocks = {space_to_depth, convolve, max_pool_avx512, class_scores, build_nonzero_list, widen, winograd_input, winograd},

@@ -9,7 +9,7 @@
 
 #include "finish_avx512.h"
 #include "layers_avx512.h"
-#include "resize.h"
+#include "../resize.h"
 
 typedef struct {
     uint8_t palette, start_row, reserved[14];

@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "internal.h"
+#include "../internal.h"
 
 #define WITH(features) __attribute__((target(features)))
 
@@ -16,7 +16,7 @@ INLINE int32_t load_32(const uint8_t *at) {
     return value;
 }
 
-/* How many steps ahead the weights are prefetched (tile.h): about what the third-level cache takes to answer. */
+/* How many steps ahead the weights are prefetched (templates/tile.h): about what the third-level cache takes to answer. */
 #define AHEAD 64
 
 INLINE void prefetch(const int8_t *w) { _mm_prefetch((const char *)w, _MM_HINT_T1); }

@@ -1,4 +1,4 @@
-/* Chunks of activations on ARM (lists.h). */
+/* Chunks of activations on ARM (templates/lists.h). */
 
 typedef uint8x16_t Chunk;
 

@@ -1,4 +1,4 @@
-/* What winograd.h takes of an instruction set that broadcasts pairs of 16-bit channels from memory. */
+/* What templates/winograd.h takes of an instruction set that broadcasts pairs of 16-bit channels from memory. */
 
 typedef const int16_t *Channels;
 

@@ -4,7 +4,7 @@
 
 #include <arm_neon.h>
 
-#include "resize.h"
+#include "../resize.h"
 
 #define RESIZE resize_neon
 #define TARGET
@@ -52,6 +52,6 @@ INLINE void store_bytes(uint8_t *to, const Sums s[4]) {
     vst1q_u8(to, vqmovun_high_s16(vqmovun_s16(first), second));
 }
 
-#include "resize_pairs.h"
+#include "pairs.h"
 
 #endif

@@ -2,8 +2,8 @@
 
 #ifdef __x86_64__
 
-#include "resize.h"
-#include "x86.h"
+#include "../resize.h"
+#include "../isa/x86.h"
 
 #define RESIZE resize_sse4
 #define TARGET WITH("sse4.1")
@@ -23,8 +23,8 @@ TARGET INLINE Vector load(const uint8_t *from) { return _mm_loadu_si128((const _
 
 TARGET INLINE void store(uint8_t *to, Vector bytes) { _mm_storeu_si128((__m128i *)(void *)to, bytes); }
 
-#include "resize_x86.h"
-#include "resize_pairs.h"
+#include "x86.h"
+#include "pairs.h"
 
 
 #endif

@@ -1,4 +1,4 @@
-/* Chunks of activations on x86 (lists.h). */
+/* Chunks of activations on x86 (templates/lists.h). */
 
 typedef __m128i Chunk;
 
