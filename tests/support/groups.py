@@ -13,15 +13,7 @@ TESTS = Path(__file__).parents[1]
 
 # group: the package that must be there to import these, and where they are
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "compiler": (
-        "ziglang",
-        (
-            "runtime/native/test_emulated.py",
-            "runtime/native/test_musl.py",
-            "runtime/native/test_prebuilt.py",
-            "runtime/native/test_sanitizers.py",
-        ),
-    ),
+    "compiler": ("ziglang", ("runtime/native/compiled",)),
     "scheduler": ("airflow", ("pipelines", "benchmarks/measurements/test_batch.py")),
     "browser": ("playwright", ("ui/browser", "benchmarks/measurements/test_page.py")),
     "containers": ("kubernetes_validate", ("deploy",)),
@@ -61,7 +53,7 @@ SLOW = (  # a minute of a busy worker, each: begun late, one of them keeps a wor
     "runtime/image/test_decoding_cost.py",
     "runtime/image/test_hostile_photos.py",
     "runtime/inference/test_native_session.py",
-    "runtime/native/test_bounds.py",
+    "runtime/native/planning/test_bounds.py",
     "runtime/serving/taught/test_publisher.py",
     "runtime/serving/test_memory.py",
     "training/data/test_hostile_data.py",

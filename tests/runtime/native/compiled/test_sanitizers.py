@@ -24,7 +24,7 @@ from tests.runtime.native.models import CLASSES, library_of, model_of, photos
 from tests.runtime.native.networks import random_network
 from tests.support.system_packages import needs
 
-TILES = Path(__file__).with_name("tiles.h")
+TILES = Path(__file__).parents[1] / "tiles.h"
 PHOTOS = 3
 SIZE, WIDTHS = 50, (32, 16, 48, 80, 16, 208, 96, 16)
 # Each in a word of its own (findings/ziglang-two-sanitizers.sh).

@@ -22,7 +22,6 @@ KERNEL = ROOT / "runtime" / "native" / "kernel"
 
 
 @pytest.mark.emulated
-@pytest.mark.compiler
 @needs("qemu-user")
 @pytest.mark.parametrize(("cpu", "instructions"), [("cortex-a72", "neon"), ("cortex-a76", "dotprod"), ("max", "i8mm")])
 def test_arm64_resizes_as_pillow_does(cpu: str, instructions: Instructions, program: Path) -> None:

@@ -40,7 +40,7 @@ from runtime.native.steps import (
 from runtime.native.weight_packing import Tensor, int32
 from tests.runtime.native.models import every_layout
 from tests.runtime.native.networks import convolution, network, stem
-from tests.runtime.native.test_memory_planner import assert_inside
+from tests.runtime.native.planning.test_memory_planner import assert_inside
 from tests.support.repeats import thorough_but
 
 LITTLE = 50e6  # bytes
