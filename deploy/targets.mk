@@ -35,7 +35,7 @@ env: ## Generate every secret of the stack into .env; never overwrites one
 
 compose-check: $(VENV)/.dev ## Check compose.yaml against its schema, its variables against .env.example
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
-	$(BIN)/python -m pytest -q tests/deploy/test_compose.py
+	$(BIN)/python -m pytest -q tests/deploy/compose/test_compose.py
 
 minikube-deploy: ## Build or load the images into Minikube and deploy everything there
 	deploy/minikube.sh deploy

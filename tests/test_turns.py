@@ -26,7 +26,7 @@ def test_every_module_that_is_begun_early_is_there() -> None:
 
 
 def test_modules_with_containers_come_first_and_those_with_a_browser_for_any_worker_last() -> None:
-    containers, slow, page = TESTS / "deploy/test_image.py", TESTS / SLOW[0], BY_PAGE / "test_looks.py"
+    containers, slow, page = TESTS / "deploy/images/test_image.py", TESTS / SLOW[0], BY_PAGE / "test_looks.py"
     other = TESTS / "test_documents.py"
     order = [containers, PAGES / "test_monitor.py", slow, other, page]
     ranks = [rank(file) for file in order]
@@ -37,7 +37,7 @@ def test_the_pages_of_teaching_are_shared_by_all_workers_and_the_other_browsers_
     scopes = [
         scope_of(f"tests/{module}::test")
         for module in (
-            *("deploy/test_image.py", "ui/browser/pages/test_live.py"),
+            *("deploy/images/test_image.py", "ui/browser/pages/test_live.py"),
             *("ui/browser/teach/test_looks.py", "ui/browser/teach/test_inbox.py"),
         )
     ]

@@ -13,8 +13,8 @@ from pathlib import Path
 # Other services than S3; what boto3's credential chain may ask (STS, SSO) stays.
 AWS_KEPT = {"s3", "sts", "sso", "sso-oidc"}
 
-# NiceGUI's elements that bring a library of their own, and that no page of ours uses (tests/deploy/test_image.py holds
-# that). The empty folder stays: NiceGUI registers it at import.
+# NiceGUI's elements that bring a library of their own, and that no page of ours uses
+# (tests/deploy/images/test_image.py holds that). The empty folder stays: NiceGUI registers it at import.
 UNUSED_ELEMENTS = (
     "aggrid",
     "codemirror",

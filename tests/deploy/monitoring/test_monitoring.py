@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.prometheus import (
+from tests.deploy.monitoring.prometheus import (
     DASHBOARDS,
     ROOT,
     Prometheus,
@@ -22,7 +22,7 @@ from tests.deploy.prometheus import (
     prometheus,
     rule_expressions,
 )
-from tests.deploy.statsd import exposition
+from tests.deploy.monitoring.statsd import exposition
 from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import photo, violet
 from tests.support.servers import appliance

@@ -17,7 +17,7 @@ from runtime.native.library import library
 from tests.support.bundles import write_bundle
 from tests.support.photos import photo
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 UV = Path(sys.executable).with_name("uv")
 START_S = 60
 ELSEWHERE = {"PYTHONPATH": ""}  # nothing leads to this checkout

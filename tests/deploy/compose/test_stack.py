@@ -10,9 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.engine import PACKAGES, Engine
-from tests.deploy.prometheus import Prometheus, panel_queries, rule_expressions
-from tests.deploy.stack import (
+from tests.deploy.compose.stack import (
     STAYING,
     GuardedAirflow,
     Stack,
@@ -21,6 +19,8 @@ from tests.deploy.stack import (
     needs_stack,
     predict,
 )
+from tests.deploy.engine import PACKAGES, Engine
+from tests.deploy.monitoring.prometheus import Prometheus, panel_queries, rule_expressions
 from tests.support.photos import photo, write_photos
 from tests.support.system_packages import needs, needs_root
 from tests.support.waiting import wait_until

@@ -45,7 +45,7 @@ from tests.support.waiting import wait_until
 from training.pipeline.steps import waiting_feedback
 from training.storage.locations import Places
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 MODELS, DATA, ARTIFACTS = "dandelion-models", "dandelion-data", "mlflow-artifacts"
 BUCKETS = (MODELS, DATA, ARTIFACTS)
 USERS = ("appliance", "pipeline", "mlflow")

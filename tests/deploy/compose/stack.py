@@ -172,7 +172,7 @@ def build_stand_ins(engine: Engine, folder: Path) -> dict[str, str]:
     found = shutil.which("prometheus")
     assert found
     shutil.copytree(STAND_INS, folder, dirs_exist_ok=True)
-    for program in (WEED, Path(found), ROOT / "tests/deploy/statsd.py"):
+    for program in (WEED, Path(found), ROOT / "tests/deploy/monitoring/statsd.py"):
         shutil.copy(program.resolve(), folder / program.name)
     settings = {}
     for name in ("s3", "postgres", "prometheus", "statsd"):
