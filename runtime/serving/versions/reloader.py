@@ -26,10 +26,9 @@ from runtime.serving.versions.bundle_source import BundleSource, UnknownVersion
 from runtime.serving.versions.disk import disk_error, on_disk
 from runtime.serving.versions.refused_versions import RefusedVersions, Target, target_of
 from runtime.serving.versions.store_deadline import PollTiming, StoreDeadline
-from runtime.serving.versions.store_status import NOT_ASKED, NOTHING_YET, PointerRead, StoreStatus
+from runtime.serving.versions.store_status import NOTHING_YET, PointerRead, StatusLog, StoreStatus
 from runtime.store import Missing, StoreError
 
-UNREACHABLE = "the store cannot be reached"
 REFRESH_AFTER_S = 2.0  # throttle: a request for the list of versions starts another poll after this time
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ class Reloader:
         self._serving: LoadedModel | None = None
         self._operator_changes = 0  # counts them: a poll that began before one must not undo it
         self._refused = RefusedVersions(timing.poll_s, metrics)
-        self._status = StoreStatus(reachable=False, detail=NOT_ASKED, latest=None, looked_at=None)
+        self._status = StatusLog(catalogue.store.uri, metrics, local=local)
         self._last_poll = 0.0
         self._swap_lock = threading.Lock()
         self._wake = threading.Event()
@@ -86,7 +85,7 @@ class Reloader:
     @property
     def status(self) -> StoreStatus:
         """The result of the last poll."""
-        return self._status
+        return self._status.current
 
     @property
     def validating(self) -> str | None:
@@ -113,10 +112,10 @@ class Reloader:
         first = [state.pinned, None if self.is_local else state.last_good]
         model = self._first_kept(*first) or self._model_of_store()
         if model is None:
-            if state.pinned or self._status.detail != NOTHING_YET:
+            if state.pinned or not self._status.is_empty:
                 model = self._first_kept(*(kept for kept in (state.last_good, state.previous) if kept not in first))
             if not state.pinned:
-                self._log_instead(model)
+                self._status.log_instead(model.name.version if model else None)
         if model is None:
             model = self._set_serving(self._load(Bundle.open(default_bundle()), "the default bundle", None))
         if state.pinned and state.pinned != model.name.version:
@@ -146,9 +145,9 @@ class Reloader:
                 self._follow(asked.pointer, changes, deadline)
             deadline.call(self._summaries.refresh)
         except StoreError as error:
-            self._unreachable(error)
+            self._status.unreachable(error)
         else:  # not before: an incomplete poll does not clear an error
-            self._update_status(StoreStatus(True, asked.detail, asked.version, time.time()))
+            self._status.reached(asked, time.time())
             self._metrics.last_look.set_to_current_time()
 
     def load(self, version: str) -> None:
@@ -259,9 +258,9 @@ class Reloader:
             asked = self._read_pointer(deadline)
             newest = self._fetch_validated(asked.pointer, deadline) if asked.pointer else None
         except StoreError as error:
-            self._unreachable(error)
+            self._status.unreachable(error)
             return None
-        self._update_status(StoreStatus(True, asked.detail, asked.version, None))
+        self._status.reached(asked, None)
         return newest
 
     def _read_pointer(self, deadline: StoreDeadline) -> PointerRead:
@@ -274,9 +273,7 @@ class Reloader:
             self._metrics.reloads.labels("refused").inc()
             return PointerRead(None, str(error))
         asked = PointerRead(pointer, "" if pointer else NOTHING_YET)
-        if self._status.detail == NOT_ASKED:
-            self._update_status(StoreStatus(True, asked.detail, asked.version, None))
-        self._status = self._status._replace(latest=asked.version)
+        self._status.pointer_read(asked)
         return asked
 
     def _follow_pin(self, changes: int, deadline: StoreDeadline) -> None:
@@ -376,25 +373,3 @@ class Reloader:
 
     def _refuse(self, target: Target, error: Exception) -> None:
         self._refused.refuse(target, error, serving=self._serving.name.version if self._serving else None)
-
-    def _unreachable(self, error: Exception) -> None:
-        self._update_status(self._status._replace(reachable=False, detail=f"{UNREACHABLE}: {error}", latest=None))
-        self._metrics.reloads.labels("unreachable").inc()
-
-    def _update_status(self, status: StoreStatus) -> None:
-        """Set the status, and log what has changed since the last poll."""
-        before, self._status = self._status, status
-        still_away = not status.reachable and before.detail.startswith(UNREACHABLE)  # another reason is no news
-        if status.reachable and not before.reachable and not self.is_local:
-            log.info("hot reload: polling %s", self.catalogue.store.uri)
-        if status.trouble and status.trouble != before.trouble and not still_away:
-            log.warning("%s", status.detail)
-
-    def _log_instead(self, earlier: LoadedModel | None) -> None:
-        """Say what serves at the start in place of the store's version: an `earlier` one, or the default bundle."""
-        uri = self.catalogue.store.uri
-        if self._status.detail != NOTHING_YET:  # the reason has been logged
-            instead = f"the earlier {earlier.name.version}" if earlier else "the default bundle"
-            log.warning("serving %s until a model can be loaded from %s", instead, uri)
-        elif not self.is_local:
-            log.info("serving the default bundle until %s has a model: %s", uri, NOTHING_YET)
