@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +22,8 @@ from runtime.host.thread_priority import lower_thread_priority
 from runtime.image import DecodedPhoto, ImageError, ImageSpec, decode_brief, decode_photo, warm_up
 from runtime.image.distributions import brightness_of
 from runtime.inference.interface import Inference
-from runtime.inference.predictions import Answer, Prediction, Timings, answer_from, milliseconds, predict
+from runtime.inference.predictions import Answer, Prediction
+from runtime.serving.counted_answers import CountedAnswers, Inferred
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.monitoring.doubtful import DoubtfulPhotos
 from runtime.serving.monitoring.metrics import Metrics
@@ -52,18 +53,6 @@ class _Decoded(NamedTuple):
     seconds: float
 
 
-class _Inferred(NamedTuple):
-    """The inference of one photo, the seconds of its stages, and the time (s) when it was done."""
-
-    model: LoadedModel
-    inference: Inference
-    photo: DecodedPhoto
-    decode_s: float
-    infer_s: float
-    done: float
-    brightness: float | None = None  # as `brightness_of` has it, if it was measured for the whole batch
-
-
 class Engine:
     """Serves one model: admits photos, batches them, and runs them in the thread pool."""
 
@@ -73,6 +62,7 @@ class Engine:
         self._metrics = metrics
         self._limits = settings.photo_limits
         self.doubtful = DoubtfulPhotos()
+        self._answers = CountedAnswers(metrics, self.doubtful)
         self.admission = AdmissionController(settings.workers, budget_s=settings.budget_s)
         lowered = partial(lower_thread_priority, NICENESS)
         self._workers = WorkerPool(settings.workers, name="classify", on_thread_start=lowered)
@@ -153,7 +143,7 @@ class Engine:
         if inferred is None:
             return None
         self.admission.record_service_time(inferred.done - arrived)
-        return self._answer(data, inferred, arrived, measured=measured)
+        return self._answers.of_photo(data, inferred, arrived, measured=measured)
 
     async def explain(
         self,
@@ -171,7 +161,7 @@ class Engine:
         else:
             job = partial(self._classify_heavy, data)
             inferred = await self._scheduler.run(job, cost, client, is_disconnected)
-        answer = self._answer(data, inferred, arrived, measured=measured)
+        answer = self._answers.of_photo(data, inferred, arrived, measured=measured)
         return Explained(inferred.model, answer, inferred.inference.activation_map)
 
     async def answer_many(
@@ -222,7 +212,7 @@ class Engine:
         outputs, seconds = zip(*parts, strict=True)
         inference = Inference(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
         broken = damaged or [False] * len(pixels)
-        predictions = self._predictions(model, pixels, inference, elapsed_s, broken, measured=measured)
+        predictions = self._answers.of_batch(model, pixels, inference, elapsed_s, broken, measured=measured)
         return TimedInference(inference, predictions, max(0.0, elapsed_s - sum(seconds)), sum(seconds))
 
     async def cost_of(self, photo: bytes) -> float:
@@ -246,7 +236,7 @@ class Engine:
         self.heavy.close()
         self._workers.close()
 
-    def _classify_on_loop(self, photo: bytes) -> _Inferred | None:
+    def _classify_on_loop(self, photo: bytes) -> Inferred | None:
         model = self._model
         began = time.perf_counter()
         decoded = decode_brief(photo, model.manifest.input, limits=self._limits)
@@ -255,9 +245,9 @@ class Engine:
         decoded_at = time.perf_counter()
         inference = model.infer(decoded.pixels[np.newaxis], alone=True)
         done = time.perf_counter()
-        return _Inferred(model, inference.of(0), decoded, decoded_at - began, done - decoded_at, done)
+        return Inferred(model, inference.of(0), decoded, decoded_at - began, done - decoded_at, done)
 
-    def _classify_batch(self, photos: Iterator[bytes]) -> list[_Inferred | Exception]:
+    def _classify_batch(self, photos: Iterator[bytes]) -> list[Inferred | Exception]:
         """Classify a dynamic batch by one model in one inference; for each photo a result or its exception."""
         model = self._model
         with self.admission.in_service() as mark_in_service:
@@ -277,20 +267,20 @@ class Engine:
             inferred = iter(self._infer_decoded(model, good) if good else ())
             return [next(inferred) if isinstance(each, _Decoded) else each for each in decoded]
 
-    def _classify_heavy(self, photo: bytes) -> _Inferred:
+    def _classify_heavy(self, photo: bytes) -> Inferred:
         model = self._model
         began = time.perf_counter()
         pixels = self._heavy_photos.decode(photo, model.manifest.input)
         return self._infer_decoded(model, [_Decoded(pixels, time.perf_counter() - began)])[0]
 
-    def _infer_decoded(self, model: LoadedModel, photos: Sequence[_Decoded]) -> list[_Inferred]:
+    def _infer_decoded(self, model: LoadedModel, photos: Sequence[_Decoded]) -> list[Inferred]:
         pixels = np.stack([each.photo.pixels for each in photos])
         began = time.perf_counter()
         inference = model.infer(pixels, alone=self.admission.is_single)
         done = time.perf_counter()
         brightnesses = brightness_of(pixels)
         return [
-            _Inferred(model, inference.of(i), each.photo, each.seconds, done - began, done, brightnesses[i])
+            Inferred(model, inference.of(i), each.photo, each.seconds, done - began, done, brightnesses[i])
             for i, each in enumerate(photos)
         ]
 
@@ -315,28 +305,9 @@ class Engine:
             damaged = [photo.damaged for photo in pictures]
             inference = await self._workers.run(partial(self._infer, model, batch))
             seconds = time.perf_counter() - arrived
-            predictions = iter(self._predictions(model, batch, inference, seconds, damaged, measured=measured))
+            predictions = iter(self._answers.of_batch(model, batch, inference, seconds, damaged, measured=measured))
         answers = [photo if isinstance(photo, ImageError) else next(predictions) for photo in decoded]
         return BatchResult(model.name, answers, done - arrived, time.perf_counter() - done)
-
-    def _predictions(
-        self,
-        model: LoadedModel,
-        pixels: NDArray[np.uint8],
-        inference: Inference,
-        total_s: float,
-        damaged: Sequence[bool],
-        *,
-        measured: bool,
-    ) -> list[Prediction]:
-        """Predict and count each photo of a batch that took `total_s`."""
-        predictions = [
-            predict(row, model.rule, damaged=broken)
-            for row, broken in zip(inference.probabilities, damaged, strict=True)
-        ]
-        for prediction, brightness in zip(predictions, brightness_of(pixels), strict=True):
-            self._metrics.count(prediction, brightness, {"total": total_s}, measured=measured)
-        return predictions
 
     async def _decode_all(
         self, model: LoadedModel, photos: Sequence[Charged], run: Run
@@ -356,30 +327,6 @@ class Engine:
             return decode_photo(photo.data, spec, limits=self._limits)
         except ImageError as error:
             return _without_frames(error)
-
-    def _count(self, prediction: Prediction, inferred: _Inferred, stages: Mapping[str, float], measured: bool) -> None:
-        brightness = inferred.brightness
-        if brightness is None:
-            brightness = brightness_of(inferred.photo.pixels[np.newaxis])[0]
-        self._metrics.count(prediction, brightness, stages, measured=measured)
-
-    def _answer(self, photo: bytes, inferred: _Inferred, arrived: float, *, measured: bool) -> Answer:
-        model = inferred.model
-        probabilities, damaged = inferred.inference.probabilities, inferred.photo.damaged
-        prediction = predict(probabilities, model.rule, damaged=damaged)
-        now = time.perf_counter()
-        stages = {
-            # For a worker, and for the rest of the batch.
-            "queue": inferred.done - arrived - inferred.decode_s - inferred.infer_s,
-            "decode": inferred.decode_s,
-            "infer": inferred.infer_s,
-            "total": now - arrived,
-        }
-        # After the answer has left.
-        asyncio.get_running_loop().call_soon(self._count, prediction, inferred, stages, measured)
-        self.doubtful.offer([photo], [prediction], model.name, measured=measured)
-        timings = Timings(*map(milliseconds, (inferred.decode_s, inferred.infer_s, stages["total"])))
-        return answer_from(prediction, model.name, timings)
 
 
 async def _all(jobs: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
