@@ -9,3 +9,4 @@ Message = MutableMapping[str, Any]  # a scope, too, which may be changed on the 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]

@@ -21,7 +21,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from runtime.api.json import json_headers
 from runtime.api.middleware.body_limits import BodyLimits
-from runtime.api.middleware.headers import NEWLINE, OF_DATA, Headers, identity_header
+from runtime.api.middleware.headers import NEWLINE, OF_DATA, identity_header
 from runtime.api.problems import Problem, error_response
 from runtime.api.requests.client import client_of
 from runtime.api.requests.request_state import has_left, take_body
@@ -31,6 +31,7 @@ from runtime.api.routes.predict import PATH
 from runtime.api.security.browser_guard import FETCH_SITE, ORIGIN
 from runtime.api.security.key_check import KeyCheck
 from runtime.api.security.keys import predicting_keys
+from runtime.asgi import Headers
 from runtime.host.logs import request_id
 from runtime.inference.predictions import Answer
 from runtime.serving.appliance import Appliance

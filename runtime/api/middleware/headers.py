@@ -13,14 +13,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.middleware.body_limits import BodyLimits
+from runtime.asgi import Headers
 from runtime.host.logs import request_id
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
 ID = b"x-request-id"
 _JSON = re.compile(rb"application/([\w.-]+\+)?json(;.*)?")
 NEWLINE = b"\n"  # ends each JSON body, so that a terminal's prompt stands on a line of its own
-
-Headers = list[tuple[bytes, bytes]]
 
 _OF_ALL: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 OF_DATA: Headers = [*_OF_ALL, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]

@@ -9,9 +9,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.json import json_headers
-from runtime.api.middleware.headers import Headers
 from runtime.api.problems import Problem, body_of
 from runtime.api.security.origins import BrowserRequest, OriginRules
+from runtime.asgi import Headers
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 
