@@ -18,8 +18,8 @@ from training.files import CHECKPOINT
 from training.recipe import BACKBONE_SIZE, SIZES
 
 if TYPE_CHECKING:
-    from export.champion_challenger import Verdict
-    from export.release import Judged
+    from export.gates.champion_challenger import Verdict
+    from export.release.release import Judged
     from runtime.bundle.manifest import Bundle
     from training.storage.locations import Places
 
@@ -116,10 +116,10 @@ def build(
 
     A gate that fails stops it: nothing is written, and the message says by how much.
     """
-    from export.build import build as build_bundle
-    from export.display import shown
-    from export.gates import Limits
-    from export.manifest_lines import gate_line, unknown_line
+    from export.bundle.build import build as build_bundle
+    from export.bundle.display import shown
+    from export.bundle.manifest_lines import gate_line, unknown_line
+    from export.gates.quality_gates import Limits
     from training.data.dataset import Dataset
     from training.learning.cross_calibration import calibration_for
     from training.model.checkpoint import Checkpoint
@@ -187,9 +187,9 @@ def sweep(
 
     Checkpoints are kept under OUT and used again. The size to ship is the smallest within a point of the best.
     """
-    from export.gates import Limits
-    from export.pareto_front import below_floor, draw_front, table
-    from export.sweep import sweep as run_sweep
+    from export.gates.quality_gates import Limits
+    from export.sweep.input_sizes import sweep as run_sweep
+    from export.sweep.pareto_front import below_floor, draw_front, table
     from runtime.bundle.manifest import to_json
     from training.data.dataset import Dataset
     from training.data.public import is_public
@@ -256,8 +256,8 @@ def release_bundle(
     Appliances that follow the store serve it soon, without a restart. A bundle that is not promoted is stored beside
     the others: `python -m runtime models promote` serves it all the same.
     """
-    from export.outcome import conclusion
-    from export.release import release
+    from export.release.outcome import conclusion
+    from export.release.release import release
     from runtime.bundle.manifest import Bundle
     from training.storage.locations import Places
 
@@ -275,7 +275,7 @@ def release_bundle(
 
 
 def _register(places: Places, bundle: Bundle, verdict: Verdict) -> None:
-    from export.register import register
+    from export.release.register import register
     from training.tracking.server import Tracker
 
     resume = f"the model is published; run `python -m export release {quote(str(bundle.path))}` again"
@@ -306,7 +306,7 @@ def backbone(*, others: Path, image_size: int, weights: str, out: Path, version:
     from datetime import UTC, datetime
 
     from export.backbone import build_backbone, other_photos
-    from export.manifest_lines import gate_line
+    from export.bundle.manifest_lines import gate_line
 
     target = out / (version or f"{datetime.now(UTC):%Y%m%d}-{image_size}px")
     built = build_backbone(other_photos(others), target, image_size=image_size, weights=weights, say=say)
@@ -327,8 +327,8 @@ def reorder(bundle: Path, data: Path, out: Path, version: str | None, dry_run: b
     Weights and answers stay the same, and so does the quality that the manifest states. Bundles of `build` are in such
     an order already. With DANDELION_SIGNING_KEY the new version is signed.
     """
-    from export.photos import calibration_pixels
-    from export.reorder_bundle import reordered, write_reordered
+    from export.bundle.photos import calibration_pixels
+    from export.bundle.reordered import reordered, write_reordered
     from runtime.bundle.manifest import Bundle
     from training.data.dataset import Dataset
     from training.storage.locations import Places
@@ -352,7 +352,7 @@ def record(bundle: Path, out: Path, version: str | None) -> None:
     Earlier releases recorded onnxruntime's answers to six decimals. Where the native kernel serves, the deviation from
     this version's is 0. The model stays the same. With DANDELION_SIGNING_KEY the new version is signed.
     """
-    from export.record_bundle import recorded, write_recorded
+    from export.bundle.recorded import recorded, write_recorded
     from runtime.bundle.manifest import Bundle
     from training.storage.locations import Places
 
@@ -362,7 +362,7 @@ def record(bundle: Path, out: Path, version: str | None) -> None:
 
 
 def _say_made(before: Bundle, made: Bundle, *, signed: bool) -> None:
-    from export.new_version import is_signed
+    from export.bundle.new_version import is_signed
 
     click.echo(f"made {made.path}{', signed' if signed else ''}")
     if is_signed(before) and not signed:
@@ -371,7 +371,7 @@ def _say_made(before: Bundle, made: Bundle, *, signed: bool) -> None:
 
 
 def _judged(bundle: Path, data: Path, tolerance: float, replace: bool) -> Judged:
-    from export.release import judge
+    from export.release.release import judge
     from runtime.bundle.manifest import Bundle
     from training.data.dataset import Dataset
     from training.pipeline.taught import learned

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from export.gates import require
-from export.graph import ServingGraph, to_onnx
-from export.quantise import quantise
-from export.reorder import reorder
+from export.channels.reorder import reorder
+from export.gates.quality_gates import require
+from export.graph.quantise import quantise
+from export.graph.serving_graph import ServingGraph, to_onnx
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import Gate, to_json
 from runtime.cli.progress import progress

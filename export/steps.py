@@ -19,8 +19,8 @@ Result = dict[str, Any]
 
 def export(places: Places, run: str, *, dataset: str, mlflow_run: str | None, min_accuracy: float | None) -> Result:
     """Make the bundle of the run's checkpoint, through all gates, and hand it on. One that was made stays as it is."""
-    from export.build import build
-    from export.gates import Limits
+    from export.bundle.build import build
+    from export.gates.quality_gates import Limits
     from training.model.checkpoint import Checkpoint
 
     this = Run(places, run)
@@ -55,7 +55,7 @@ def gate(
     """Compare the run's bundle with the version that serves, photo by photo; see `judge`."""
     import msgspec
 
-    from export.release import judge
+    from export.release.release import judge
 
     photos, bundle = dataset_of(places, run, dataset), _bundle(Run(places, run))
     cache = places.work / "champions"
@@ -70,7 +70,7 @@ def publish(places: Places, run: str, *, verdict: Result) -> Result:
 
     The pointer must still be the one that the verdict was made against: Conflict else, and the gate asks again.
     """
-    from export.release import release
+    from export.release.release import release
 
     this = Run(places, run)
     checkpoint = this.restore(TRAINING) / CHECKPOINT
@@ -83,7 +83,7 @@ def publish(places: Places, run: str, *, verdict: Result) -> Result:
 
 def register(places: Places, run: str, *, verdict: Result, tags: dict[str, str]) -> Result:
     """Register the bundle with its alias and the reason; the trees of old runs go."""
-    from export.register import register as register_bundle
+    from export.release.register import register as register_bundle
     from training.tracking.server import Tracker
 
     bundle = _bundle(Run(places, run))
@@ -120,6 +120,6 @@ def _bundle(run: Run) -> Any:
 
 def conclude(places: Places, run: str, *, verdict: Result, source: str | None) -> list[str]:
     """What serves now and why, in lines for people."""
-    from export.outcome import conclusion
+    from export.release.outcome import conclusion
 
     return conclusion(places, _bundle(Run(places, run)).manifest, verdict, source=source)

@@ -68,4 +68,4 @@ def test_a_module_that_imports_onnxruntime_has_turned_its_telemetry_off(name: st
 
 
 def test_the_modules_that_import_onnxruntime_are_found() -> None:
-    assert {"runtime/inference/onnxruntime_session.py", "export/quantise.py"} <= set(importers())
+    assert {"runtime/inference/onnxruntime_session.py", "export/graph/quantise.py"} <= set(importers())

@@ -13,7 +13,7 @@ import onnx
 import torch
 from PIL import Image
 
-from export.graph import ServingGraph, to_onnx
+from export.graph.serving_graph import ServingGraph, to_onnx
 from runtime.bundle.manifest import Bundle
 from runtime.image import ImageSpec, decode
 from runtime.inference.backends import open_validated

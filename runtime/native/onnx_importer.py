@@ -132,7 +132,7 @@ class _Reader:
         return node.operation == "DequantizeLinear" and node.inputs[0] in self._constants
 
     def _space_to_depth(self, nodes: Sequence[Node]) -> None:
-        """Space to depth: the pixels as blocks of 2 x 2 (`export.graph.ServingGraph`)."""
+        """Space to depth: the pixels as blocks of 2 x 2 (`export.graph.serving_graph.ServingGraph`)."""
         half = self._size // 2
         if [node.operation for node in nodes] != ["Reshape", "Transpose"] * 2:
             raise UnknownGraphError("it does not begin with blocks of pixels")

@@ -6,10 +6,10 @@ from importlib import import_module
 
 MODULES = (
     "boto3",
-    "export.build",
-    "export.outcome",
-    "export.register",
-    "export.release",
+    "export.bundle.build",
+    "export.release.outcome",
+    "export.release.register",
+    "export.release.release",
     "export.steps",
     "matplotlib.pyplot",
     "mlflow.store.tracking.sqlalchemy_store",

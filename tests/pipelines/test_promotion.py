@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from msgspec import to_builtins
 
-from export.build import build
-from export.champion_challenger import paired
-from export.gates import Limits
-from export.outcome import conclusion
-from export.register import register
-from export.release import judge, release
+from export.bundle.build import build
+from export.gates.champion_challenger import paired
+from export.gates.quality_gates import Limits
+from export.release.outcome import conclusion
+from export.release.register import register
+from export.release.release import judge, release
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.registry.catalogue import Catalogue

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from export import steps as exporting
-from export.gates import GateError
+from export.gates.quality_gates import GateError
 from runtime.registry.cache import Cache
 from runtime.registry.catalogue import Catalogue
 from runtime.serving.feedback.review import ReviewError, review

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from export.champion_challenger import compare
-from export.taught_champion import said_unseen
+from export.gates.champion_challenger import compare
+from export.gates.taught_champion import said_unseen
 from runtime.bundle.manifest import Bundle
 from runtime.names import UNKNOWN
 from runtime.registry.catalogue import Catalogue

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from export.register import Registered, register, signature
+from export.release.register import Registered, register, signature
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MODEL, Bundle
 from tests.pipelines.servers import BIN, answers, process

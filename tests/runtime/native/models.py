@@ -79,8 +79,8 @@ def write_random(file: Path, *, size: int, widths: list[int] | None = None) -> P
     """An INT8 model of random weights, exported as `export` does it; `widths` are the channels inside its blocks."""
     torch = pytest.importorskip("torch", reason="needs torch")
 
-    from export.graph import ServingGraph, to_onnx
-    from export.quantise import quantise
+    from export.graph.quantise import quantise
+    from export.graph.serving_graph import ServingGraph, to_onnx
     from training.model.network import build
 
     torch.manual_seed(size)

@@ -240,7 +240,9 @@ class World:
         Cache(self.folder / "pulled").pull(catalogue, latest.version, manifest_sha256=latest.manifest_sha256)
 
     def compare(self, dataset: Dataset) -> None:
-        from export.release import judge  # here, for scikit-learn comes with it, and each worker imports this module
+        from export.release.release import (
+            judge,  # here, for scikit-learn comes with it, and each worker imports this module
+        )
 
         judge(Bundle.open(self.folder / GOOD), self.store, dataset, self.folder / "champions")
 

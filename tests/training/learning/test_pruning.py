@@ -7,8 +7,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from export.build import build
-from export.gates import GateError, Limits
+from export.bundle.build import build
+from export.gates.quality_gates import GateError, Limits
 from training.__main__ import main
 from training.data.dataset import Dataset
 from training.data.prepare import prepare

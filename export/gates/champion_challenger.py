@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from export.taught_champion import Learned, said_unseen
+from export.gates.taught_champion import Learned, said_unseen
 from runtime.bundle.manifest import Bundle, Manifest
 from runtime.cli.progress import progress
 from runtime.host.cpu import available_cpus

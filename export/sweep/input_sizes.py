@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.build import convert
-from export.evidence import session_probabilities
-from export.photos import calibration_rows
+from export.bundle.build import convert
+from export.bundle.evidence import session_probabilities
+from export.bundle.photos import calibration_rows
 from runtime.bundle.manifest import FP32_MODEL, MODEL, Scores
 from runtime.cli.progress import progress
 from runtime.image import ImageSpec

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.class_gates import Counts, balanced_accuracy, worst_recall
-from export.gates import PUBLIC_ACCURACY, GateError, Limits, measure, require
+from export.gates.class_gates import Counts, balanced_accuracy, worst_recall
+from export.gates.quality_gates import PUBLIC_ACCURACY, GateError, Limits, measure, require
 from runtime.bundle.manifest import Gate
 from training.metrics.guessing import against_guessing
 from training.metrics.scores import Predictions

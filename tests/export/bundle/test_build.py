@@ -13,10 +13,10 @@ import torch
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.build import build, convert
-from export.evidence import session_probabilities
-from export.gates import GateError, Limits
-from export.graph import ServingGraph
+from export.bundle.build import build, convert
+from export.bundle.evidence import session_probabilities
+from export.gates.quality_gates import GateError, Limits
+from export.graph.serving_graph import ServingGraph
 from runtime.bundle.manifest import FP32_MODEL, MODEL, Bundle
 from runtime.image import ImageSpec
 from runtime.inference.backends import NATIVE, open_validated

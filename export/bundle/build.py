@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.display import Shown
-from export.evidence import Evidence, gather
-from export.gates import Limits, require
-from export.graph import ServingGraph, to_onnx
-from export.photos import Photos, load_photos
-from export.quantise import quantise
-from export.reorder import NeededSteps, reorder
+from export.bundle.display import Shown
+from export.bundle.evidence import Evidence, gather
+from export.bundle.photos import Photos, load_photos
+from export.channels.reorder import NeededSteps, reorder
+from export.gates.quality_gates import Limits, require
+from export.graph.quantise import quantise
+from export.graph.serving_graph import ServingGraph, to_onnx
 from runtime.bundle import manifest as bundle
 from runtime.bundle.manifest import Bundle, Manifest
 from runtime.host.cpu import available_cpus

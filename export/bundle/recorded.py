@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from export.new_version import write_version
+from export.bundle.new_version import write_version
 from runtime.bundle.manifest import Bundle, GoldenCase
 from runtime.errors import Refusal
 from runtime.host.cpu import available_cpus

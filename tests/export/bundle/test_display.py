@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.build import build
-from export.display import DisplayError, shown
-from export.gates import Limits
+from export.bundle.build import build
+from export.bundle.display import DisplayError, shown
+from export.gates.quality_gates import Limits
 from tests.support.pictures.displays import SVG
 from training.data.dataset import Dataset
 from training.model.checkpoint import Checkpoint

@@ -11,11 +11,11 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 
-import export.reorder_bundle
+import export.bundle.reordered
 from export.__main__ import main
-from export.build import convert
-from export.photos import calibration_pixels
-from export.reorder_bundle import CannotReorder, reordered, write_reordered
+from export.bundle.build import convert
+from export.bundle.photos import calibration_pixels
+from export.bundle.reordered import CannotReorder, reordered, write_reordered
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import FP32_MODEL, MANIFEST, MODEL, SIGNATURE, Bundle, Manifest, describe_file
 from runtime.inference.backends import open_validated
@@ -135,6 +135,6 @@ def test_an_order_that_would_change_answers_is_refused(
         values = np.ascontiguousarray(onnx.numpy_helper.to_array(constant)[:, ::-1])
         constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
 
-    monkeypatch.setattr(export.reorder_bundle, "permute", wrong)
+    monkeypatch.setattr(export.bundle.reordered, "permute", wrong)
     with pytest.raises(CannotReorder, match=r"model\.onnx: would answer otherwise by .*, not by 1e-06"):
         reordered(Bundle.open(trained), calibration_pixels(dataset, 64))

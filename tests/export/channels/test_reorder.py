@@ -10,10 +10,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from export.activation_tiles import Tiling, activations, convolutions, multiply_adds, needed_share
-from export.channel_groups import channel_groups, permute
-from export.channel_order import BLOCK, ROWS, TILINGS, find_order
-from export.reorder import find_orders, reorder
+from export.channels.activation_tiles import Tiling, activations, convolutions, multiply_adds, needed_share
+from export.channels.channel_groups import channel_groups, permute
+from export.channels.channel_order import BLOCK, ROWS, TILINGS, find_order
+from export.channels.reorder import find_orders, reorder
 from runtime.image import ImageSpec
 from runtime.inference.native_session import NativeSession
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
@@ -175,7 +175,7 @@ def test_an_order_that_needs_more_is_not_taken(monkeypatch: pytest.MonkeyPatch) 
     def worse(samples: Mapping[int, NDArray[np.bool_]]) -> NDArray[np.int64]:
         return np.random.default_rng(0).permutation(samples[ROWS[0]].shape[1])
 
-    monkeypatch.setattr("export.reorder.find_order", worse)
+    monkeypatch.setattr("export.channels.reorder.find_order", worse)
     orders, needed = find_orders(model, pixels)
     assert all(np.array_equal(order, np.arange(len(order))) for order in orders)
     assert needed.before == needed.after

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.class_gates import Counts, balanced_accuracy, worst_recall
+from export.gates.class_gates import Counts, balanced_accuracy, worst_recall
 from runtime.bundle.manifest import Gate
 from runtime.errors import Refusal
 from runtime.inference.onnxruntime_session import OnnxruntimeSession

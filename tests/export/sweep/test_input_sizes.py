@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.pareto_front import below_floor, draw_front, table
-from export.sweep import SizeFigures, SweepResult, choose, sweep
+from export.sweep.input_sizes import SizeFigures, SweepResult, choose, sweep
+from export.sweep.pareto_front import below_floor, draw_front, table
 from runtime.bundle.manifest import Scores
 from training.data.dataset import Dataset
 from training.learning.pruning import narrow

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.build import build
-from export.champion_challenger import compare
-from export.evidence import drift_reference
-from export.gates import GateError, Limits, measure, require
-from export.photos import calibration_rows
-from export.register import signature
-from export.sweep import sweep
+from export.bundle.build import build
+from export.bundle.evidence import drift_reference
+from export.bundle.photos import calibration_rows
+from export.gates.champion_challenger import compare
+from export.gates.quality_gates import GateError, Limits, measure, require
+from export.release.register import signature
+from export.sweep.input_sizes import sweep
 from runtime.bundle.manifest import MODEL, Bundle
 from runtime.inference.backends import open_validated
 from runtime.names import UNKNOWN

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from export.champion_challenger import TOLERANCE, Verdict, compare
-from export.taught_champion import Learned
+from export.gates.champion_challenger import TOLERANCE, Verdict, compare
+from export.gates.taught_champion import Learned
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.registry.cache import Cache

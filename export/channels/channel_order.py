@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from export.activation_tiles import Tiling
+from export.channels.activation_tiles import Tiling
 
 # What the kernel's instruction sets take, with equal weights (docs/kernel.md).
 TILINGS = (Tiling(3, 2), Tiling(3, 4), Tiling(6, 4), Tiling(6, 8))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.graph import drop_unused_initializers
+from export.graph.serving_graph import drop_unused_initializers
 from runtime.inference.onnxruntime_session import INPUT
 from training.model.network import PIXEL_SCALE, PIXEL_ZERO
 
@@ -33,7 +33,7 @@ class _Photos(CalibrationDataReader):  # type: ignore[misc]  # the base class ca
 
 
 def quantise(model: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantise the graph of `export.graph.to_onnx`; `calibration` holds training photos, [N, H, W, 3].
+    """Quantise the graph of `export.graph.serving_graph.to_onnx`; `calibration` holds training photos, [N, H, W, 3].
 
     The convolutions and what lies between them become INT8; the classifier on top stays FP32, for good probabilities.
     The input needs no quantisation: a byte of the photo, with zero point 114 and scale 1/57, is the quantised value.

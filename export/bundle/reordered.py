@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.channel_groups import permute
-from export.new_version import write_version
-from export.reorder import NeededSteps, find_orders
+from export.bundle.new_version import write_version
+from export.channels.channel_groups import permute
+from export.channels.reorder import NeededSteps, find_orders
 from runtime.bundle.golden_patterns import draw
 from runtime.bundle.manifest import FP32_MODEL, MODEL, Bundle
 from runtime.errors import Refusal

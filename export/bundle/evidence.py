@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from export.class_gates import Counts
-from export.gates import Limits, measure, parity
-from export.photos import Photos
+from export.bundle.photos import Photos
+from export.gates.class_gates import Counts
+from export.gates.quality_gates import Limits, measure, parity
 from runtime.bundle.golden_patterns import PATTERNS, draw
 from runtime.bundle.manifest import DriftReference, Gate, GoldenCase, Unknown, UnknownMetrics, ValidationMetrics
 from runtime.image import ImageSpec

@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.activation_tiles import Tiling, activations, convolutions, multiply_adds, needed_share, tiles
-from export.channel_groups import channel_groups, permute
-from export.channel_order import ROWS, TILINGS, Order, find_order
+from export.channels.activation_tiles import Tiling, activations, convolutions, multiply_adds, needed_share, tiles
+from export.channels.channel_groups import channel_groups, permute
+from export.channels.channel_order import ROWS, TILINGS, Order, find_order
 from runtime.native.onnx_importer import Convolution
 from runtime.teaching.onnx_head import WEIGHTS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export.sweep import SizeFigures, SweepResult
+from export.sweep.input_sizes import SizeFigures, SweepResult
 from training.evaluation.palette import BLUE, GREEN, GREY, INK, YELLOW
 from training.metrics.intervals import Interval, proportion_interval
 

@@ -1,0 +1,1 @@
+"""The order of channels: those that are zero together lie together."""

@@ -1,0 +1,1 @@
+"""The ONNX graph: export from PyTorch, and INT8 quantisation."""

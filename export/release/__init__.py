@@ -1,0 +1,1 @@
+"""Release: publication to the store, promotion, and registration in MLflow."""

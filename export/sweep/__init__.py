@@ -1,0 +1,1 @@
+"""The sweep of input sizes: accuracy and latency, and their Pareto front."""
