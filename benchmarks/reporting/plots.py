@@ -19,7 +19,7 @@ from benchmarks.measurements.load import LoadResult, Point, Served
 from benchmarks.measurements.page import ALONE, WATCHED, PageResult
 from benchmarks.peers.measure import PeersResult, Row
 from benchmarks.statistics.samples import median_of
-from training.evaluation.palette import BLUE, CLASS_COLOURS, GREEN, GREY, INK, PAPER, YELLOW
+from training.evaluation.plots.palette import BLUE, CLASS_COLOURS, GREEN, GREY, INK, PAPER, YELLOW
 
 TITLES = {PHOTOS: "Photos", PHONE_PHOTO: "12-megapixel phone photo"}
 CURVE = np.linspace(0, 0.999, 400)

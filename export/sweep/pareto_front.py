@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from export.sweep.input_sizes import SizeFigures, SweepResult
-from training.evaluation.palette import BLUE, GREEN, GREY, INK, YELLOW
+from training.evaluation.plots.palette import BLUE, GREEN, GREY, INK, YELLOW
 from training.metrics.intervals import Interval, proportion_interval
 
 LABEL = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # lines pass behind it

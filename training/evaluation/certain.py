@@ -12,9 +12,9 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from runtime.inference.thresholds import ANSWER_PRECISION
-from training.evaluation.axes import titled
 from training.evaluation.figured import Figured, share_of_copies
-from training.evaluation.palette import GREEN, GREY, INK, YELLOW
+from training.evaluation.plots.axes import titled
+from training.evaluation.plots.palette import GREEN, GREY, INK, YELLOW
 from training.metrics.calibration import Thresholds
 from training.metrics.scores import Predictions
 from training.metrics.unknown import Answers, answers, pooled_answers

@@ -15,12 +15,12 @@ from sklearn.metrics import confusion_matrix
 from runtime.bundle.manifest import Scores
 from runtime.host.atomic import whole_file
 from runtime.inference.scores import mean_over_classes
-from training.evaluation import plots
-from training.evaluation.axes import as_svg
 from training.evaluation.certain import HeldOut, certain, coverage_plot
 from training.evaluation.figured import Figured, proportion
 from training.evaluation.open_set import UnknownFigures
-from training.evaluation.open_set_plot import unknown_plot
+from training.evaluation.plots import evaluation_plots as plots
+from training.evaluation.plots.axes import as_svg
+from training.evaluation.plots.open_set_plot import unknown_plot
 from training.evaluation.republished import Republished
 from training.evaluation.thumbnails import thumbnail
 from training.learning.history import EpochFigures
@@ -31,6 +31,7 @@ from training.metrics.intervals import Interval, bootstrap_interval, proportion_
 from training.metrics.scores import Predictions, equal_mass_error, score
 from training.metrics.unknown import answers
 
+TEMPLATES = Path(__file__).parent / "templates"
 MOST_MISTAKES = 24
 MOST_DOUBTS = 8
 EQUAL_MASS_PHOTOS = 500  # with fewer, chance alone makes an error of several points
@@ -150,7 +151,7 @@ def write_report(
         figures["unknown"] = unknown_plot(unknown.said, unknown.figures.threshold)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png")
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     html = environment.get_template("report.html.j2").render(
         title=title,
         evaluation=evaluation,

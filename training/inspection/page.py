@@ -11,7 +11,7 @@ import jinja2
 import training.evaluation
 from runtime.host.atomic import whole_file
 from training.data.survey import Pair, Survey
-from training.evaluation.axes import as_svg
+from training.evaluation.plots.axes import as_svg
 from training.evaluation.thumbnails import thumbnail
 from training.inspection.advice import advice_on
 from training.inspection.findings import FEW_DIFFERENT, LEAST_DIFFERENT, Findings
@@ -53,7 +53,7 @@ class _Sizes(NamedTuple):
 def write_page(findings: Findings, file: Path) -> Path:
     """Write the page of the findings to `file`."""
     survey, model = findings.survey, findings.model
-    folders = [Path(__file__).parent, *map(Path, training.evaluation.__path__)]
+    folders = [Path(__file__).parent, *(Path(room, "templates") for room in training.evaluation.__path__)]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
     inside = [pair for pair in survey.pairs if not pair.across]
     across = [pair for pair in survey.pairs if pair.across]

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from training.evaluation.axes import titled
-from training.evaluation.palette import GREEN, GREY, INK, YELLOW
+from training.evaluation.plots.axes import titled
+from training.evaluation.plots.palette import GREEN, GREY, INK, YELLOW
 from training.inspection.learning_curve import LearningCurve
 
 

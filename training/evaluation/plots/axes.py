@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.palette import GREY, GRID, INK
+from training.evaluation.plots.palette import GREY, GRID, INK
 
 matplotlib.rcParams["svg.hashsalt"] = "dandelion"  # the same figures are the same bytes
 

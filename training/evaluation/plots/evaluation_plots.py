@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_curve
 
 from runtime.bundle.manifest import Scores
-from training.evaluation.axes import canvas, style, titled
-from training.evaluation.palette import CLASS_COLOURS, GREEN, GREY, INK, YELLOW
+from training.evaluation.plots.axes import canvas, style, titled
+from training.evaluation.plots.palette import CLASS_COLOURS, GREEN, GREY, INK, YELLOW
 from training.learning.history import EpochFigures
 from training.metrics.scores import Predictions
 

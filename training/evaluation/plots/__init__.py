@@ -1,0 +1,1 @@
+"""Plots of an evaluation, and the look that all plots share."""
