@@ -34,8 +34,8 @@ def advise(
     from benchmarks.contenders.photos import load_photos
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.advise import Target, kernels_table, options_table, recommendation
-    from benchmarks.measurements.advise import advise as measure
+    from benchmarks.measurements.serving.advise import Target, kernels_table, options_table, recommendation
+    from benchmarks.measurements.serving.advise import advise as measure
 
     if target_ms is None and target_rate is None:
         raise click.BadParameter("give --target-ms, --target-rate or both", param_hint="--target-ms")

@@ -14,7 +14,7 @@ from benchmarks.commands.options import make, out_option, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmarks.measurements.calibration import CalibrationFigures, CalibrationResult
+    from benchmarks.measurements.training.calibration import CalibrationFigures, CalibrationResult
     from training.data.dataset import Dataset
 
 PARTS = 5  # photos of a class at least
@@ -52,7 +52,7 @@ def calibration(
     Each network is trained, and its temperature fitted, as `make train` does it, without a fifth of the photos; these
     it is asked about. Photos are drawn flowers of as many species, or those of --data. Minutes on two free cores.
     """
-    from benchmarks.measurements.calibration import CalibrationResult, measure_calibration
+    from benchmarks.measurements.training.calibration import CalibrationResult, measure_calibration
     from runtime.bundle.manifest import to_json
     from training.data.dataset import Dataset
     from training.recipe import Recipe
@@ -94,7 +94,7 @@ def _drawn(shapes: Sequence[tuple[int, int]], folder: Path) -> Iterator[tuple[st
 def _table(result: CalibrationResult, seeds: int) -> Table:
     from rich.table import Table
 
-    from benchmarks.measurements.calibration import GOAL
+    from benchmarks.measurements.training.calibration import GOAL
 
     table = Table(title=f"Held-out answers, {seeds} seeds, {result.epochs} epochs at {result.image_size} px")
     for column in ("photos", "classes", "answers", "accuracy", "confidence", "gap", "raw", "ECE, equal mass", "goal"):

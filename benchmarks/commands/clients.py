@@ -26,7 +26,7 @@ def clients(bundle: Path | None, only: tuple[str, ...], out: Path) -> None:
     """
     from benchmarks.clients.catalogue import CLIENTS, REVERSE_PROXIES
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.clients import markdown_table, run_clients
+    from benchmarks.measurements.serving.clients import markdown_table, run_clients
     from runtime.bundle.manifest import Bundle
     from runtime.errors import Refusal
 

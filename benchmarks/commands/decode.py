@@ -23,8 +23,13 @@ def decode(bundle: Path | None, photos: Path | None, sample: int, out: Path) -> 
     from benchmarks.contenders.photos import load_photos
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.decoding import TARGET_AGREEMENT, TARGET_SPEEDUP, decoding_table, measure_decoding
-    from benchmarks.measurements.resizing import measure_resizing, resizing_table
+    from benchmarks.measurements.image.decoding import (
+        TARGET_AGREEMENT,
+        TARGET_SPEEDUP,
+        decoding_table,
+        measure_decoding,
+    )
+    from benchmarks.measurements.image.resizing import measure_resizing, resizing_table
     from benchmarks.statistics.goals import quoted_ratio
     from runtime.bundle.manifest import Bundle, to_json
     from runtime.native.library import library

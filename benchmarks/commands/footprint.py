@@ -48,8 +48,8 @@ def footprint(
     from benchmarks.contenders.photos import load_photos
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.footprint import disk_table, measure_footprint, requests_table
-    from benchmarks.measurements.footprint_kernels import kernels_table
+    from benchmarks.measurements.serving.footprint import disk_table, measure_footprint, requests_table
+    from benchmarks.measurements.serving.footprint_kernels import kernels_table
     from benchmarks.reporting.plots import footprint_plot
     from benchmarks.statistics.goals import goals_table
     from runtime.bundle.manifest import Bundle

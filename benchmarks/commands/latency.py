@@ -30,7 +30,7 @@ def latency(bundle: Path | None, photos: Path | None, rounds: int, against: Path
     from benchmarks.contenders.photos import load_photos
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.latency import latency_table, measure_latency
+    from benchmarks.measurements.inference.latency import latency_table, measure_latency
     from benchmarks.reporting.plots import latency_plot
     from benchmarks.statistics.goals import quoted_ratio
     from runtime.bundle.manifest import Bundle, to_json
@@ -58,7 +58,7 @@ def latency(bundle: Path | None, photos: Path | None, rounds: int, against: Path
 def _measure_against(against: Path, photos: Sequence[bytes], source: str, rounds: int, out: Path) -> None:
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.latency_against import against_table, measure_against
+    from benchmarks.measurements.inference.latency_against import against_table, measure_against
     from benchmarks.statistics.goals import goals_table
 
     result = measure_against(against, photos, source, rounds=rounds)

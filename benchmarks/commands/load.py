@@ -44,7 +44,7 @@ def load(
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
     from benchmarks.load_generator import raw_requests
-    from benchmarks.measurements.load import OverloadPlan, load_table, measure_load
+    from benchmarks.measurements.serving.load import OverloadPlan, load_table, measure_load
     from benchmarks.reporting.plots import load_plot
     from benchmarks.statistics.goals import goals_table
 

@@ -38,7 +38,7 @@ def page(
     from benchmarks.host.browser import chromium as opened_browser
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.page import measure_page, page_table
+    from benchmarks.measurements.serving.page import measure_page, page_table
     from benchmarks.reporting.plots import page_plot
     from benchmarks.statistics.goals import goals_table
     from runtime.bundle.manifest import Bundle

@@ -26,7 +26,7 @@ def reload(against: Path | None, rounds: int, bundle: Path | None, out: Path) ->
     """
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.reload import measure_reload, reload_table
+    from benchmarks.measurements.serving.reload import measure_reload, reload_table
     from benchmarks.statistics.goals import goals_table
 
     make(out)

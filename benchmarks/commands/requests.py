@@ -33,7 +33,7 @@ def requests(
     from benchmarks.contenders.photos import load_photos
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.requests import measure_requests, requests_table
+    from benchmarks.measurements.serving.requests import measure_requests, requests_table
     from benchmarks.statistics.goals import goals_table
 
     opened = open_bundles(bundles, sizes)

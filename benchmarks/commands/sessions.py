@@ -45,7 +45,7 @@ def sessions(
     from benchmarks.contenders.scaled_bundle import stand_in
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.sessions import measure_sessions, sessions_table
+    from benchmarks.measurements.inference.sessions import measure_sessions, sessions_table
     from benchmarks.statistics.goals import goals_table
     from runtime.bundle.manifest import Bundle
 

@@ -45,7 +45,7 @@ def teach(
     compute_in_own_threads()  # as the appliance does; PyTorch's threads are its own
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.teach import Effort, accuracies_table, efforts_table, measure_teaching
+    from benchmarks.measurements.teaching.teach import Effort, accuracies_table, efforts_table, measure_teaching
     from benchmarks.statistics.goals import goals_table
 
     if photos is None:

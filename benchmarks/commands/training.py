@@ -15,7 +15,7 @@ from training import options
 from training.recipe import DEFAULT_EPOCHS, DEFAULT_IMAGE_SIZE, Recipe
 
 if TYPE_CHECKING:
-    from benchmarks.measurements.training import TrainingResult
+    from benchmarks.measurements.training.training_time import TrainingResult
 
 DATA = options.PROCESSED
 
@@ -66,7 +66,7 @@ def training(
 def _against_checkout(against: Path, photos: Path, recipe: Recipe, repeat: int, *, whole: bool, out: Path) -> None:
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.training_against import accuracies, against_table, measure_against
+    from benchmarks.measurements.training.training_against import accuracies, against_table, measure_against
     from benchmarks.statistics.goals import goals_table
 
     result = measure_against(against, photos, recipe, rounds=repeat, whole=whole)
@@ -78,7 +78,7 @@ def _against_checkout(against: Path, photos: Path, recipe: Recipe, repeat: int, 
 
 def _against_plain_loop(data: Path | None, recipe: Recipe, repeat: int, out: Path) -> None:
     from benchmarks.contenders.photos import drawn_dataset
-    from benchmarks.measurements.training import measure_training
+    from benchmarks.measurements.training.training_time import measure_training
     from runtime.bundle.manifest import to_json
     from training.data.dataset import MANIFEST, Dataset
 
@@ -95,7 +95,7 @@ def _against_plain_loop(data: Path | None, recipe: Recipe, repeat: int, out: Pat
 def _say(result: TrainingResult, out: Path) -> None:
     from benchmarks.host.interference import describe_contention
     from benchmarks.host.machine import describe
-    from benchmarks.measurements.training import training_verdict
+    from benchmarks.measurements.training.training_time import training_verdict
 
     plain, ours = median(result.plain_s), median(result.ours_s)
     click.echo(f"{describe(result.machine)}; {describe_contention(result.neighbours)}")

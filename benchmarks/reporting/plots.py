@@ -12,11 +12,11 @@ from matplotlib.patches import Patch
 
 from benchmarks.host.interference import Contention, describe_contention
 from benchmarks.host.machine import Machine
-from benchmarks.measurements.footprint import FootprintResult
-from benchmarks.measurements.latency import INT8, PHONE_PHOTO, PHOTOS, LatencyResult
-from benchmarks.measurements.latency import Row as LatencyRow
-from benchmarks.measurements.load import LoadResult, Point, Served
-from benchmarks.measurements.page import ALONE, WATCHED, PageResult
+from benchmarks.measurements.inference.latency import INT8, PHONE_PHOTO, PHOTOS, LatencyResult
+from benchmarks.measurements.inference.latency import Row as LatencyRow
+from benchmarks.measurements.serving.footprint import FootprintResult
+from benchmarks.measurements.serving.load import LoadResult, Point, Served
+from benchmarks.measurements.serving.page import ALONE, WATCHED, PageResult
 from benchmarks.peers.measure import PeersResult, Row
 from benchmarks.statistics.samples import median_of
 from training.evaluation.plots.palette import BLUE, CLASS_COLOURS, GREEN, GREY, INK, PAPER, YELLOW

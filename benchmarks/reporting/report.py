@@ -14,15 +14,15 @@ from rich.table import Table
 
 from benchmarks.host.interference import Contention, describe_contention
 from benchmarks.host.machine import Machine, describe
-from benchmarks.measurements.advise import Advice, options_table, recommendation
-from benchmarks.measurements.footprint import FootprintResult, disk_table, requests_table
-from benchmarks.measurements.footprint_kernels import kernels_table
+from benchmarks.measurements.inference.latency import LatencyResult, latency_table
+from benchmarks.measurements.inference.sessions import SessionsResult, sessions_table
 from benchmarks.measurements.instructions.figures import InstructionsResult, instructions_table
-from benchmarks.measurements.latency import LatencyResult, latency_table
-from benchmarks.measurements.load import LoadResult, load_table
-from benchmarks.measurements.page import PageResult, page_table
-from benchmarks.measurements.sessions import SessionsResult, sessions_table
-from benchmarks.measurements.training import TrainingResult, training_verdict
+from benchmarks.measurements.serving.advise import Advice, options_table, recommendation
+from benchmarks.measurements.serving.footprint import FootprintResult, disk_table, requests_table
+from benchmarks.measurements.serving.footprint_kernels import kernels_table
+from benchmarks.measurements.serving.load import LoadResult, load_table
+from benchmarks.measurements.serving.page import PageResult, page_table
+from benchmarks.measurements.training.training_time import TrainingResult, training_verdict
 from benchmarks.peers.measure import PeersResult
 from benchmarks.peers.table import peers_table, reasons
 from benchmarks.peers.verdicts import peer_goals

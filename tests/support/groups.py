@@ -15,7 +15,7 @@ TESTS = Path(__file__).parents[1]
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "compiler": ("ziglang", ("runtime/native/compiled",)),
     "scheduler": ("airflow", ("pipelines", "benchmarks/measurements/test_batch.py")),
-    "browser": ("playwright", ("ui/browser", "benchmarks/measurements/test_page.py")),
+    "browser": ("playwright", ("ui/browser", "benchmarks/measurements/serving/test_page.py")),
     "containers": ("kubernetes_validate", ("deploy",)),
     "training": (
         "torch",

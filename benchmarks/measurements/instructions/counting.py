@@ -23,7 +23,7 @@ from runtime.image import ImageSpec
 from runtime.inference.native_session import plan_of
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = ROOT / "benchmarks" / "measurements" / "session_programs" / "counted_onnxruntime.py"
+PROGRAM = ROOT / "benchmarks" / "measurements" / "inference" / "session_programs" / "counted_onnxruntime.py"
 
 
 def count_ours(cpu: EmulatedCpu, model: bytes, photos: NDArray[np.uint8], classes: int, cache: Path) -> list[int]:

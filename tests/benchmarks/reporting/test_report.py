@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import main
-from benchmarks.measurements.advise import Target
+from benchmarks.measurements.serving.advise import Target
 from benchmarks.peers.catalogue import OURS, REPLACED
 from runtime.bundle.manifest import to_json
 from tests.benchmarks.measurements.instructions.test_figures import counts_of_rows
-from tests.benchmarks.measurements.test_advise import advice, option
+from tests.benchmarks.measurements.serving.test_advise import advice, option
 from tests.benchmarks.test_peers import outcome, row
 
 SWEEP = ("--sweep", "none")

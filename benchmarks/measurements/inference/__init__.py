@@ -1,0 +1,1 @@
+"""In process: from JPEG bytes to label, and bare inference sessions."""

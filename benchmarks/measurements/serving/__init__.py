@@ -1,0 +1,1 @@
+"""The appliance as a server: load, requests, reloads, footprint, the page, clients."""

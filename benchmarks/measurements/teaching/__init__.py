@@ -1,0 +1,1 @@
+"""Teaching an appliance: time, memory and accuracy."""

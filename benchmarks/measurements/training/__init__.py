@@ -1,0 +1,1 @@
+"""Training: time, and the calibration of what it makes."""
