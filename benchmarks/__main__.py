@@ -6,25 +6,25 @@ import sys
 
 import click
 
-from benchmarks.commands.advise import advise
-from benchmarks.commands.answers import answers
 from benchmarks.commands.batch import batch
-from benchmarks.commands.calibration import calibration
-from benchmarks.commands.clients import clients
 from benchmarks.commands.decode import decode
-from benchmarks.commands.footprint import footprint
-from benchmarks.commands.instructions import instructions
-from benchmarks.commands.latency import latency
-from benchmarks.commands.load import load
-from benchmarks.commands.page import page
+from benchmarks.commands.inference.answers import answers
+from benchmarks.commands.inference.instructions import instructions
+from benchmarks.commands.inference.latency import latency
+from benchmarks.commands.inference.sessions import sessions
 from benchmarks.commands.peers import peers
-from benchmarks.commands.reload import reload
 from benchmarks.commands.report import report
-from benchmarks.commands.requests import requests
 from benchmarks.commands.robustness import robustness
-from benchmarks.commands.sessions import sessions
-from benchmarks.commands.teach import teach
-from benchmarks.commands.training import training
+from benchmarks.commands.serving.advise import advise
+from benchmarks.commands.serving.clients import clients
+from benchmarks.commands.serving.footprint import footprint
+from benchmarks.commands.serving.load import load
+from benchmarks.commands.serving.page import page
+from benchmarks.commands.serving.reload import reload
+from benchmarks.commands.serving.requests import requests
+from benchmarks.commands.training.calibration import calibration
+from benchmarks.commands.training.teach import teach
+from benchmarks.commands.training.training import training
 from runtime.cli.group import Commands
 
 

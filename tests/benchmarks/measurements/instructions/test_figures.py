@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.commands.instructions import PROCESSORS
+from benchmarks.commands.inference.instructions import PROCESSORS
 from benchmarks.contenders.scaled_bundle import resized
 from benchmarks.host.interference import Contention
 from benchmarks.host.machine import this_machine

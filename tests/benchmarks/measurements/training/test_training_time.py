@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-import benchmarks.commands.training
+import benchmarks.commands.training.training
 import benchmarks.contenders.photos
 import benchmarks.measurements.training.training_time
 from benchmarks.__main__ import main
@@ -96,7 +96,7 @@ def test_a_missing_dataset_that_was_named_is_refused(tmp_path: Path):
 
 
 def test_without_data_photos_are_drawn_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(benchmarks.commands.training, "DATA", tmp_path / "none")
+    monkeypatch.setattr(benchmarks.commands.training.training, "DATA", tmp_path / "none")
     monkeypatch.setattr(benchmarks.contenders.photos, "PER_CLASS", 12)
     ran = run("--out", tmp_path, *TINY)
     assert ran.exit_code == 0, ran.output

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.commands.instructions import PROCESSORS
+from benchmarks.commands.inference.instructions import PROCESSORS
 from benchmarks.commands.options import bundle_option, default_folder, keep, make, out_option, photos_option, show
 from runtime.errors import Refusal
 

@@ -1,0 +1,1 @@
+"""Commands that measure the appliance as a server."""

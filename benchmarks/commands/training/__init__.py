@@ -1,0 +1,1 @@
+"""Commands that measure how models are trained and taught."""
