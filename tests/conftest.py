@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.groups import cannot_be_imported, group_of, is_left_out, rank, scope_of
 from tests.support.kills.killing import Killer, killer
-from tests.support.s3 import S3Server, s3_server
-from tests.support.system_packages import install_line
+from tests.support.stores.s3 import S3Server, s3_server
+from tests.support.suite.groups import cannot_be_imported, group_of, is_left_out, rank, scope_of
+from tests.support.suite.system_packages import install_line
 from tests.support.web.client_files import share_certificates, share_service_models
 
-pytest_plugins = ["tests.support.trained"]
+pytest_plugins = ["tests.support.models.trained"]
 
 # One worker of pytest runs for each core: with a thread for each core besides, those of OpenMP, which PyTorch computes
 # with, wait for one another by spinning. Training took three times the CPU seconds.

@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks.host.processes import wait_until_ended
 from benchmarks.host.server_process import ServerError
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
 from tests.support.forks.forked import ForkedProcess, ForkServer, fork, run
-from tests.support.servers import appliance
+from tests.support.models.bundles import write_bundle
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has process file descriptors")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.groups import MARKS
-from tests.support.repeats import thorough_but
+from tests.support.suite.groups import MARKS
+from tests.support.suite.repeats import thorough_but
 
 ROOT = Path(__file__).parents[1]
 

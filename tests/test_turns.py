@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.groups import BY_PAGE, PAGES, SLOW, TESTS, rank, scope_of
-from tests.support.turns import containers_come_and_go, wait_for_containers
+from tests.support.suite.groups import BY_PAGE, PAGES, SLOW, TESTS, rank, scope_of
+from tests.support.suite.turns import containers_come_and_go, wait_for_containers
 
 
 def test_a_browser_waits_until_the_containers_have_ended(tmp_path: Path) -> None:

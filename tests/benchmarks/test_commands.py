@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from benchmarks.__main__ import main
 from benchmarks.host.machine import this_machine
 from benchmarks.measurements.inference.latency import BURST
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 from training.data.dataset import Dataset
 

@@ -19,7 +19,7 @@ from benchmarks.reporting.cost import cost_table, per_million
 from benchmarks.reporting.plots import best_settings
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 from tests.support.waiting import PATIENT
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.engine import Engine, build, this_engine
-from tests.support.turns import containers_come_and_go, folder_of_all_workers
+from tests.support.suite.turns import containers_come_and_go, folder_of_all_workers
 
 
 @pytest.fixture(scope="package", autouse=True)

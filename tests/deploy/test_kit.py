@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.engine import PACKAGES, ROOT, Engine, offline_docker, offline_podman
-from tests.support.system_packages import needs, needs_root
+from tests.support.suite.system_packages import needs, needs_root
 from tests.support.waiting import wait_until
 
 pytestmark = [needs(*PACKAGES), needs_root, pytest.mark.timeout(1800)]  # the first builds the images, and three more

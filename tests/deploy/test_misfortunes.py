@@ -15,10 +15,10 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
 from tests.deploy.engine import DOCKER, PACKAGES, Engine
-from tests.support.bundles import write_bundle
-from tests.support.s3 import S3Server
-from tests.support.servers import free_port
-from tests.support.system_packages import needs, needs_root
+from tests.support.appliances.servers import free_port
+from tests.support.models.bundles import write_bundle
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.system_packages import needs, needs_root
 from tests.support.waiting import wait_until
 
 pytestmark = [

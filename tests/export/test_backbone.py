@@ -12,7 +12,7 @@ from export.backbone import EXACT, _extractor, _write_golden
 from runtime.inference.backends import native_kernels
 from runtime.teaching.backbone import GOLDEN, Backbone
 from tests.runtime.native.models import loads_prebuilt
-from tests.support.backbones import write_backbone
+from tests.support.models.backbones import write_backbone
 from training.model.network import build
 
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from benchmarks.contenders.drawn_flowers import draw_flower
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
 from tests.support.waiting import wait_until
 from training.model.torchvision_models import models
 

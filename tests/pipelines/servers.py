@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from tests.support.servers import free_port, free_ports
-from tests.support.system_packages import needs
+from tests.support.appliances.servers import free_port, free_ports
+from tests.support.suite.system_packages import needs
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

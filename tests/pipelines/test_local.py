@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -28,9 +28,9 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import Conflict
 from tests.pipelines.steps import places_in
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import appliance
 from tests.support.waiting import wait_until
 from training.data.dataset import Dataset
 from training.data.prepare import prepare

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipelines.servers import Airflow, airflow, mlflow_server, needs_postgres, postgres
+from tests.support.appliances.servers import appliance
 from tests.support.photos import photo, write_photos
-from tests.support.s3 import S3Server
-from tests.support.servers import appliance
-from tests.support.stores import MANY_BYTES
+from tests.support.stores.contents import MANY_BYTES
+from tests.support.stores.s3 import S3Server
 from tests.support.waiting import wait_until
 from tests.support.web.photo_sources import serving as serving_photos
 from training.recipe import is_validated

@@ -24,8 +24,8 @@ from runtime.store import StoreError, open_store
 from tests.pipelines.steps import RECIPE, RUN, SPLIT, all_of, places_in, tasks
 from tests.support.forks.forked import run
 from tests.support.photos import photo, write_photos
-from tests.support.s3 import S3Server
-from tests.support.system_packages import needs_root
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.system_packages import needs_root
 from training.data.dataset import DatasetError
 from training.data.download import FetchError
 from training.pipeline import steps

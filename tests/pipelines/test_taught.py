@@ -20,7 +20,7 @@ from runtime.store import Store
 from runtime.store.trees import SyncError, read_index, write_index
 from runtime.teaching.backbone import Backbone
 from tests.pipelines.steps import SPLIT, all_of, places_in, tasks
-from tests.support.bundles import taught_bundle
+from tests.support.models.bundles import taught_bundle
 from tests.support.photos import photo, write_others, write_photos
 from training.data.dataset import Dataset
 from training.pipeline import steps

@@ -16,8 +16,8 @@ from export.release.register import Registered, register, signature
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MODEL, Bundle
 from tests.pipelines.servers import BIN, answers, process
-from tests.support.bundles import write_bundle
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
+from tests.support.models.bundles import write_bundle
 from tests.support.waiting import wait_until
 from training import __main__ as training
 from training.tracking.server import KIND_TAG, MODEL_TRAINING, Tracker, run_pages

@@ -15,9 +15,9 @@ from PIL import Image
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MANIFEST, Bundle, BundleError, read_manifest, to_json
 from runtime.bundle.picture import MAX_ELEMENTS, MAX_PICTURE_BYTES, BadPicture, check_picture
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.pictures.displays import SVG, with_picture
-from tests.support.servers import appliance
 
 
 def png(side: int = 64) -> bytes:

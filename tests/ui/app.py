@@ -17,7 +17,7 @@ import httpx
 
 from benchmarks.host.server_process import start_session
 from tests.support.forks.forked import fork
-from tests.support.repeats import THOROUGH
+from tests.support.suite.repeats import THOROUGH
 
 START_S = 60
 

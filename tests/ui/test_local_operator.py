@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.operated import operated
+from tests.support.appliances.operated import operated
 from tests.support.web.page_visits import ask
 from ui.appliance.client import Api, Refused
 

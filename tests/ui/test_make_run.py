@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
+from tests.support.models.bundles import write_bundle
 
 ROOT = Path(__file__).parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - where it listens by default

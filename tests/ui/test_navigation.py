@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 

@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.web.page_visits import CHANNEL, ask, choose, connected, has_key, load
 from tests.ui.app import app
 

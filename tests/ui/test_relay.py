@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import appliance
 from tests.support.web.page_visits import CHANNEL, ask, choose, connected, load
 from tests.support.web.reverse_proxy import rewriting
 from tests.ui.app import app

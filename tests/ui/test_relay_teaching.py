@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 from tests.support.web.page_visits import ask, choose, connected, load
 from tests.support.web.reverse_proxy import rewriting
 from ui.server.proxy import MAX_THUMBNAIL_BYTES, _thumbnail, is_allowed

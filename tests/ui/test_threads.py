@@ -8,7 +8,7 @@ import pytest
 
 from runtime.host.cores import inference_cores
 from runtime.host.cpu import available_cpus
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from ui.appliance.latency_test import Report
 from ui.appliance.targets import LOCAL, Targets
 from ui.appliance.threads import ByThreads, by_threads, counts

@@ -12,7 +12,7 @@ from runtime.bundle.golden_patterns import draw
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
 from runtime.inference.backends import NATIVE, open_validated
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 
 @pytest.fixture

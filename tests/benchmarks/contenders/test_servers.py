@@ -11,7 +11,7 @@ import benchmarks.contenders.servers
 from benchmarks.contenders.servers import Recipe, appliance, serving
 from benchmarks.host.processes import tree
 from benchmarks.host.server_process import ServerError
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.waiting import wait_until
 
 PROGRAM = """

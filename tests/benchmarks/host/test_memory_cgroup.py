@@ -11,7 +11,7 @@ import pytest
 from benchmarks.host import memory_cgroup as host
 from benchmarks.host.confined import confined
 from benchmarks.host.memory_cgroup import CgroupError, MemoryCgroup
-from tests.support.memory_cgroup import memory_cgroup
+from tests.support.host.memory_cgroup import memory_cgroup
 
 LIMIT = 200 * 2**20
 _TELL = """

@@ -17,7 +17,7 @@ import yaml
 
 from tests.deploy.engine import DOCKER, ROOT, Engine
 from tests.pipelines.servers import Airflow
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 PROJECT = "dandelion-under-test"
 STAND_INS = ROOT / "tests/deploy/stand_ins"

@@ -34,13 +34,13 @@ from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.taught.photos import send_photos
 from runtime.store import Denied, S3Settings, Store, StoreError, open_store
-from tests.support.bundles import taught_bundle, write_bundle
-from tests.support.corrections import keep, send
-from tests.support.following import serving
-from tests.support.s3 import S3Server, s3_server
-from tests.support.servers import appliance
-from tests.support.stores import content
-from tests.support.taught import taught
+from tests.support.appliances.corrections import keep, send
+from tests.support.appliances.following import serving
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import taught_bundle, write_bundle
+from tests.support.models.taught import taught
+from tests.support.stores.contents import content
+from tests.support.stores.s3 import S3Server, s3_server
 from tests.support.waiting import wait_until
 from training.pipeline.steps import waiting_feedback
 from training.storage.locations import Places

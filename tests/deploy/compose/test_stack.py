@@ -22,7 +22,7 @@ from tests.deploy.compose.stack import (
 from tests.deploy.engine import PACKAGES, Engine
 from tests.deploy.monitoring.prometheus import Prometheus, panel_queries, rule_expressions
 from tests.support.photos import photo, write_photos
-from tests.support.system_packages import needs, needs_root
+from tests.support.suite.system_packages import needs, needs_root
 from tests.support.waiting import wait_until
 
 pytestmark = [needs(*PACKAGES), needs_root, *needs_stack, pytest.mark.timeout(1800)]

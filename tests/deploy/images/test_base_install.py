@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.host.server_process import HOST, answers, running
 from runtime.native.library import library
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 
 ROOT = Path(__file__).parents[3]

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.deploy.engine import PACKAGES, ROOT, Engine
 from tests.support.photos import photo
-from tests.support.system_packages import needs, needs_root
+from tests.support.suite.system_packages import needs, needs_root
 from tests.support.waiting import wait_until
 from tests.ui.browser.visitor import PATHS, launch, visitor
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.engine import PACKAGES, ROOT, Engine
-from tests.support.system_packages import needs, needs_root
+from tests.support.suite.system_packages import needs, needs_root
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test

@@ -12,8 +12,8 @@ import pytest
 
 from runtime.native.library import library
 from tests.deploy.engine import PACKAGES, ROOT, Engine, build_environment
-from tests.support.bundles import write_bundle
-from tests.support.system_packages import needs, needs_root
+from tests.support.models.bundles import write_bundle
+from tests.support.suite.system_packages import needs, needs_root
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import image_test

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]

@@ -23,9 +23,9 @@ from tests.deploy.monitoring.prometheus import (
     rule_expressions,
 )
 from tests.deploy.monitoring.statsd import exposition
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import photo, violet
-from tests.support.servers import appliance
 from tests.support.waiting import wait_until
 
 # Metrics that the rules and dashboards may name although the runtime does not expose them yet. Keep it empty.

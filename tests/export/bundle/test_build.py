@@ -22,8 +22,8 @@ from runtime.image import ImageSpec
 from runtime.inference.backends import NATIVE, open_validated
 from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.registry.bundle_writer import WriteError, staged
+from tests.support.appliances.servers import appliance
 from tests.support.photos import photo
-from tests.support.servers import appliance
 from training.data.dataset import Dataset
 from training.data.listing import ListedPhoto, PhotoList
 from training.data.pixels import load_pixels

@@ -15,7 +15,7 @@ from runtime.bundle.manifest import MANIFEST, SIGNATURE, Bundle
 from runtime.inference.backends import open_validated
 from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, verify
 from tests.runtime.native.models import loads_prebuilt
-from tests.support.bundles import change_manifest, write_bundle
+from tests.support.models.bundles import change_manifest, write_bundle
 
 PRIVATE, PUBLIC = new_keys()
 

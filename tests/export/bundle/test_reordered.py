@@ -20,7 +20,7 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import FP32_MODEL, MANIFEST, MODEL, SIGNATURE, Bundle, Manifest, describe_file
 from runtime.inference.backends import open_validated
 from runtime.registry.signature import SIGNING_VARIABLE, new_keys, public_key, verify
-from tests.support.bundles import change_manifest, write_bundle
+from tests.support.models.bundles import change_manifest, write_bundle
 from training.data.dataset import Dataset
 from training.data.pixels import load_pixels
 from training.model.checkpoint import Checkpoint

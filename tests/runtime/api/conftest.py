@@ -12,7 +12,7 @@ from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from PIL import Image
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import encode, half_with_end, photo
-from tests.support.servers import Appliance, appliance
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from runtime.api.header_text import header_text
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import draw_photo, encode, photo
-from tests.support.servers import appliance
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from PIL import Image
 
 from runtime.api.requests.form import MAX_TEXT_BYTES
 from runtime.api.v2.tensors import SHORT_BYTES
-from tests.support.bundles import write_bundle
-from tests.support.following import ADMIN, ENTRY, metric
+from tests.support.appliances.following import ADMIN, ENTRY, metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import encode, photo
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import PATIENT
 
 INFER = "/v2/models/colours/infer"

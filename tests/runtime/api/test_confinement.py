@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.appliances.servers import free_port
 from tests.support.photos import photo
-from tests.support.servers import free_port
-from tests.support.system_packages import needs, needs_root
+from tests.support.suite.system_packages import needs, needs_root
 
 START_S = 60
 ROOT = Path(__file__).parents[3]

@@ -16,9 +16,9 @@ from runtime.names import DEFAULT_PRODUCT
 from runtime.serving.examples import MOST, PER_CLASS, SIDE, Examples
 from runtime.store import StoreError, open_store
 from runtime.store.folder import FolderStore
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import appliance
 
 LIMITS = PhotoLimits()
 

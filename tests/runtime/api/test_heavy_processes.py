@@ -15,11 +15,11 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.pictures.large_photos import flat_png
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import PATIENT, wait_until
 from tests.support.web.wire import Reader, connect
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
-from tests.support.following import ADMIN, Followed
+from tests.support.appliances.following import ADMIN, Followed
+from tests.support.appliances.servers import Appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance
 
 FORGED = "%00%0atime=2026-11-28T00:00:00%20level=INFO%20message=forged"
 PARTS = [

@@ -27,9 +27,9 @@ from runtime.serving.engine import Engine
 from runtime.serving.loaded_model import LoadedModel
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import half_with_end, photo
-from tests.support.servers import Appliance, appliance
 
 MODEL = "colours"
 SPEC = ImageSpec(height=32, width=32)

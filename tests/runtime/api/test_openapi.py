@@ -12,10 +12,10 @@ import pytest
 
 from runtime.api.security.keys import new_key
 from runtime.inference.backends import NATIVE
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
-from tests.support.descriptions import assert_described
-from tests.support.repeats import THOROUGH, thorough_but
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.descriptions import assert_described
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.suite.repeats import THOROUGH, thorough_but
 
 EXAMPLES = 25 if THOROUGH else 2  # of each route, in each phase
 

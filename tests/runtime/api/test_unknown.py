@@ -15,11 +15,11 @@ import tritonclient.http as triton
 from PIL import Image
 
 from runtime.store import open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
-from tests.support.corrections import send
-from tests.support.following import metric
+from tests.support.appliances.corrections import send
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import encode, half_with_end, photo, violet
-from tests.support.servers import Appliance, appliance
 
 JPEG = {"content-type": "image/jpeg"}
 LABELS = {"dandelion", "grass"}

@@ -28,11 +28,11 @@ from runtime.bundle.manifest import BundleError
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import StoreError, open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import half_with_end, photo, violet, write_photos
-from tests.support.s3 import S3Server
-from tests.support.servers import appliance
-from tests.support.stores import MANY_BYTES
+from tests.support.stores.contents import MANY_BYTES
+from tests.support.stores.s3 import S3Server
 
 
 @pytest.fixture

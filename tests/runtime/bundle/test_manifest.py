@@ -26,7 +26,7 @@ from runtime.image import ImageSpec
 from runtime.inference.backends import golden_deviation, open_validated
 from runtime.inference.onnxruntime_session import PROBABILITIES
 from runtime.names import UNKNOWN
-from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle, write_model
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle, write_model
 
 
 @pytest.fixture

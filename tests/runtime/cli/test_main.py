@@ -22,17 +22,17 @@ from runtime.cli import options
 from runtime.cli.options import serving_options, settings_of
 from runtime.host.cores import InferenceCores, inference_cores
 from runtime.host.cpu import available_cpus
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import appliance
 from tests.support.forks import forked
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.repeats import THOROUGH
-from tests.support.servers import appliance
+from tests.support.suite.repeats import THOROUGH
 from tests.support.waiting import wait_until
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m runtime` to its end, started as in `tests.support.servers.appliance`."""
+    """`python -m runtime` to its end, started as in `tests.support.appliances.servers.appliance`."""
     if not THOROUGH:
         return forked.run("runtime", *arguments, **environment)
     command = [sys.executable, "-m", "runtime", *arguments]

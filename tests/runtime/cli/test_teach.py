@@ -16,9 +16,9 @@ from runtime.bundle.manifest import Bundle
 from runtime.registry.signature import new_keys
 from runtime.store import open_store
 from runtime.store.trees import read_index
-from tests.support.backbones import write_backbone
+from tests.support.appliances.servers import appliance
+from tests.support.models.backbones import write_backbone
 from tests.support.photos import photo, write_photos
-from tests.support.servers import appliance
 
 
 class Owner:

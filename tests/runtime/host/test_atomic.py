@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.host.atomic import TEMPORARY, alone_in, remove_abandoned, remove_folder, temporary_folder, whole_file
-from tests.support.system_packages import needs_root
+from tests.support.suite.system_packages import needs_root
 
 ROOT = Path(__file__).parents[3]
 

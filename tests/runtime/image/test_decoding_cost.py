@@ -22,7 +22,7 @@ from runtime.image.limits import check_cost
 from tests.support.photos import QUICK, draw_photo, encode, photo
 from tests.support.pictures.decoding import rise
 from tests.support.pictures.large_photos import drawn, flat_jpeg, flat_png, kinds
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 SPEC = ImageSpec(height=96, width=96)
 SIZE = (2000, 2000)

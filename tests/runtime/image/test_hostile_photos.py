@@ -21,7 +21,7 @@ from runtime.image.limits import MAX_PARTS, MAX_SCANS
 from tests.support.photos import draw_photo, encode, photo, png
 from tests.support.pictures.decoding import rise
 from tests.support.pictures.large_photos import flat_jpeg, flat_png
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 SPEC = ImageSpec(height=64, width=64)
 SOI = 2

@@ -24,7 +24,7 @@ from runtime.image import (
 )
 from tests.support.photos import draw_photo, encode, photo
 from tests.support.pictures.jpegs import lossless_jpeg
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 SPEC = ImageSpec(height=96, width=96)
 END = b"\xff\xd9"

@@ -16,7 +16,7 @@ from runtime.image.avif.properties import Clap
 from runtime.image.orientation import UPRIGHT
 from tests.support.photos import draw_photo, encode
 from tests.support.pictures.encoded_colours import with_chunks
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 from training.evaluation.thumbnails import thumbnail
 
 PHOTO = draw_photo("dandelion", 3, (320, 240))

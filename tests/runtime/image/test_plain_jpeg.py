@@ -16,7 +16,7 @@ from runtime.image import ImageSpec, decode_brief, decode_photo
 from runtime.image.jpeg.plain import decode_plain
 from runtime.native.library import library
 from tests.support.photos import draw_photo, encode
-from tests.support.repeats import repeats
+from tests.support.suite.repeats import repeats
 
 SPEC = ImageSpec(height=96, width=96)
 SPECS = (SPEC, ImageSpec(height=64, width=80), ImageSpec(height=224, width=224))

@@ -23,8 +23,8 @@ from tests.runtime.image.test_avif import avif, bits, sizes, unit
 from tests.runtime.image.test_colour import SRGB, profile
 from tests.support.photos import draw_photo, encode, png
 from tests.support.pictures.encoded_colours import TO_BT2020, TO_P3, hlg, in_8_bits, light_of, pq, srgb, with_chunks
-from tests.support.repeats import thorough_but
-from tests.support.system_packages import needs
+from tests.support.suite.repeats import thorough_but
+from tests.support.suite.system_packages import needs
 
 SPEC = ImageSpec(height=72, width=96)  # as large as the photo: nothing is resized
 PHOTO = draw_photo("dandelion", 4)

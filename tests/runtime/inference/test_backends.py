@@ -26,8 +26,8 @@ from runtime.native.library import library
 from runtime.native.onnx_importer import UnknownGraphError
 from runtime.serving.loaded_model import LoadedModel
 from tests.runtime.native.models import claiming, library_of
-from tests.support.bundles import change_manifest, write_bundle, write_model
-from tests.support.system_packages import needs
+from tests.support.models.bundles import change_manifest, write_bundle, write_model
+from tests.support.suite.system_packages import needs
 
 ROOT = Path(__file__).parents[3]
 ONNXRUNTIMES = {"fast", "exact"}  # which of them, the processor decides: without VNNI, `fast` saturates

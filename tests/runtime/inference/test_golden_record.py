@@ -22,9 +22,9 @@ from runtime.inference.native_session import plan_of
 from runtime.native.layout import Instructions
 from runtime.native.library import library
 from tests.runtime.native.models import claiming, every_instruction_set, loads_prebuilt, variant_of
-from tests.support.bundles import change_manifest, write_bundle
-from tests.support.emulated import CACHE
-from tests.support.system_packages import needs
+from tests.support.host.emulated import CACHE
+from tests.support.models.bundles import change_manifest, write_bundle
+from tests.support.suite.system_packages import needs
 
 OF_EACH_PATTERN = slice(None, None, 3)
 

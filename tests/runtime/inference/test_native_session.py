@@ -30,7 +30,7 @@ from tests.runtime.native.models import (
     variant_of,
     write_random,
 )
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 EQUAL = 2e-6  # probabilities: all bytes are equal, and onnxruntime's classifier adds its floats in another order

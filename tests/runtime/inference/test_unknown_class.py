@@ -29,7 +29,7 @@ from runtime.inference.onnxruntime_session import OnnxruntimeSession
 from runtime.native.layout import Instructions
 from runtime.native.library import library
 from tests.runtime.native.models import library_of
-from tests.support.bundles import change_manifest
+from tests.support.models.bundles import change_manifest
 
 
 def forget_unknown(file: Path) -> None:

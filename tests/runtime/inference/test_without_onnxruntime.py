@@ -22,10 +22,10 @@ from runtime.registry.state import StateFile
 from runtime.serving.trial.runner import TrialRunner
 from runtime.teaching.backbone import Backbone
 from tests.runtime.native.models import claiming, loads_prebuilt
-from tests.support.bundles import write_bundle, write_model
+from tests.support.appliances.servers import appliance
+from tests.support.host.without_onnxruntime import without_onnxruntime
+from tests.support.models.bundles import write_bundle, write_model
 from tests.support.photos import photo
-from tests.support.servers import appliance
-from tests.support.without_onnxruntime import without_onnxruntime
 
 ROOT = Path(__file__).parents[3]
 REMEDY = re.escape("pip install 'onnxruntime>=1.32,<2', or take the image that has it")

@@ -25,7 +25,7 @@ from runtime.inference.native_session import NativeSession, plan_of
 from runtime.native.layout import ISA, LAYOUTS, Instructions
 from runtime.native.library import Job, Library, load, prebuilt
 from runtime.native.steps import Plan
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 ROOT = Path(__file__).parents[3]
 CLASSES = 3  # outputs of the default model: two labels and the unknown class

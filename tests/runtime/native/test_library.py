@@ -15,7 +15,7 @@ from runtime.native import library as native_library
 from runtime.native.layout import FASTEST, NAMES, Instructions
 from runtime.native.library import Library, library
 from tests.runtime.native.models import library_of, loads_prebuilt
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 SLOW: tuple[Instructions, ...] = ("avx2", "sse4")  # of a host that is made up
 ASK = "from runtime.native.library import library; print(library().instructions, *library().available)"

@@ -14,7 +14,7 @@ from runtime.native.steps import Plan
 from tests.runtime.native.layers import layers_bytes
 from tests.runtime.native.models import every_variant, library_of, photos, variant_of
 from tests.runtime.native.networks import random_network
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 Named = tuple[Instructions, Instructions]
 PHOTOS = 2

@@ -13,7 +13,7 @@ from runtime.native.layout import Instructions
 from runtime.native.resize import resize
 from tests.runtime.native.models import library_of
 from tests.support.photos import photo
-from tests.support.repeats import repeats
+from tests.support.suite.repeats import repeats
 
 # Sides of less than four times the input's, once JPEG's own scaling is done: the others are reduced by Pillow first.
 NEAR = {(1, 1), (383, 383), (384, 384), (385, 385), (769, 769), (1025, 900)}

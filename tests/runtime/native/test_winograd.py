@@ -33,7 +33,7 @@ from runtime.native.winograd import (
 from tests.runtime.native.layers import layers_bytes
 from tests.runtime.native.models import CLASSES, VARIANTS, every, model_of, photos, variant_of
 from tests.runtime.native.networks import convolution, network, random_network, stem
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 OF_SMALL_HOSTS: tuple[Instructions, ...] = ("sse4", "avx2", "neon")
 OF_BYTES: tuple[Instructions, ...] = ("avxvnni", "vnni")  # which multiply bytes twice as fast

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runtime.store import Store, open_store
-from tests.support.s3 import S3Server
+from tests.support.stores.s3 import S3Server
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -17,9 +17,9 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import add
 from runtime.registry.signature import new_keys, signing_key
 from runtime.store import open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, taught_bundle, write_bundle
-from tests.support.s3 import S3Server
-from tests.support.servers import appliance
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, change_manifest, taught_bundle, write_bundle
+from tests.support.stores.s3 import S3Server
 
 
 class Operator:

@@ -12,7 +12,7 @@ from runtime.host.atomic import TEMPORARY
 from runtime.registry.cache import Cache
 from runtime.registry.host_key import HOST_KEY, host_key, host_public_key
 from runtime.registry.signature import BadKey, new_keys, public_key, sign_folder, signing_key
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 PROCESSES = 4
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from runtime.__main__ import main
 from runtime.bundle.manifest import MANIFEST
 from runtime.registry.cache import Cache
-from tests.support.bundles import write_bundle
 from tests.support.hostile.archives import BLOCK, HostileArchive, archive, member, packed, variations
+from tests.support.models.bundles import write_bundle
 
 VARIATIONS = variations()
 LONGEST_LINE = 600

@@ -14,11 +14,11 @@ from click.testing import Result
 
 from runtime.bundle.manifest import MANIFEST, BundleError
 from runtime.store import Store, StoreError, open_store
-from tests.support.following import Followed, refusals, serving
+from tests.support.appliances.following import Followed, refusals, serving
 from tests.support.hostile.versions import VERSION, Hostile, variations
 from tests.support.hostile.world import GOOD, LONGEST_LINE, World
-from tests.support.repeats import thorough_but
-from tests.support.s3 import S3Server
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 from training.data.dataset import Dataset
 

@@ -21,12 +21,12 @@ from runtime.registry.publish import ABANDONED_S, add, prune, publish
 from runtime.serving.appliance import assemble
 from runtime.serving.settings import Settings
 from runtime.store import Store, open_store
-from tests.support.bundles import heavy_bundle, write_bundle
 from tests.support.kills.killed import keep, send
 from tests.support.kills.killing import Killer, killer, left_over
-from tests.support.repeats import repeats
-from tests.support.s3 import S3Server
-from tests.support.stores import content
+from tests.support.models.bundles import heavy_bundle, write_bundle
+from tests.support.stores.contents import content
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.repeats import repeats
 
 KILLS, KILLS_ON_A_SERVER = repeats(50), repeats(10)
 LIGHT, HEAVY = 2**21, 9 * 2**20  # bytes; a heavy one is sent to a server in parts

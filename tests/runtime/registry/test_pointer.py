@@ -15,9 +15,9 @@ from runtime.registry.pointer import Pointer, check_signature, parse_pointer, si
 from runtime.registry.publish import UnsignedPointer, add, point_at, publish
 from runtime.registry.signature import new_keys, public_key, signing_key
 from runtime.store import Store, open_store
-from tests.support.bundles import write_bundle
-from tests.support.following import ADMIN, Followed, refusals, serving
-from tests.support.stores import content
+from tests.support.appliances.following import ADMIN, Followed, refusals, serving
+from tests.support.models.bundles import write_bundle
+from tests.support.stores.contents import content
 from tests.support.waiting import wait_until
 
 PRIVATE, PUBLIC = new_keys()

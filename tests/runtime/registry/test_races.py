@@ -20,8 +20,8 @@ from runtime.registry.catalogue import Catalogue, key_of
 from runtime.registry.publish import ABANDONED_S, add, prune, publish
 from runtime.registry.signature import new_keys, sign, signing_key
 from runtime.store import Missing, Store, open_store
-from tests.support.bundles import write_bundle
-from tests.support.stores import content
+from tests.support.models.bundles import write_bundle
+from tests.support.stores.contents import content
 
 
 @pytest.fixture

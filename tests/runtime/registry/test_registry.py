@@ -17,9 +17,9 @@ from runtime.registry.publish import point_at, prune, publish
 from runtime.registry.signature import BadKey, new_keys, public_key, sign, signing_key
 from runtime.registry.summary import summary_of
 from runtime.store import Conflict, Missing, Store, TooLarge, open_store
-from tests.support.bundles import change_manifest, write_bundle
 from tests.support.kills.killing import Killer
-from tests.support.stores import MANY_BYTES, content
+from tests.support.models.bundles import change_manifest, write_bundle
+from tests.support.stores.contents import MANY_BYTES, content
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.confined import CPUS, GROUP
-from tests.support.memory_cgroup import memory_cgroup
+from tests.support.appliances.servers import appliance
+from tests.support.host.confined import CPUS, GROUP
+from tests.support.host.memory_cgroup import memory_cgroup
 from tests.support.pictures.large_photos import largest_photos
-from tests.support.repeats import repeats
-from tests.support.servers import appliance
+from tests.support.suite.repeats import repeats
 
 MIB = 2**20
 
@@ -29,7 +29,7 @@ def test_the_largest_photos_of_each_kind_do_not_kill_it(
 ) -> None:
     with memory_cgroup(memory_mib * MIB) as group:
         place = {GROUP: str(group.folder), CPUS: str(cpus), "DANDELION_CACHE": str(tmp_path / "cache")}
-        with appliance(tmp_path, module=("tests.support.confined", module), **place) as running:
+        with appliance(tmp_path, module=("tests.support.host.confined", module), **place) as running:
             limits = httpx.get(running.url + "/health").json()["limits"]
             assert limits["memory_bytes"] == memory_mib * MIB
             found = send_to(running.port)

@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.pictures.large_photos import flat_png
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 
 SLOW = (5000, 4000)  # px, of a photo of few bytes that is long to decode

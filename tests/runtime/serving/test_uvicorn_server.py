@@ -19,9 +19,9 @@ from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads
 from runtime.serving.uvicorn_server import Server
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import appliance
 
 
 async def app(*_: object) -> None:

@@ -20,12 +20,12 @@ from runtime.store import Conflict, Missing, S3Settings, Store, StoreError, TooL
 from runtime.store.conditions import Conditions, probe_conditions
 from runtime.store.probe import YES, probe
 from runtime.store.s3 import S3Store
-from tests.support.bundles import write_bundle
 from tests.support.hostile.misbehaving import fake_s3
-from tests.support.repeats import thorough_but
-from tests.support.s3 import S3Server
-from tests.support.s3_answers import losing_the_answer, refusing_with
-from tests.support.stores import MANY_BYTES, content
+from tests.support.models.bundles import write_bundle
+from tests.support.stores.contents import MANY_BYTES, content
+from tests.support.stores.s3 import S3Server
+from tests.support.stores.s3_answers import losing_the_answer, refusing_with
+from tests.support.suite.repeats import thorough_but
 from tests.support.web.certificates import Authority
 
 STRANGE = "a #1?x=%20&b+c 'ü"  # a prefix that a URL would have to quote

@@ -16,10 +16,10 @@ from botocore.exceptions import ClientError
 
 from runtime.host.atomic import temporary_folder
 from runtime.store import Conflict, Missing, S3Settings, Store, StoreError, TooLarge, open_store
-from tests.support.repeats import repeats
-from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
-from tests.support.stores import MANY_BYTES, content
-from tests.support.system_packages import needs_root
+from tests.support.stores.contents import MANY_BYTES, content
+from tests.support.stores.s3 import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.support.suite.repeats import repeats
+from tests.support.suite.system_packages import needs_root
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,7 +12,7 @@ from runtime.teaching.backbone import Backbone
 from runtime.teaching.extraction import Extraction
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
-from tests.support.backbones import write_backbone
+from tests.support.models.backbones import write_backbone
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from runtime.teaching.backbone import MODEL, RECORD, Backbone, FeatureExtractor,
 from runtime.teaching.onnx_head import features_of
 from runtime.teaching.views import VIEWS
 from tests.support.photos import encode
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 FEATURES_OF_TWO = """
 import sys

@@ -29,8 +29,8 @@ from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import Store
 from runtime.store.folder import FolderStore
 from runtime.store.s3 import S3Store
-from tests.support.bundles import write_bundle
 from tests.support.hostile.versions import CANARY, VERSION, Draft, Hostile
+from tests.support.models.bundles import write_bundle
 from training.data.dataset import Dataset
 
 GOOD = "v1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from runtime.bundle.manifest import MANIFEST, describe_file
-from tests.support.bundles import change_manifest
+from tests.support.models.bundles import change_manifest
 
 SVG = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40" fill="none" stroke="#0a7d8c" stroke-width="2">'

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.servers import free_port
-from tests.support.system_packages import program
+from tests.support.appliances.servers import free_port
+from tests.support.suite.system_packages import program
 from tests.support.waiting import wait_until
 
 PAGE = Path(__file__).parents[3] / "docs/operations.md"

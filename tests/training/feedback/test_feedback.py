@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from runtime.serving.feedback import Limits
 from runtime.serving.feedback.review import ReviewError, review
 from runtime.store import open_store
-from tests.support.corrections import feedback_at, keep
+from tests.support.appliances.corrections import feedback_at, keep
 from tests.support.photos import photo, write_photos
 from training.commands import feedback
 from training.data.fetch import fetch

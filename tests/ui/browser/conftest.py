@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.turns import folder_of_all_workers, wait_for_containers
+from tests.support.suite.turns import folder_of_all_workers, wait_for_containers
 from tests.ui.app import App, app
 from tests.ui.browser.visitor import PATIENCE_MS, Visitor, launch, visitor
 

@@ -16,7 +16,7 @@ from benchmarks.measurements.image.resizing import PILLOW, measure_resizing, res
 from runtime.errors import Refusal
 from runtime.image import ImageSpec, decode
 from tests.runtime.native.models import library_of, loads_prebuilt
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo, write_photos
 
 

@@ -12,7 +12,7 @@ from benchmarks.__main__ import main
 from benchmarks.contenders.photos import MOST, PHONE, THUMBNAIL, draw_jpeg, load_photos
 from benchmarks.measurements.inference.latency import BURST, FP32, INT8, PHONE_PHOTO, PHOTOS, REPLACED, LatencyResult
 from benchmarks.statistics.samples import FEWEST, FEWEST_P95
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 
 ROUNDS = FEWEST

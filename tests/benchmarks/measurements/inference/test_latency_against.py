@@ -12,7 +12,7 @@ from benchmarks.contenders.checkouts import OTHER, THIS
 from benchmarks.contenders.servers import ROOT
 from benchmarks.measurements.inference.latency_against import AT_MOST, LatencyAgainstResult
 from benchmarks.statistics.samples import FEWEST
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 
 

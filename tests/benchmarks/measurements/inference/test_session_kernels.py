@@ -16,7 +16,7 @@ from runtime.errors import Refusal
 from runtime.inference.backends import NATIVE
 from runtime.native.layout import FASTEST
 from runtime.native.library import VARIABLE, library
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 QUICK = ("--rounds", 2, "--no-openvino", "--no-peak")
 NATIVE_HERE = library()

@@ -20,7 +20,7 @@ from runtime.errors import Refusal
 from runtime.native.layout import Instructions
 from runtime.native.library import library
 from tests.runtime.native.models import every_variant, variant_of
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 ROOT = Path(__file__).parents[4] / "var" / "peers"
 HAS_OPENVINO = (ROOT / "fastapi-openvino" / "made.txt").exists()

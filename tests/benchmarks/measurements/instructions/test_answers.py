@@ -28,9 +28,9 @@ from runtime.image import ImageSpec
 from runtime.inference.native_session import NativeSession, plan_of
 from runtime.native.library import VARIABLE, library
 from tests.runtime.native.models import CLASSES, library_of, loads_prebuilt, model_of, photos
-from tests.support.emulated import CACHE
+from tests.support.host.emulated import CACHE
 from tests.support.photos import write_photos
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 SIZE = 32
 SPEC = ImageSpec(height=SIZE, width=SIZE)

@@ -31,8 +31,8 @@ from benchmarks.measurements.instructions.figures import (
 from benchmarks.measurements.instructions.photos import counted_photos
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
-from tests.support.emulated import CACHE
-from tests.support.system_packages import needs
+from tests.support.host.emulated import CACHE
+from tests.support.suite.system_packages import needs
 
 LARGE = ("Haswell", "cortex-a76")  # of the sizes' difference, two are enough
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.measurements.instructions.cpus import CPUS
 from benchmarks.measurements.instructions.emulation import count
-from tests.support.emulated import CACHE
-from tests.support.system_packages import needs
+from tests.support.host.emulated import CACHE
+from tests.support.suite.system_packages import needs
 
 pytestmark = [pytest.mark.emulated, needs("qemu-user")]
 

@@ -13,9 +13,9 @@ from benchmarks.measurements.instructions.emulation import count, emulate
 from benchmarks.measurements.instructions.photos import COUNT, counted_photos
 from runtime.errors import Refusal
 from runtime.image import ImageSpec
-from tests.support.emulated import CACHE
+from tests.support.host.emulated import CACHE
 from tests.support.photos import write_photos
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 
 def test_a_machine_without_the_emulator_is_told_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

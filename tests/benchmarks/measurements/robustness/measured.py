@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.host.memory_cgroup import CgroupError, memory_cgroup
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.waiting import PATIENT
 
 

@@ -22,7 +22,7 @@ from runtime.errors import Refusal
 from runtime.image import FORMATS, ImageSpec, decode
 from runtime.image.formats import detect_format
 from tests.benchmarks.measurements.robustness.measured import measured
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 
 def test_the_appliance_refuses_hostile_requests_and_stays_as_it_was(tmp_path: Path) -> None:

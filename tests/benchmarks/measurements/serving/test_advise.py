@@ -21,7 +21,7 @@ from benchmarks.measurements.serving.advise import (
     thread_counts,
 )
 from runtime.host.cores import inference_cores
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 
 

@@ -13,7 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.clients.cases import CASES
 from benchmarks.clients.catalogue import PROGRAMS, PROXIES, REVERSE_PROXIES, FromPyPI, Installed, NotRun
 from benchmarks.measurements.serving.clients import ClientsResult, Row, markdown_table
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 
 def run(folder: Path, *names: str) -> Result:

@@ -11,7 +11,7 @@ import benchmarks.measurements.serving.footprint
 from benchmarks.__main__ import main
 from benchmarks.contenders.installed import closure, folder_bytes, our_megabytes
 from benchmarks.measurements.serving.footprint import FootprintResult, Look, growth, mixed_requests
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo, write_photos
 from tests.support.waiting import PATIENT
 

@@ -22,7 +22,7 @@ from benchmarks.statistics.samples import median_of
 from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import Bundle
 from runtime.native.library import library
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 
 NATIVE_HERE = library()

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from benchmarks.__main__ import main
 from benchmarks.load_generator.plans import Burst
 from benchmarks.measurements.serving.load import ALL_THREADS, ONE_THREAD, LoadResult, Overload
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 
 

@@ -15,7 +15,7 @@ from benchmarks.__main__ import main
 from benchmarks.load_generator.plans import Burst
 from benchmarks.measurements.serving.footprint import Look
 from benchmarks.measurements.serving.page import ALONE, CLICKED, WATCHED, PageResult, Turn, page_goals
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import write_photos
 from tests.support.waiting import PATIENT
 

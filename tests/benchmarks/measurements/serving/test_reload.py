@@ -16,7 +16,7 @@ from benchmarks.measurements.serving.reload import FIGURES, ReloadResult, Turn, 
 from runtime.bundle.manifest import Bundle
 from runtime.errors import Refusal
 from runtime.registry.catalogue import Catalogue
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 FIELDS = [figure.field for figure in FIGURES]
 

@@ -13,7 +13,7 @@ from benchmarks.contenders.checkouts import OTHER, THIS
 from benchmarks.contenders.servers import ROOT
 from benchmarks.load_generator.raw_requests import raw
 from benchmarks.measurements.serving.requests import RequestsResult, Turn, request_goals, request_row
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 
 
 def run(*arguments: object) -> Result:

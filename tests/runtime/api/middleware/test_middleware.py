@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.host.server_process import ServerError
 from runtime.api.security.keys import BadKeys, new_key, read_keys
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
 ADMIN_KEY, ADMIN_ENTRY = new_key()

@@ -14,9 +14,9 @@ import pytest
 from runtime.api.middleware.path_prefix import PathPrefix, prefix_of
 from runtime.serving.client_address import TrustedProxies, read_proxies
 from runtime.serving.settings import Settings
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 RAW = {"content-type": "image/jpeg"}
 

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.serving.monitoring.drift import FEWEST
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 MEASUREMENT = {"x-traffic": "measurement"}
 

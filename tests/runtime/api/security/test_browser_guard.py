@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from benchmarks.host.server_process import ServerError
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 APP = "https://app.example"
 EVIL = "http://evil.example"

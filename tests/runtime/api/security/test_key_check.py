@@ -12,10 +12,10 @@ import pytest
 
 from runtime.api.security.key_check import KEPT, WrongKeys
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
 ADMIN_KEY, ADMIN_ENTRY = new_key()

@@ -18,9 +18,9 @@ from runtime.api.security.local_operator import FORWARDED, VERDICT, is_local_ope
 from runtime.host.peer import is_loopback, users_of
 from runtime.serving.client_address import TrustedProxies, read_proxies
 from runtime.serving.settings import Settings
-from tests.support.operated import operated
-from tests.support.servers import Appliance
-from tests.support.system_packages import needs
+from tests.support.appliances.operated import operated
+from tests.support.appliances.servers import Appliance
+from tests.support.suite.system_packages import needs
 from tests.support.web.web_servers import plain_proxy
 
 SETTINGS = Settings(threads=1, workers=1)

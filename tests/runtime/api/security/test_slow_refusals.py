@@ -25,10 +25,10 @@ from runtime.serving.scheduling.promises import SEVERAL
 from runtime.serving.scheduling.wait_estimate import FIRST_PACE_S
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
 from tests.support.clock import Clock
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 
 KEY, ENTRY = new_key()
 LARGE = (b"content-length", b"20000000")

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
-from tests.support.servers import appliance
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 
 
 @pytest.fixture(scope="module")

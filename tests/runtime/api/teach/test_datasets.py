@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import appliance
 
 
 def counts(dataset: dict[str, list[dict[str, int]]]) -> dict[str, int]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
-from tests.support.descriptions import assert_described
-from tests.support.repeats import repeats
-from tests.support.servers import appliance
+from tests.support.appliances.descriptions import assert_described
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
+from tests.support.suite.repeats import repeats
 
 
 @pytest.mark.thorough

@@ -15,8 +15,8 @@ from runtime.serving.appliance import assemble
 from runtime.serving.settings import Settings
 from runtime.teaching.workspace import database
 from runtime.teaching.workspace.errors import Unusable
-from tests.support.bundles import write_bundle
-from tests.support.servers import appliance
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 
 
 @pytest.fixture

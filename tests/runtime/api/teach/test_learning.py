@@ -13,9 +13,9 @@ import pytest
 from runtime.api.security.keys import new_key
 from runtime.teaching.backbone import Backbone
 from tests.runtime.api.teach.test_datasets import send
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import draw_other, encode, photo
-from tests.support.servers import appliance
 from tests.support.waiting import wait_until
 
 LABELS = ("dandelion", "grass")

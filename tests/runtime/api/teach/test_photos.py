@@ -13,9 +13,9 @@ from PIL import Image
 
 from runtime.api.security.keys import new_key
 from tests.runtime.api.teach.test_datasets import counts, send
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import draw_photo, encode, photo
-from tests.support.servers import appliance
 
 
 def listed(client: httpx.Client, path: str, **options: Any) -> list[dict[str, Any]]:

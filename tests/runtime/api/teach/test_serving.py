@@ -16,7 +16,7 @@ from runtime.registry.signature import new_keys
 from runtime.store import open_store
 from runtime.store.trees import read_index
 from tests.runtime.api.teach.test_learning import LABELS, filled, wait_for
-from tests.support.servers import appliance
+from tests.support.appliances.servers import appliance
 from tests.support.waiting import wait_until
 
 PRODUCT = "meadow"

@@ -21,8 +21,8 @@ from runtime.native.steps import WINOGRAD, Plan
 from tests.runtime.native.models import CLASSES, build, library_of, model_of, photos
 from tests.runtime.native.networks import random_network
 from tests.runtime.native.test_winograd import extreme
-from tests.support.emulated import CACHE
-from tests.support.system_packages import needs
+from tests.support.host.emulated import CACHE
+from tests.support.suite.system_packages import needs
 
 SIZE, WIDTHS = 32, (16, 16, 16, 16, 32, 32, 32, 32)
 PHOTOS = 2

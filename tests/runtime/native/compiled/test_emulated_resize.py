@@ -15,7 +15,7 @@ from runtime.native.layout import ISA, Instructions
 from runtime.native.library import Taps
 from runtime.native.resize import resize
 from tests.runtime.native.models import ROOT, library_of
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 PICTURES = 120
 KERNEL = ROOT / "runtime" / "native" / "kernel"

@@ -18,7 +18,7 @@ from runtime.inference.native_session import plan_of
 from runtime.native.layout import Instructions
 from runtime.native.library import load, prebuilt
 from tests.runtime.native.models import CLASSES, COMPILED, HAS_PREBUILT, model_of, photos
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 SIZE, WIDTHS = 32, (16, 16, 16, 16, 32, 32, 32, 32)
 # musl's loader takes these for itself, whatever follows the first dot (`reserved` in its ldso/dynlink.c).

@@ -22,7 +22,7 @@ from runtime.native.memory_planner import lay_out
 from runtime.native.weight_packing import CACHE_LINE
 from tests.runtime.native.models import CLASSES, library_of, model_of, photos
 from tests.runtime.native.networks import random_network
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 
 TILES = Path(__file__).parents[1] / "tiles.h"
 PHOTOS = 3

@@ -41,7 +41,7 @@ from runtime.native.weight_packing import Tensor, int32
 from tests.runtime.native.models import every_layout
 from tests.runtime.native.networks import convolution, network, stem
 from tests.runtime.native.planning.test_memory_planner import assert_inside
-from tests.support.repeats import thorough_but
+from tests.support.suite.repeats import thorough_but
 
 LITTLE = 50e6  # bytes
 SIZES = [32, 36, 62, 66, 100, 118, 148, 194, 222, 254, 288, 318, 512, 1024]  # px

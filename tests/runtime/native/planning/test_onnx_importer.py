@@ -18,7 +18,7 @@ from runtime.inference.native_session import plan_of
 from runtime.native.onnx_importer import Convolution, Network, UnknownGraphError, read_network
 from runtime.native.onnx_protobuf import read_graph
 from tests.runtime.native.planning.test_memory_planner import assert_inside
-from tests.support.repeats import repeats
+from tests.support.suite.repeats import repeats
 
 SPEC = ImageSpec(height=128, width=128)
 

@@ -16,11 +16,11 @@ from runtime.host.atomic import TEMPORARY
 from runtime.serving.feedback.review import corrections
 from runtime.serving.feedback.review_counter import ALONE_S
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
-from tests.support.corrections import send
+from tests.support.appliances.corrections import send
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.repeats import thorough_but
-from tests.support.servers import Appliance, appliance
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 SETTINGS = {"DANDELION_FEEDBACK_SHARE": "1", "DANDELION_POLL_S": "0.1"}

@@ -15,12 +15,12 @@ import pytest
 
 from runtime.serving.feedback.review import review
 from runtime.store import Store, open_store
-from tests.support.bundles import write_bundle
-from tests.support.corrections import send
+from tests.support.appliances.corrections import send
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.repeats import repeats, thorough_but
-from tests.support.s3 import S3Server
-from tests.support.servers import Appliance, appliance
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.repeats import repeats, thorough_but
 from tests.support.waiting import wait_until
 
 MB = 1_000_000

@@ -16,10 +16,10 @@ from runtime.registry.publish import add, point_at
 from runtime.serving.feedback import Feedback, FeedbackFull, Limits
 from runtime.serving.feedback.review import ReviewError, accepted, corrections, review
 from runtime.store import Store, open_store
-from tests.support.bundles import write_bundle
-from tests.support.corrections import feedback_at, keep, send
+from tests.support.appliances.corrections import feedback_at, keep, send
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 from training.feedback.accepted import bring_accepted
 

@@ -18,7 +18,7 @@ from runtime.serving.feedback.review import corrections, review
 from runtime.serving.feedback.review_counter import ReviewCounter
 from runtime.store import Missing, Store, StoreError
 from runtime.store.folder import FolderStore
-from tests.support.s3 import S3Server
+from tests.support.stores.s3 import S3Server
 
 PLENTY = Amount(1000, 2**30)
 

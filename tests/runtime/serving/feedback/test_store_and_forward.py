@@ -14,11 +14,11 @@ import pytest
 from runtime.names import DEFAULT_PRODUCT, Label
 from runtime.serving.feedback import FeedbackFull, Limits, SpoolFailed
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
-from tests.support.corrections import feedback_at, keep, send
+from tests.support.appliances.corrections import feedback_at, keep, send
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.s3 import s3_server
-from tests.support.servers import Appliance, appliance
+from tests.support.stores.s3 import s3_server
 from tests.support.waiting import wait_until
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 
 SETTINGS = {
     "DANDELION_HEAD_TIMEOUT_S": "2",

@@ -9,9 +9,9 @@ import urllib.request
 
 import pytest
 
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance
 from tests.support.photos import photo
-from tests.support.servers import Appliance
 from tests.support.waiting import wait_until
 from tests.support.web.wire import Reader, connect, form, request
 

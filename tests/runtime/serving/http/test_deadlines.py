@@ -13,10 +13,10 @@ from runtime.serving.http import connections
 from runtime.serving.http.connections import Connections
 from runtime.serving.http.protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from runtime.serving.monitoring.metrics import Metrics
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance
 from tests.support.clock import Clock
-from tests.support.following import metric
 from tests.support.photos import photo
-from tests.support.servers import Appliance
 from tests.support.web.wire import Answer, Reader, connect, request
 
 REFUSED = "dandelion_connections_refused_total"

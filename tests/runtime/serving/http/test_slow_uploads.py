@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 
 from tests.runtime.serving.http.conftest import SETTINGS
-from tests.support.bundles import write_bundle
-from tests.support.following import metric
+from tests.support.appliances.following import metric
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 from tests.support.web.wire import Reader, connect, request
 

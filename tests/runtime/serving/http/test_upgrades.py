@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runtime.serving.http.upgrade import head_without_offer, offers_websocket
+from tests.support.appliances.servers import Appliance
 from tests.support.photos import photo
-from tests.support.servers import Appliance
 from tests.support.web.wire import Reader, chunked, connect, form, request
 
 H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")

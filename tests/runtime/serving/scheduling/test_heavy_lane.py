@@ -26,7 +26,7 @@ from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import ClientGone
 from runtime.serving.scheduling.scheduler import RequestTooCostly
 from runtime.serving.settings import Settings
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.pictures.large_photos import flat_jpeg, flat_png
 from tests.support.references import references_left

@@ -13,8 +13,8 @@ from runtime.serving.versions.reloader import Reloader
 from runtime.store import open_store
 from tests.runtime.serving.conftest import Start
 from tests.runtime.serving.taught.test_publisher import SHIPPED, reloader_of, serving
-from tests.support.bundles import taught_bundle, write_bundle
-from tests.support.repeats import thorough_but
+from tests.support.models.bundles import taught_bundle, write_bundle
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 

@@ -14,11 +14,11 @@ from runtime.serving.appliance import assemble
 from runtime.serving.settings import Settings
 from runtime.store import Store, open_store
 from runtime.store.trees import read_index
-from tests.support.bundles import taught_bundle
 from tests.support.kills.killing import Killer, killer, left_over
+from tests.support.models.bundles import taught_bundle
 from tests.support.photos import photo
-from tests.support.repeats import repeats, thorough_but
-from tests.support.stores import content
+from tests.support.stores.contents import content
+from tests.support.suite.repeats import repeats, thorough_but
 
 KILLS = repeats(20)
 TREE = "products/gate/taught"

@@ -15,10 +15,10 @@ from runtime.store import Denied, Store, StoreError, open_store
 from runtime.store.folder import FolderStore
 from runtime.store.trees import read_index
 from tests.runtime.serving.conftest import Start
+from tests.support.models.taught import taught
 from tests.support.photos import photo
-from tests.support.s3 import S3Server
-from tests.support.stores import content
-from tests.support.taught import taught
+from tests.support.stores.contents import content
+from tests.support.stores.s3 import S3Server
 from tests.support.waiting import wait_until
 
 TREE = "products/gate/taught"

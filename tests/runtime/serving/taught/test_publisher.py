@@ -31,8 +31,8 @@ from runtime.serving.versions.reloader import Reloader
 from runtime.store import Conflict, Denied, Store, open_store
 from runtime.store.folder import FolderStore
 from tests.runtime.serving.conftest import Start
-from tests.support.bundles import change_manifest, taught_bundle, write_bundle
-from tests.support.system_packages import needs_root
+from tests.support.models.bundles import change_manifest, taught_bundle, write_bundle
+from tests.support.suite.system_packages import needs_root
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[4]

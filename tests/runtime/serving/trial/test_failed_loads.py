@@ -22,13 +22,13 @@ from runtime.serving.appliance import Appliance
 from runtime.serving.trial import process
 from runtime.store import Store, open_store
 from tests.runtime.serving.conftest import Start
-from tests.support import servers
-from tests.support.bundles import change_manifest, taught_bundle, write_bundle
-from tests.support.following import ADMIN, Followed, refusals, serving
+from tests.support.appliances import servers
+from tests.support.appliances.following import ADMIN, Followed, refusals, serving
+from tests.support.host.without_onnxruntime import without_onnxruntime
+from tests.support.models.bundles import change_manifest, taught_bundle, write_bundle
 from tests.support.photos import photo
-from tests.support.s3 import S3Server
+from tests.support.stores.s3 import S3Server
 from tests.support.waiting import wait_until
-from tests.support.without_onnxruntime import without_onnxruntime
 
 SHIPPED = default_bundle().name
 CONTENDER = ("tests.runtime.serving.trial.stand_in_appliance", "passes")  # every version passes its trial

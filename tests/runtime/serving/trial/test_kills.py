@@ -12,9 +12,9 @@ import runtime.serving.trial.process
 from runtime.bundle.manifest import Bundle
 from runtime.registry.state import StateFile, UnfinishedLoad
 from runtime.serving.trial.runner import TrialKilled, TrialRunner
-from tests.support.bundles import write_bundle
 from tests.support.kills.killing import Killer
-from tests.support.repeats import repeats
+from tests.support.models.bundles import write_bundle
+from tests.support.suite.repeats import repeats
 
 KILLS, KILLS_OF_THE_REAL_CHILD = repeats(50), repeats(5)
 LASTS_S, IMPORTING_S = 0.2, 1.0  # from the beginning of a trial, long enough to be everywhere in it

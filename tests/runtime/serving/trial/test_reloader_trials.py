@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from runtime.store import open_store
-from tests.support import servers
-from tests.support.following import ADMIN, Followed, refusals, serving
-from tests.support.memory_cgroup import memory_cgroup
-from tests.support.repeats import thorough_but
-from tests.support.servers import Appliance
+from tests.support.appliances import servers
+from tests.support.appliances.following import ADMIN, Followed, refusals, serving
+from tests.support.appliances.servers import Appliance
+from tests.support.host.memory_cgroup import memory_cgroup
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 SOON_S = 8.0  # on a busy machine, too; a trial may take 120 s

@@ -16,7 +16,7 @@ from runtime.registry.state import StateFile
 from runtime.serving.trial import process, runner
 from runtime.serving.trial.process import TrialKilled, TrialStopped
 from runtime.serving.trial.runner import TrialRunner
-from tests.support.bundles import change_manifest, write_bundle
+from tests.support.models.bundles import change_manifest, write_bundle
 from tests.support.waiting import wait_until
 
 STATE = "state.json"

@@ -21,9 +21,9 @@ from runtime.serving.settings import Settings
 from runtime.serving.versions.comparison import ComparisonModel
 from runtime.serving.versions.reloader import UnknownVersion
 from runtime.store import open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
+from tests.support.appliances.servers import appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.photos import photo, violet
-from tests.support.servers import appliance
 
 
 @pytest.fixture

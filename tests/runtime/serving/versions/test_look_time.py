@@ -12,7 +12,7 @@ from runtime.serving.versions.reloader import Reloader
 from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import open_store
 from runtime.store.folder import FolderStore
-from tests.support.following import Followed
+from tests.support.appliances.following import Followed
 from tests.support.hostile.world import InProcess, stand_in
 
 LOOK_S = 2.0

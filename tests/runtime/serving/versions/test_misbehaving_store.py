@@ -17,12 +17,12 @@ from runtime.registry.catalogue import POINTER, Catalogue
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.versions.reloader import Reloader
 from runtime.serving.versions.store_deadline import PollTiming
-from tests.support.bundles import write_bundle
-from tests.support.following import ADMIN, ENTRY
+from tests.support.appliances.following import ADMIN, ENTRY
+from tests.support.appliances.servers import Appliance, appliance
 from tests.support.hostile.misbehaving import WAYS, FakeS3, fake_s3
 from tests.support.hostile.world import LONGEST_LINE, InProcess, stand_in
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance, appliance
 from tests.support.waiting import wait_until
 
 LOOK_S = 0.4

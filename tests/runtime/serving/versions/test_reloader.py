@@ -18,13 +18,13 @@ from runtime.registry.pointer import Pointer, signed
 from runtime.registry.publish import add
 from runtime.registry.signature import new_keys, signing_key
 from runtime.store import open_store
-from tests.support.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle
-from tests.support.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving
+from tests.support.appliances.following import ADMIN, ENTRY, KEY, Followed, metric, refusals, serving
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, change_manifest, write_bundle
 from tests.support.photos import violet
-from tests.support.repeats import thorough_but
-from tests.support.s3 import S3Server
-from tests.support.servers import Appliance, appliance
-from tests.support.stores import content
+from tests.support.stores.contents import content
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.repeats import thorough_but
 from tests.support.waiting import wait_until
 
 

@@ -16,12 +16,12 @@ from runtime.bundle.manifest import MANIFEST, MODEL, SIGNATURE
 from runtime.registry.catalogue import POINTER, key_of
 from runtime.registry.pointer import Pointer, signed
 from runtime.registry.signature import new_keys, sign, signing_key
-from tests.support.bundles import change_manifest, write_bundle
-from tests.support.following import Followed, refusals, serving
+from tests.support.appliances.following import Followed, refusals, serving
+from tests.support.appliances.servers import Appliance
+from tests.support.models.bundles import change_manifest, write_bundle
 from tests.support.photos import photo
-from tests.support.repeats import THOROUGH, repeats
-from tests.support.s3 import S3Server
-from tests.support.servers import Appliance
+from tests.support.stores.s3 import S3Server
+from tests.support.suite.repeats import THOROUGH, repeats
 from tests.support.waiting import wait_until
 
 SWAPS, CLIENTS = repeats(40) // 5 * 5, 3

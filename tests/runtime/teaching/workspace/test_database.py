@@ -21,7 +21,7 @@ from runtime.teaching.workspace.files import INBOX
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
 from tests.runtime.teaching.workspace.test_history import add
-from tests.support.repeats import repeats
+from tests.support.suite.repeats import repeats
 
 ROOT = Path(__file__).parents[4]
 

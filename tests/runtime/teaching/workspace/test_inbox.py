@@ -20,7 +20,7 @@ from runtime.teaching.workspace.inbox import DAY_S, Doubtful, InboxBounds
 from runtime.teaching.workspace.photos import NewPhoto
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
-from tests.support.repeats import repeats
+from tests.support.suite.repeats import repeats
 
 ROOT = Path(__file__).parents[4]
 ANSWER = Doubtful("uncertain", "grass", 0.4, "colours", "v1")

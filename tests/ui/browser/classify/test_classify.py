@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from runtime.image import MEDIA_TYPES
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import half_with_end, photo
 from tests.ui.app import App, app
 from tests.ui.browser.conftest import Visit

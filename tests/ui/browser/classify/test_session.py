@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import encode
 from tests.ui.app import App, app
 from tests.ui.browser.classify.test_classify import Photos, add, settled

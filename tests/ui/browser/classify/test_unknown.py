@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from runtime.names import UNKNOWN
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import encode
 from tests.ui.app import App, app
 from tests.ui.browser.classify.test_classify import PAINTED, Photos, add, settled

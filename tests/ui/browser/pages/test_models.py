@@ -14,11 +14,11 @@ from runtime.bundle.default import default_bundle
 from runtime.bundle.manifest import MODEL
 from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.support.bundles import taught_bundle
-from tests.support.operated import operated
+from tests.support.appliances.operated import operated
+from tests.support.appliances.servers import Appliance
+from tests.support.models.bundles import taught_bundle
 from tests.support.photos import photo
-from tests.support.servers import Appliance
-from tests.support.system_packages import needs
+from tests.support.suite.system_packages import needs
 from tests.support.web.web_servers import plain_proxy
 from tests.ui.app import app
 from tests.ui.browser.conftest import Visit

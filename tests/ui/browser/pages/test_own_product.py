@@ -15,7 +15,7 @@ from runtime.api.security.keys import new_key
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
 from tests.support.pictures.displays import SVG, with_picture
 from tests.ui.app import App, app

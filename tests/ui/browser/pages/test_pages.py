@@ -17,7 +17,7 @@ from runtime.host.cpu import available_cpus
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.ui.app import App, app
 from tests.ui.browser.classify.test_classify import Photos, add, settled
 from tests.ui.browser.conftest import Visit

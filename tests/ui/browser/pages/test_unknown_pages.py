@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.ui.app import App, app
 from tests.ui.browser.classify.test_unknown import OTHER
 from tests.ui.browser.conftest import Visit

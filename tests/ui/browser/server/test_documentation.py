@@ -5,7 +5,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import write_bundle
+from tests.support.models.bundles import write_bundle
 from tests.ui.app import app
 from tests.ui.browser.conftest import Visit
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import write_bundle
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
+from tests.support.models.bundles import write_bundle
 from tests.ui.app import app
 from tests.ui.browser.conftest import Visit
 

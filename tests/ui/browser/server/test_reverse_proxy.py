@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.bundles import write_bundle
-from tests.support.system_packages import needs
+from tests.support.models.bundles import write_bundle
+from tests.support.suite.system_packages import needs
 from tests.support.web.reverse_proxy import rewriting
 from tests.support.web.web_servers import PREFIX, reverse_proxy
 from tests.ui.app import App, app

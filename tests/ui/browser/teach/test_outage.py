@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.bundles import write_bundle
-from tests.support.servers import free_port
+from tests.support.appliances.servers import free_port
+from tests.support.models.bundles import write_bundle
 from tests.ui.app import App, app
 from tests.ui.browser.classify.test_classify import Photos
 from tests.ui.browser.conftest import Visit

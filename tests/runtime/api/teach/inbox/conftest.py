@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from runtime.api.security.keys import new_key
-from tests.support.bundles import UNKNOWN_FROM_HALF, write_bundle
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.waiting import wait_until
 
 WITHIN_S = 60.0

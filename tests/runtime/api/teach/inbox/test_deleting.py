@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.runtime.api.teach.inbox.conftest import Desk, desk
 from tests.runtime.api.teach.inbox.test_reviewing import accept, records
-from tests.support.corrections import send
+from tests.support.appliances.corrections import send
 from tests.support.photos import photo, violet
 from tests.support.waiting import wait_until
 

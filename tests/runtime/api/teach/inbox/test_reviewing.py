@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from runtime.names import UNKNOWN
 from tests.runtime.api.teach.inbox.conftest import Desk, desk
 from tests.runtime.api.teach.inbox.test_keeping import sha256
-from tests.support.corrections import send
+from tests.support.appliances.corrections import send
 from tests.support.photos import photo, violet, write_photos
 from training.commands import feedback
 

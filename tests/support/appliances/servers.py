@@ -10,7 +10,7 @@ from benchmarks.contenders.appliance import START_S, Appliance
 from benchmarks.contenders.appliance import appliance as started
 from benchmarks.host.server_process import free_ports, kill, start_session
 from tests.support.forks.forked import fork
-from tests.support.repeats import THOROUGH
+from tests.support.suite.repeats import THOROUGH
 
 __all__ = ["START_S", "Appliance", "appliance", "free_port", "free_ports"]
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.store import S3Settings, Store, open_store
-from tests.support.servers import free_ports
+from tests.support.appliances.servers import free_ports
 
 START_S = 60
 STARTS = 3  # of a server whose ports others take first

@@ -9,8 +9,8 @@ import httpx
 from runtime.serving.feedback import Feedback, Limits, Receipt
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.store import open_store
+from tests.support.appliances.servers import Appliance
 from tests.support.photos import photo
-from tests.support.servers import Appliance
 
 
 def send(

@@ -1,4 +1,4 @@
-"""`python -m tests.support.confined MODULE …`: run a module in the cgroup DANDELION_TEST_CGROUP, on CPUS cores."""
+"""`python -m tests.support.host.confined MODULE …`: run a module in the cgroup DANDELION_TEST_CGROUP, on CPUS cores."""
 
 from __future__ import annotations
 

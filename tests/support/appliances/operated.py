@@ -9,8 +9,8 @@ from pathlib import Path
 from runtime.registry.catalogue import Catalogue
 from runtime.registry.publish import publish
 from runtime.store import open_store
-from tests.support.bundles import write_bundle
-from tests.support.servers import Appliance, appliance
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 
 
 @contextmanager

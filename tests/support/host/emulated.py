@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CACHE = Path(__file__).parents[2] / "var" / "emulated"  # as `python -m benchmarks instructions` does: fetched once
+CACHE = Path(__file__).parents[3] / "var" / "emulated"  # as `python -m benchmarks instructions` does: fetched once

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-LIST = Path(__file__).parents[1] / "system-packages.txt"
+LIST = Path(__file__).parents[2] / "system-packages.txt"
 INSTALL = "apt-get install "
 
 

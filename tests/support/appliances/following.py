@@ -15,10 +15,10 @@ from runtime.registry.catalogue import Catalogue
 from runtime.registry.pointer import Pointer
 from runtime.registry.publish import publish
 from runtime.store import Store
-from tests.support.bundles import write_bundle
+from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.bundles import write_bundle
 from tests.support.photos import photo
-from tests.support.repeats import THOROUGH
-from tests.support.servers import Appliance, appliance
+from tests.support.suite.repeats import THOROUGH
 
 KEY, ENTRY = new_key()
 ADMIN = {"x-api-key": KEY}

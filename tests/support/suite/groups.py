@@ -9,7 +9,7 @@ from pathlib import Path
 
 from _pytest.mark.expression import Expression
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 # group: the package that must be there to import these, and where they are
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.servers import Appliance
+from tests.support.appliances.servers import Appliance
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def assert_described(server: Appliance, folder: Path, *options: str, examples: int) -> None:
