@@ -17,7 +17,7 @@ from runtime.registry.signature import new_keys
 from runtime.store import open_store
 from runtime.store.trees import read_index
 from tests.support.appliances.servers import appliance
-from tests.support.models.backbones import write_backbone
+from tests.support.models.backbones import VERSION, write_backbone
 from tests.support.photos import photo, write_photos
 
 
@@ -53,7 +53,7 @@ class Owner:
 
 @pytest.fixture(scope="module")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_backbone(tmp_path_factory.mktemp("backbones") / "20261130-64")
+    return write_backbone(tmp_path_factory.mktemp("backbones") / VERSION)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from runtime.teaching.backbone import Backbone
 from runtime.teaching.extraction import Extraction
 from runtime.teaching.workspace.records import Bounds
 from runtime.teaching.workspace.workspace import Workspace
-from tests.support.models.backbones import write_backbone
+from tests.support.models.backbones import VERSION, write_backbone
 
 
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_backbone(tmp_path_factory.mktemp("backbones") / "20261130-64")
+    return write_backbone(tmp_path_factory.mktemp("backbones") / VERSION)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -26,15 +28,43 @@ from runtime.teaching.backbone import (
 )
 from runtime.teaching.onnx_head import BIAS, TEMPERATURE, WEIGHTS
 from tests.support.photos import draw_other, encode
+from tests.support.suite.repeats import THOROUGH
 
 SIDE, PATCH, FEATURES = 64, 8, 32
 SCALE = 0.25
 OTHER_PHOTOS = 16
+VERSION = "20261130-64"
+
+
+def module_with_backbone(folder: Path) -> tuple[str, ...]:
+    """The `module` of an appliance that is taught with this backbone, below `folder`; as shipped in the thorough run.
+
+    With the shipped backbone a lesson takes twenty times the CPU seconds.
+    """
+    if THOROUGH:
+        return ("runtime",)
+    backbone = folder / "backbones" / VERSION
+    return "tests.support.appliances.small_backbone", str(backbone if backbone.exists() else write_backbone(backbone))
 
 
 def write_backbone(folder: Path) -> Path:
     """Write the backbone into `folder`, which its version is named by."""
     folder.mkdir(parents=True)
+    for name, data in _files(folder.name).items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@cache
+def _files(version: str) -> dict[str, bytes]:
+    """The backbone's files, each by its name: they are the same wherever they are written."""
+    with TemporaryDirectory() as folder:
+        _draw(Path(folder, version))
+        return {file.name: file.read_bytes() for file in Path(folder, version).iterdir()}
+
+
+def _draw(folder: Path) -> None:
+    folder.mkdir()
     model = _model()
     onnx.save(model, folder / MODEL)
     spec = ImageSpec(height=SIDE, width=SIDE)
@@ -64,7 +94,6 @@ def write_backbone(folder: Path) -> Path:
         files={name: describe_file(folder / name) for name in (MODEL, OTHERS, GOLDEN)},
     )
     (folder / RECORD).write_bytes(to_json(record))
-    return folder
 
 
 def _model() -> onnx.ModelProto:

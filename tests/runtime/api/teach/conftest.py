@@ -9,6 +9,7 @@ import pytest
 
 from runtime.api.security.keys import new_key
 from tests.support.appliances.servers import appliance
+from tests.support.models.backbones import module_with_backbone
 from tests.support.models.bundles import write_bundle
 
 
@@ -18,12 +19,19 @@ def admin() -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory, admin: tuple[str, str]) -> Iterator[httpx.Client]:
+def module(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    return module_with_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture(scope="module")
+def client(
+    tmp_path_factory: pytest.TempPathFactory, admin: tuple[str, str], module: tuple[str, ...]
+) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("teach")
     key, entry = admin
-    bundle = str(write_bundle(folder / "v1"))
+    options = ("--bundle", str(write_bundle(folder / "v1")), "--cache", str(folder / "cache"))
     with (
-        appliance(folder, "--bundle", bundle, "--cache", str(folder / "cache"), DANDELION_ADMIN_KEYS=entry) as server,
+        appliance(folder, *options, module=module, DANDELION_ADMIN_KEYS=entry) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}) as client,
     ):
         yield client

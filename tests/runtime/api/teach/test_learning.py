@@ -14,6 +14,7 @@ from runtime.api.security.keys import new_key
 from runtime.teaching.backbone import Backbone
 from tests.runtime.api.teach.test_datasets import send
 from tests.support.appliances.servers import appliance
+from tests.support.models.backbones import module_with_backbone
 from tests.support.models.bundles import write_bundle
 from tests.support.photos import draw_other, encode, photo
 from tests.support.waiting import wait_until
@@ -158,9 +159,9 @@ def test_teaching_is_measured(client: httpx.Client, taught: str) -> None:
     assert float(lines['dandelion_teach_seconds_count{stage="features"}']) >= 16
 
 
-def test_the_overview_says_what_there_is_to_teach_with(client: httpx.Client) -> None:
+def test_the_overview_says_what_there_is_to_teach_with(client: httpx.Client, module: tuple[str, ...]) -> None:
     overview = client.get("/teach").json()
-    record = Backbone.open().record
+    record = Backbone.open(*map(Path, module[1:])).record
     assert overview["backbone"] == {"name": record.name, "version": record.version, "image_size": record.input.width}
     assert [(each["id"], each["photos"]) for each in overview["examples"]] == [("drawn", 48), ("public", 400)]
     assert overview["examples"][1]["size_bytes"] > 1_000_000
@@ -186,8 +187,9 @@ def open_host(tmp_path: Path) -> Iterator[httpx.Client]:
     """An appliance that follows no store and names no bundle."""
     key, entry = new_key()
     options = ("--cache", str(tmp_path / "cache"), "--data", str(tmp_path / "data"))
+    module = module_with_backbone(tmp_path)
     with (
-        appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
+        appliance(tmp_path, *options, module=module, DANDELION_ADMIN_KEYS=entry) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}) as client,
     ):
         yield client
@@ -223,9 +225,9 @@ def test_the_taught_model_serves_its_photos_are_sent_and_it_is_rolled_back(
 def test_a_killed_appliance_loses_nothing_and_goes_on_by_itself(tmp_path: Path) -> None:
     key, entry = new_key()
     options = ("--bundle", str(write_bundle(tmp_path / "v1")), "--cache", str(tmp_path / "cache"))
-    headers = {"x-api-key": key}
+    headers, module = {"x-api-key": key}, module_with_backbone(tmp_path)
     with (
-        appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
+        appliance(tmp_path, *options, module=module, DANDELION_ADMIN_KEYS=entry) as server,
         httpx.Client(base_url=server.url, headers=headers) as client,
     ):
         path = f"/teach/{client.post('/teach', json={'name': 'x'}).json()['id']}"
@@ -236,7 +238,7 @@ def test_a_killed_appliance_loses_nothing_and_goes_on_by_itself(tmp_path: Path) 
         server.process.kill()
         server.process.wait()
     with (
-        appliance(tmp_path, *options, DANDELION_ADMIN_KEYS=entry) as server,
+        appliance(tmp_path, *options, module=module, DANDELION_ADMIN_KEYS=entry) as server,
         httpx.Client(base_url=server.url, headers=headers) as client,
     ):
         wait_until(lambda: client.get(path).json()["waiting"] == 0)

@@ -14,6 +14,7 @@ from PIL import Image
 from runtime.api.security.keys import new_key
 from tests.runtime.api.teach.test_datasets import counts, send
 from tests.support.appliances.servers import appliance
+from tests.support.models.backbones import module_with_backbone
 from tests.support.models.bundles import write_bundle
 from tests.support.photos import draw_photo, encode, photo
 
@@ -162,7 +163,7 @@ def test_the_bounds_are_named_and_what_there_is_room_for_is_kept(tmp_path: Path)
     bundle = ("--bundle", str(write_bundle(tmp_path / "v1")), "--cache", str(tmp_path / "cache"))
     settings = {"DANDELION_ADMIN_KEYS": entry, "DANDELION_TEACH_PHOTOS": "10", "DANDELION_TEACH_MB": "1"}
     with (
-        appliance(tmp_path, *bundle, **settings) as server,
+        appliance(tmp_path, *bundle, module=module_with_backbone(tmp_path), **settings) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}) as client,
     ):
         path = f"/teach/{client.post('/teach', json={'name': 'x'}).json()['id']}"

@@ -13,6 +13,7 @@ import pytest
 
 from runtime.api.security.keys import new_key
 from tests.support.appliances.servers import Appliance, appliance
+from tests.support.models.backbones import module_with_backbone
 from tests.support.models.bundles import UNKNOWN_FROM_HALF, write_bundle
 from tests.support.waiting import wait_until
 
@@ -68,7 +69,9 @@ def desk(folder: Path, *options: str, bundle: bool = True, **environment: str) -
         write_bundle(serves, threshold=1.0, unknown=UNKNOWN_FROM_HALF)
     arguments = (*(("--bundle", str(serves)) if bundle else ()), "--cache", str(folder / "cache"), *options)
     with (
-        appliance(folder, *arguments, DANDELION_ADMIN_KEYS=entry, **environment) as server,
+        appliance(
+            folder, *arguments, module=module_with_backbone(folder), DANDELION_ADMIN_KEYS=entry, **environment
+        ) as server,
         httpx.Client(base_url=server.url, headers={"x-api-key": key}, timeout=30) as client,
     ):
         yield Desk(server, client, folder)
