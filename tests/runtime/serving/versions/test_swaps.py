@@ -25,7 +25,7 @@ from tests.support.suite.repeats import THOROUGH, repeats
 from tests.support.waiting import wait_until
 
 SWAPS, CLIENTS = repeats(40) // 5 * 5, 3
-PAUSE_S = 0.0 if THOROUGH else 0.02  # of a client
+PAUSE_S = 0.0 if THOROUGH else 0.1  # of a client
 DAMAGES = ("altered", "truncated", "unsigned", "wrong answers")
 
 
