@@ -160,7 +160,7 @@ def test_one_that_never_starts_does_not_keep_the_work(
     assert "no child process can be started for heavy work (it took longer than 0.1 s)" in caplog.text
 
 
-@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.thorough), 100])
 def test_one_that_answers_garbage_is_ended_and_its_answer_is_not_that_of_the_next_call(children: ChildPool, times: int):
     with pytest.raises(ChildDied):
         call(children, print_garbage, b"abc", times)
