@@ -33,7 +33,7 @@ from runtime.serving.results import BatchResult, Explained, TimedInference
 from runtime.serving.scheduling.admission import AdmissionController
 from runtime.serving.scheduling.batcher import Batcher, IsDisconnected
 from runtime.serving.scheduling.decoding_work import HEAVY_COST, is_light
-from runtime.serving.scheduling.heavy_lane import OF_MEMORY, HeavyLane
+from runtime.serving.scheduling.heavy_lane import HeavyLane
 from runtime.serving.scheduling.scheduler import Charged, ClientName, Run, Scheduler, nobody
 from runtime.serving.scheduling.workers import HEAVY_NICENESS, NICENESS, WorkerPool
 from runtime.serving.settings import Settings
@@ -78,7 +78,7 @@ class Engine:
         self.uploads = Uploads(
             settings.upload_memory_bytes or default_capacity(),
             share=settings.upload_share,
-            retry_after_s=lambda: max(self.admission.retry_after_s(), self.heavy.unread_due_s(OF_MEMORY)),
+            retry_after_s=lambda *waiting: max(self.admission.retry_after_s(), self.heavy.unread_due_s(*waiting)),
         )
         self._scheduler = Scheduler(
             self.admission,

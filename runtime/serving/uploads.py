@@ -1,13 +1,17 @@
 """Upload memory: request bodies are accounted for as they arrive, with a share for each client.
 
-When memory is short, the slowest upload is given up first (slowloris).
+When memory is short, the slowest upload is given up first (slowloris). A large body whose client has no room for it
+waits, unread: of several that arrive together, each would be given up for the others, and most of it read in vain.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import NamedTuple
 
 from runtime.host.memory_limit import available_memory
 from runtime.serving.scheduling.admission import Overloaded
@@ -23,7 +27,7 @@ class Upload:
 
     def __init__(self, uploads: Uploads, client: Callable[[], str | None]) -> None:
         """`client` gives the client's address; None for a trusted proxy."""
-        self.size_bytes = 0
+        self.size_bytes = self.claimed_bytes = 0
         self.began = uploads.now()
         self._uploads = uploads
         self.given_up = False
@@ -49,6 +53,10 @@ class Upload:
         """Raise Overloaded if it has been given up."""
         self._uploads.check(self)
 
+    async def claim(self, size_bytes: int, patience_s: float) -> None:
+        """It will have so many bytes: wait until its client has room for it. Raises Overloaded after `patience_s`."""
+        await self._uploads.claim(self, size_bytes, patience_s)
+
     def client(self) -> str | None:
         """The client's address, asked for when it matters."""
         return self._client()
@@ -70,6 +78,15 @@ class Upload:
             self.on_given_up()
 
 
+class _Waiting(NamedTuple):
+    """A large body that waits for room: its client, its bytes, and what is done once there is room."""
+
+    upload: Upload
+    client: str
+    size_bytes: int
+    room: asyncio.Future[None]
+
+
 class Uploads:
     """All request bodies in memory, bounded together and by client. For the event loop only."""
 
@@ -78,16 +95,20 @@ class Uploads:
         capacity_bytes: int,
         *,
         share: float,
-        retry_after_s: Callable[[], int] = lambda: 1,
+        retry_after_s: Callable[[str | None, int], int] = lambda _client, _ahead: 1,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """One client holds at most `share` (0 to 1) of `capacity_bytes`; a single upload is always admitted."""
+        """One client holds at most `share` (0 to 1) of `capacity_bytes`; a single upload is always admitted.
+
+        `retry_after_s` is asked for each that is refused, with its client and how many others of it wait for room.
+        """
         self.capacity_bytes = capacity_bytes
         self._share_bytes = capacity_bytes * share
         self._retry_after_s = retry_after_s
         self._clock = clock
         self._held_bytes = 0
         self._uploads: set[Upload] = set()
+        self._waiting: deque[_Waiting] = deque()
 
     def now(self) -> float:
         """The time in seconds."""
@@ -115,14 +136,40 @@ class Uploads:
         """Its bytes are no longer held."""
         self._uploads.discard(upload)
         self._held_bytes -= upload.size_bytes
+        if self._waiting:
+            self._make_use_of_room()
+
+    def waiting_of(self, client: str | None) -> int:
+        """How many bodies of `client` wait for room."""
+        return sum(each.client == client for each in self._waiting)
+
+    async def claim(self, upload: Upload, size_bytes: int, patience_s: float) -> None:
+        """Wait until the client of `upload` has room for so many bytes, after those of it that wait already.
+
+        Its claims count for the client alone: who claims much and sends nothing takes nothing from others. Raises
+        Overloaded after `patience_s`.
+        """
+        client = upload.client()
+        if client is None or (not self.waiting_of(client) and self._has_room(client, size_bytes)):
+            upload.claimed_bytes = size_bytes
+            return
+        waiting = _Waiting(upload, client, size_bytes, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            if patience_s > 0:
+                await asyncio.wait([waiting.room], timeout=patience_s)
+        finally:
+            if not waiting.room.done():
+                self._waiting.remove(waiting)
+        if not waiting.room.done():
+            raise self._overloaded("client_memory", client)
 
     def add(self, upload: Upload, size_bytes: int) -> None:
         """More of `upload` has arrived.
 
         Raises Overloaded if its client has its share, or if memory is short and no other upload is slower.
         """
-        if upload.given_up:
-            raise self._overloaded("slow_upload")
+        self.check(upload)
         now = self._clock()
         upload.received(size_bytes, now)
         self._held_bytes += size_bytes
@@ -132,7 +179,7 @@ class Uploads:
     def check(self, upload: Upload) -> None:
         """Raise Overloaded if the upload has been given up."""
         if upload.given_up:
-            raise self._overloaded("slow_upload")
+            raise self._overloaded("slow_upload", upload.client())
 
     def give_up_slowest(self) -> bool:
         """End the slowest upload that is still arriving; False if there is none."""
@@ -145,12 +192,12 @@ class Uploads:
         client = upload.client()
         if client is not None and self._held_by(client) > max(self._share_bytes, upload.size_bytes):
             self._give_up(upload)
-            raise self._overloaded("client_memory")
+            raise self._overloaded("client_memory", client)
         while self._held_bytes > self.capacity_bytes:
             slowest = _slowest([*self._arriving(), upload], now)
             self._give_up(slowest)
             if slowest is upload:
-                raise self._overloaded("memory")
+                raise self._overloaded("memory", client)
 
     def _arriving(self) -> list[Upload]:
         return [upload for upload in self._uploads if upload.on_given_up and not upload.given_up]
@@ -158,13 +205,31 @@ class Uploads:
     def _held_by(self, client: str) -> int:
         return sum(upload.size_bytes for upload in self._uploads if upload.client() == client)
 
+    def _has_room(self, client: str, size_bytes: int) -> bool:
+        """Whether the share of `client` holds so many bytes more; a single body always has room."""
+        claimed = sum(max(each.size_bytes, each.claimed_bytes) for each in self._uploads if each.client() == client)
+        return not claimed or claimed + size_bytes <= self._share_bytes
+
+    def _make_use_of_room(self) -> None:
+        """Let in what waits and has room now, in order of each client."""
+        still: deque[_Waiting] = deque()
+        blocked: set[str] = set()
+        for each in self._waiting:
+            if each.client in blocked or not self._has_room(each.client, each.size_bytes):
+                blocked.add(each.client)
+                still.append(each)
+            else:
+                each.upload.claimed_bytes = each.size_bytes
+                each.room.set_result(None)
+        self._waiting = still
+
     def _give_up(self, upload: Upload) -> None:
         self._held_bytes -= upload.size_bytes
-        upload.size_bytes = 0
+        upload.size_bytes = upload.claimed_bytes = 0
         upload.give_up()
 
-    def _overloaded(self, reason: str) -> Overloaded:
-        return Overloaded(reason, self._retry_after_s())
+    def _overloaded(self, reason: str, client: str | None) -> Overloaded:
+        return Overloaded(reason, self._retry_after_s(client, self.waiting_of(client)))
 
 
 def _slowest(uploads: list[Upload], now: float) -> Upload:

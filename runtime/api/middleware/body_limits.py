@@ -36,7 +36,7 @@ class BodyLimits:
         `heavy` knows how long a client was asked to wait before it sends heavy work again.
         """
         self._heavy = heavy
-        self._hasty_waiting, self._most_waiting = 0, most_waiting(settings.max_connections)
+        self._waiting, self._most_waiting = 0, most_waiting(settings.max_connections)
         self._metrics = metrics
         self._uploads = uploads
         self._seconds = settings.upload_patience_s
@@ -62,10 +62,10 @@ class BodyLimits:
     def bounded(self, scope: Scope, receive: Receive, upload: Upload) -> Receive:
         """`receive` with limits, as in `reading`; `upload` accounts for what comes."""
         coding = _coding_of(scope)
-        began, received, more = time.monotonic(), 0, True
+        began, begun, received, more = time.monotonic(), False, 0, True
 
         async def receive_bounded() -> HTTPReceiveMessage:
-            nonlocal received, more
+            nonlocal began, begun, received, more
             if coding:
                 raise _refusal_of(coding)
             if not more:
@@ -73,8 +73,10 @@ class BodyLimits:
             if is_here(scope):
                 message = await receive()
             else:
-                if not received and _may_be_heavy(scope):
-                    await self._refuse_hasty(scope)
+                if not begun:
+                    begun = True
+                    await self._let_in(scope, upload)
+                    began = time.monotonic()
                 allowed_s = self._seconds + received / MIN_UPLOAD_BYTES_S - (time.monotonic() - began)
                 message = await self._receive_in_time(receive, upload, min(self._seconds, allowed_s))
             if message["type"] == "http.request":
@@ -87,18 +89,29 @@ class BodyLimits:
 
         return receive_bounded
 
-    async def _refuse_hasty(self, scope: Scope) -> None:
-        """Raise Overloaded, late, for a client that comes before its time: its body is not read."""
-        client = client_of(scope, self._proxies)
-        left_s = self._heavy.hasty_s(client) if client and self._heavy else 0.0
-        if client and self._heavy and left_s > 0:
-            if self._hasty_waiting < self._most_waiting:
-                self._hasty_waiting += 1
-                try:
-                    await asyncio.sleep(min(HASTY_S, left_s))
-                finally:
-                    self._hasty_waiting -= 1
-            raise Overloaded("hasty", self._heavy.unread_due_s(client))
+    async def _let_in(self, scope: Scope, upload: Upload) -> None:
+        """Before a large body is read: wait until its client has room for it.
+
+        Raises Overloaded, late, if that takes too long, or if the client comes before its time.
+        """
+        length = _length_of(scope)
+        if self._heavy is None or (length is not None and length <= LARGE_BYTES):
+            return
+        client = upload.client()
+        if client is None:
+            return
+        hasty_s, told_s = self._heavy.arrive(client)
+        may_wait = self._waiting < self._most_waiting
+        self._waiting += may_wait
+        try:
+            if hasty_s > 0:
+                await asyncio.sleep(min(HASTY_S, hasty_s) if may_wait else 0)
+                raise Overloaded("hasty", self._heavy.unread_due_s(client))
+            if length is not None:
+                patience_s = self._heavy.patience_s(client, told_s, self._uploads.waiting_of(client))
+                await upload.claim(length, min(patience_s, self._seconds) if may_wait else 0)
+        finally:
+            self._waiting -= may_wait
 
     async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:
         upload.check()
@@ -118,9 +131,10 @@ class BodyLimits:
             upload.on_given_up = None
 
 
-def _may_be_heavy(scope: Scope) -> bool:
+def _length_of(scope: Scope) -> int | None:
+    """Bytes of a body; None if its client does not say."""
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return not length.isdigit() or int(length) > LARGE_BYTES
+    return int(length) if length.isdigit() else None
 
 
 def _coding_of(scope: Scope) -> str:

@@ -18,13 +18,12 @@ from typing import Any, TypeVar
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.batcher import DISCONNECT_CHECK_S, ClientGone, IsDisconnected
 from runtime.serving.scheduling.fair_queue import FairQueue
-from runtime.serving.scheduling.promises import Promises
+from runtime.serving.scheduling.promises import Arrival, Promises
 from runtime.serving.scheduling.wait_estimate import Booking, WaitEstimate
 from runtime.serving.scheduling.workers import WorkerPool, perform, settle
 
-OF_MEMORY = "\0"  # no client's name: of promises to whoever found the memory for uploads full
+NOBODY = "\0"  # no client's name: of promises to a trusted proxy that names none
 PATIENCE = 4.0  # times what it was told before: how long a client may wait that comes when it was told to
-GUESSED_COST = 12_000_000.0  # of a photo that is not read, while none is admitted
 
 T = TypeVar("T")
 
@@ -99,23 +98,41 @@ class HeavyLane:
             with self._lock:
                 self._estimate.release(booking)
 
-    def hasty_s(self, client: str) -> float:
-        """How long until `client`, which was refused, is welcome; 0 if it is. To be asked once for each request."""
+    def arrive(self, client: str) -> Arrival:
+        """A large body of `client` begins. To be told once for each request."""
         with self._lock:
-            return self._promises.hasty_s(client)
+            return self._promises.arrive(client)
 
-    def unread_due_s(self, client: str) -> int:
-        """A promise, in whole seconds, to a client whose body is not read: it is hasty, or memory is short (OF_MEMORY).
+    def patience_s(self, client: str, told_s: float, ahead: int) -> float:
+        """How long a large body of `client` may wait, unread, for memory; `ahead` others of it wait already.
 
-        It counts as a photo of mean cost.
+        For longer if it comes when it was told to, after `told_s`; not at all where that takes longer than the budget.
         """
+        if told_s:
+            return PATIENCE * told_s
+        with self._lock:
+            cost = self._estimate.mean_cost
+            before = ahead * cost + self._promises.cost_before(client, cost)
+            wait_s = self._freed_s(cost) + self._estimate.seconds_for(before)
+            return self._budget_s if wait_s <= self._budget_s else 0.0
+
+    def unread_due_s(self, client: str | None, ahead: int = 0) -> int:
+        """A promise, in whole seconds, to a client whose body is not read: it is hasty, or memory is short.
+
+        It counts as a photo of mean cost, after the `ahead` others of the client that wait for memory.
+        """
+        client = client or NOBODY
         with self._lock:
             last_s = self._promises.last_s(client)
             if last_s is not None:
                 return max(1, math.ceil(last_s))
-            cost = self._estimate.mean_cost or GUESSED_COST
-            freed_s = self._ready_in_s() + self._estimate.seconds_for(cost)  # each that is done makes room for one
-            return self._promise(client, cost, max(self._wait_s(client, cost) - self._budget_s / 2, freed_s))
+            cost = self._estimate.mean_cost
+            seconds = max(self._wait_s(client, cost) - self._budget_s / 2, self._freed_s(cost))
+            return self._promise(client, cost, seconds + self._estimate.seconds_for(ahead * cost))
+
+    def _freed_s(self, cost: float) -> float:
+        """How long until a job of `cost` is done: each that is makes room for another."""
+        return self._ready_in_s() + self._estimate.seconds_for(cost)
 
     def _wait_s(self, client: str, cost: float) -> float:
         wait_s = self._estimate.wait_s(client, cost)

@@ -26,6 +26,13 @@ class _Promise(NamedTuple):
     seconds: float
 
 
+class Arrival(NamedTuple):
+    """Work that arrives: how long (s) until it is welcome, 0 if now; how long its client was told to wait, 0 if not."""
+
+    hasty_s: float
+    told_s: float = 0.0
+
+
 class Promises:
     """What clients were promised by `Retry-After`. Not thread-safe."""
 
@@ -55,16 +62,17 @@ class Promises:
         self._of.move_to_end(client)
         self._count += 1
 
-    def hasty_s(self, client: str) -> float:
-        """How long until `client` is welcome; 0 if it is now, which redeems a promise if there is one."""
+    def arrive(self, client: str) -> Arrival:
+        """Work of `client` begins to arrive; if it is time for that, its first promise counts as kept (`redeem`)."""
         promises = self._of.get(client)
         if not promises:
-            return 0.0
+            return Arrival(0.0)
         left_s = promises[0].due - self._clock()
         if left_s > 0:
-            return left_s if len(promises) >= SEVERAL else 0.0
-        self._arriving.append((client, self._take(client)))
-        return 0.0
+            return Arrival(left_s if len(promises) >= SEVERAL else 0.0)
+        promise = self._take(client)
+        self._arriving.append((client, promise))
+        return Arrival(0.0, promise.seconds)
 
     def redeem(self, client: str) -> float:
         """How long (s) `client`, whose work has arrived, was told to wait before; 0 if it has not come at its time.

@@ -10,6 +10,7 @@ FIRST_PACE_S = 20e-9  # for a unit of cost (`runtime/serving/scheduling/decoding
 FIRST_COST = 2_000_000.0  # as if that pace had been measured with so much work: the first large photo corrects it
 SMOOTHING_COST = 40_000_000.0  # the moving average forgets as this much work is done: a few large photos
 ALMOST = 0.8  # the progress of a job that runs for longer than expected
+FIRST_MEAN = 12_000_000.0  # the mean cost of a job, until one is booked
 LEAST_COST = 10_000.0  # of a job: none is done in no time
 
 
@@ -38,6 +39,7 @@ class WaitEstimate:
         """`threads` jobs run at once."""
         self._threads = threads
         self._pace_s, self._seen_cost = FIRST_PACE_S, FIRST_COST
+        self._last_mean = FIRST_MEAN
         self._bookings: set[Booking] = set()
         self._running: set[Running] = set()
 
@@ -49,8 +51,10 @@ class WaitEstimate:
 
     @property
     def mean_cost(self) -> float:
-        """Of the jobs that are booked; 0 without any."""
-        return sum(booking.cost for booking in self._bookings) / max(1, sum(booking.jobs for booking in self._bookings))
+        """Of the jobs that are booked, or that were when there were any."""
+        if jobs := sum(booking.jobs for booking in self._bookings):
+            self._last_mean = sum(booking.cost for booking in self._bookings) / jobs
+        return self._last_mean
 
     def book(self, client: str, cost: float, jobs: int) -> Booking:
         """Count `jobs` of `cost` together as work to do, until they have ended or `release` is called."""

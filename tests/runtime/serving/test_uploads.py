@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from runtime.serving import uploads as module
@@ -17,7 +19,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def uploads(clock: Clock) -> Uploads:
-    return Uploads(100, share=0.5, retry_after_s=lambda: 7, clock=clock)
+    return Uploads(100, share=0.5, retry_after_s=lambda _client, _ahead: 7, clock=clock)
 
 
 def begun(uploads: Uploads, client: str | None) -> Upload:
@@ -119,3 +121,60 @@ def test_the_default_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None
     assert capacity(2**30) == capacity(None) == 128 * 2**20
     assert capacity(256 * 2**20) == 32 * 2**20
     assert capacity(2**20) == 24 * 2**20
+
+
+async def waiting(uploads: Uploads, *sizes: int) -> list[tuple[Upload, asyncio.Task[None]]]:
+    claims = []
+    for size in sizes:
+        upload = begun(uploads, "a")
+        claims.append((upload, asyncio.create_task(upload.claim(size, patience_s=600))))
+        await asyncio.sleep(0)
+    return claims
+
+
+def test_a_large_body_waits_until_its_client_has_room_in_the_order_of_arrival(uploads: Uploads) -> None:
+    async def ask() -> None:
+        (first, one), (second, two), (third, three) = await waiting(uploads, 30, 30, 10)
+        assert (one.done(), two.done(), three.done()) == (True, False, False), "the third overtakes nobody"
+        assert uploads.waiting_of("a") == 2
+        first.add(30)
+        uploads.release(first)
+        await asyncio.gather(two, three)
+        second.add(30)
+        third.add(10)
+        assert (uploads.waiting_of("a"), uploads.held_bytes) == (0, 40)
+
+    asyncio.run(ask())
+
+
+def test_what_a_client_claims_counts_for_itself_alone(uploads: Uploads) -> None:
+    async def ask() -> None:
+        await begun(uploads, "a").claim(1000, patience_s=0)
+        await begun(uploads, "b").claim(30, patience_s=0)
+        await begun(uploads, None).claim(1000, patience_s=0)
+        with pytest.raises(Overloaded):
+            await begun(uploads, "b").claim(30, patience_s=0)
+        begun(uploads, "b").add(100)
+
+    asyncio.run(ask())
+
+
+def test_who_waits_for_room_in_vain_is_told_when_to_come_and_who_leaves_is_forgotten(clock: Clock) -> None:
+    asked = []
+
+    def retry_after_s(client: str | None, ahead: int) -> int:
+        asked.append((client, ahead))
+        return 7
+
+    async def ask() -> None:
+        uploads = Uploads(100, share=0.5, retry_after_s=retry_after_s, clock=clock)
+        (_, one), (_, two) = await waiting(uploads, 50, 50)
+        with pytest.raises(Overloaded) as refused:
+            await begun(uploads, "a").claim(50, patience_s=0)
+        assert (refused.value.reason, refused.value.retry_after_s) == ("client_memory", 7)
+        two.cancel()
+        await asyncio.gather(one, two, return_exceptions=True)
+        assert uploads.waiting_of("a") == 0
+
+    asyncio.run(ask())
+    assert asked == [("a", 1)]

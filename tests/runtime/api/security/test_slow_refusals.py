@@ -90,7 +90,7 @@ def test_no_more_clients_that_come_too_early_are_kept_waiting_than_others(monkey
     async def ask() -> list[float]:
         began, told = time.monotonic(), list[float]()
         await asyncio.gather(*(come(told) for _ in range(20)))
-        assert bodies._hasty_waiting == 0
+        assert bodies._waiting == 0
         return [at - began for at in told]
 
     with lane.admit("192.0.2.1", 600 / FIRST_PACE_S):

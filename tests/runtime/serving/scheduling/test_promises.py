@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from runtime.serving.scheduling.admission import Overloaded
-from runtime.serving.scheduling.heavy_lane import HeavyLane
-from runtime.serving.scheduling.promises import KEPT_S, MOST, MOST_UNREAD, SEVERAL, Promises
+from runtime.serving.scheduling.heavy_lane import PATIENCE, HeavyLane
+from runtime.serving.scheduling.promises import KEPT_S, MOST, MOST_UNREAD, SEVERAL, Arrival, Promises
 from runtime.serving.scheduling.wait_estimate import FIRST_PACE_S
 from tests.support.clock import Clock
 
@@ -49,13 +49,13 @@ def test_whoever_finds_the_memory_full_of_heavy_photos_is_told_to_come_one_after
 def test_a_client_with_several_promises_is_hasty_until_the_first_is_due(clock: Clock):
     promises = Promises(clock)
     for number in range(SEVERAL):
-        assert promises.hasty_s("a") == 0
+        assert promises.arrive("a") == Arrival(0)
         promises.make("a", 1.0, 2.0 + number)
-    assert promises.hasty_s("a") == 2.0
-    assert promises.hasty_s("b") == 0
+    assert promises.arrive("a") == Arrival(hasty_s=2.0)
+    assert promises.arrive("b") == Arrival(0)
     clock.now += 2.0
-    assert promises.hasty_s("a") == 0  # it comes in time, and its promise is kept
-    assert promises.hasty_s("a") == 0  # a few may be early
+    assert promises.arrive("a") == Arrival(0, told_s=2.0)  # it comes in time, and its promise is kept
+    assert promises.arrive("a") == Arrival(0)  # a few may be early
 
 
 def test_what_is_due_no_longer_counts_as_work_to_come(clock: Clock):
@@ -81,13 +81,13 @@ def test_a_promise_is_redeemed_once_by_who_comes_at_its_time(clock: Clock):
     promises.make("a", 1.0, 2.0)
     assert promises.redeem("a") == 0
     clock.now += 2.0
-    assert promises.hasty_s("a") == 0  # as a large body begins
+    assert promises.arrive("a") == Arrival(0, told_s=2.0)  # as a large body begins
     assert [promises.redeem("b"), promises.redeem("a"), promises.redeem("a")] == [0, 2.0, 0]
     clock.now += 3.0
     assert [promises.redeem("a"), promises.redeem("a")] == [5.0, 0]
     promises.make("a", 1.0, 1.0)
     clock.now += 1.0
-    promises.hasty_s("a")
+    promises.arrive("a")
     clock.now += KEPT_S + 1
     assert promises.redeem("a") == 0, "it came and was forgotten"
 
@@ -96,7 +96,7 @@ def test_the_promise_that_is_due_first_counts_though_it_was_made_last(clock: Clo
     promises = Promises(clock)
     for seconds in (9.0, 8.0, 7.0, 1.0):
         promises.make("a", 1.0, seconds)
-    assert promises.hasty_s("a") == 1.0
+    assert promises.arrive("a").hasty_s == 1.0
 
 
 def test_who_comes_when_told_is_let_in_though_the_work_ahead_takes_longer_than_expected():
@@ -120,6 +120,24 @@ def test_who_is_refused_unread_is_told_to_come_after_the_others_up_to_a_limit():
     assert told == sorted(told)
     assert told[:MOST_UNREAD:2] == list(range(1, MOST_UNREAD // 2 + 1))
     assert set(told[MOST_UNREAD:]) == {told[MOST_UNREAD - 1]}
+
+
+def test_a_large_body_waits_for_memory_within_the_budget_and_for_longer_if_it_comes_when_it_was_told_to():
+    lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
+    with lane.admit("a", HALF_A_SECOND):
+        assert [lane.patience_s("a", 0.0, ahead) for ahead in (0, 1, 2)] == [1.0, 1.0, 0.0]
+        assert lane.patience_s("a", 3.0, 2) == 3.0 * PATIENCE
+        lane.unread_due_s("a")
+        lane.unread_due_s("a")
+        assert lane.patience_s("a", 0.0, 0) == 0.0, "those who were told to come are before it"
+    lane.close()
+
+
+def test_who_finds_others_of_its_client_waiting_for_memory_is_told_to_come_after_them():
+    lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
+    with lane.admit("a", HALF_A_SECOND):
+        assert lane.unread_due_s("a", ahead=4) == 3
+    lane.close()
 
 
 def test_the_start_of_a_child_process_is_part_of_the_wait():
