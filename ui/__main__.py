@@ -10,33 +10,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from runtime.cli.group import OneLine
 from runtime.cli.options import serving_options, settings_of
-from runtime.errors import Refusal
 from runtime.host.logs import Format
 from runtime.host.thread_priority import compute_in_own_threads
 from ui.server.reach import NOWHERE
 
 log = logging.getLogger("ui")
-
-
-class _BadValue(click.ClickException):
-    exit_code = 2
-
-
-class _OneLine(click.Command):
-    """Refuses in one line: a Refusal with exit code 1, a bad value with 2."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.BadParameter as error:
-            raise _BadValue(error.format_message()) from error
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except Refusal as error:
-            raise click.ClickException(str(error)) from error
 
 
 def _checked_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
@@ -60,7 +40,7 @@ def _address(url: str, of: str) -> str:
     return url.rstrip("/")
 
 
-@click.command(cls=_OneLine, context_settings={"show_default": True})
+@click.command(cls=OneLine, extra="ui", context_settings={"show_default": True})
 @click.option(
     "--api",
     "remotes",

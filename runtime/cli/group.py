@@ -1,4 +1,4 @@
-"""Click command group of all programs: user errors are printed as one line, without a stack trace."""
+"""Click commands of all programs: user errors are printed as one line, without a stack trace."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class _BadValue(click.ClickException):
     exit_code = 2
 
 
-class Commands(click.Group):
-    """A group of commands that prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2.
+class OneLine(click.Command):
+    """Prints a Refusal as `Error: …` and exits with 1; a bad value of an option, with 2.
 
     A full or read-only disk is an error of one line, too, and so is a package that is not installed: `extra` of
-    pyproject.toml brings what these commands need.
+    pyproject.toml brings what the command needs.
     """
 
     def __init__(self, *arguments: Any, extra: str | None = None, **options: Any) -> None:
@@ -29,8 +29,15 @@ class Commands(click.Group):
         super().__init__(*arguments, **options)
         self._extra = extra
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            raise _BadValue(error.format_message()) from error  # one line: click would put the usage before it
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command."""
+        """Run the command, or the chosen one of a group."""
         try:
             return super().invoke(ctx)
         except Refusal as error:
@@ -46,4 +53,8 @@ class Commands(click.Group):
             place = error.filename2 or error.filename or "the disk"
             raise click.ClickException(f"{place}: {error.strerror}; make room, or make it writable") from error
         except click.BadParameter as error:
-            raise _BadValue(error.format_message()) from error  # one line: click would put the usage before it
+            raise _BadValue(error.format_message()) from error
+
+
+class Commands(OneLine, click.Group):
+    """A group of such commands."""

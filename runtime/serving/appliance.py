@@ -24,6 +24,7 @@ from runtime.serving.settings import Settings
 from runtime.serving.taught.publisher import Publisher
 from runtime.serving.taught.uploads import TaughtPhotos
 from runtime.serving.trial.runner import TrialRunner
+from runtime.serving.versions.disk import is_writable
 from runtime.serving.versions.reloader import Reloader
 from runtime.serving.versions.store_deadline import PollTiming
 from runtime.store import open_store
@@ -125,6 +126,12 @@ def assemble(settings: Settings) -> Appliance:
         orders = settings.cache / TAUGHT_PHOTOS
         taught_photos = TaughtPhotos(open_store(settings.data), orders, retry_s=settings.poll_s)
     _log_limits(settings, model)
+    if not is_writable(settings.cache):
+        log.warning(
+            "%s cannot be written to: no new version, taught model or correction is kept; DANDELION_CACHE can name "
+            "a folder that can",
+            settings.cache,
+        )
     engine, publisher = Engine(model, settings, metrics), Publisher(reloader)
     return Appliance(settings, metrics, engine, reloader, feedback, examples, publisher, taught_photos)
 

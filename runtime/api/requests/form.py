@@ -23,6 +23,9 @@ from multipart import (  # type: ignore[import-untyped]  # what Litestar parses 
 
 MAX_PARTS = 1000
 MAX_TEXT_BYTES = 4096  # of a field that is no file: labels and versions have a hundred letters
+NO_LIMIT = (
+    0  # of a file in memory, where `Uploads` counts the whole body: a photo is on no disk, which may be read-only
+)
 MAX_BOUNDARY_BYTES = 200  # RFC 2046 allows 70
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252"})
 
@@ -126,6 +129,13 @@ def _boundary(options: Mapping[str, str]) -> bytes:
     return boundary
 
 
+async def content_of(file: UploadFile) -> bytes:
+    """All of a file of a form, once: it is closed, so as not to be held twice."""
+    content = await file.read()
+    await file.close()
+    return content
+
+
 async def _parse(stream: AsyncIterator[bytes], boundary: bytes, values: _Values, files: Collection[str]) -> None:
     parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS + 1)
     parts = 0
@@ -158,7 +168,8 @@ def _begin(segment: MultipartSegment, values: _Values) -> _Value:
     if not segment.filename:
         return bytearray()
     kind = segment.content_type or "text/plain"
-    file = UploadFile(content_type=kind, filename=segment.filename, headers=dict(segment.headerlist))
+    headers = dict(segment.headerlist)
+    file = UploadFile(content_type=kind, filename=segment.filename, headers=headers, max_spool_size=NO_LIMIT)
     values[segment.name].append(file)  # at once, so that it is closed whatever comes
     return file
 

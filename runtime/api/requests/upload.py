@@ -13,7 +13,7 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.exceptions import ClientException, HTTPException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from runtime.api.requests.form import NoFileName, TooManyParts, file_of, only_file, read_parts
+from runtime.api.requests.form import NoFileName, TooManyParts, content_of, file_of, only_file, read_parts
 from runtime.image import ACCEPTED
 from runtime.serving.engine import Engine
 from runtime.serving.monitoring.metrics import Metrics
@@ -72,7 +72,7 @@ async def sources_of(request: AnyRequest, name: str, most: int) -> list[Callable
 
 
 async def _read_file(field: UploadFile) -> NamedPhoto:
-    return NamedPhoto(field.filename, await field.read())
+    return NamedPhoto(field.filename, await content_of(field))
 
 
 def settings_of(request: AnyRequest) -> Settings:
@@ -127,7 +127,7 @@ async def _read_photo(request: AnyRequest) -> bytes:
         field = (await read_form(request, _HOW)).get(FIELD)
         if not isinstance(field, UploadFile):
             raise _no_file()
-        return await field.read()
+        return await content_of(field)
     if is_photo(content_type):
         return await request.body()
     what = (

@@ -16,6 +16,7 @@ from runtime.api.openapi.document import API_KEY
 from runtime.api.openapi.operations import FeedbackOperation
 from runtime.api.problems import documented
 from runtime.api.requests.client import client_of
+from runtime.api.requests.form import content_of
 from runtime.api.requests.upload import FIELD, read_form
 from runtime.api.routes.predict import REFUSALS
 from runtime.bundle.manifest import Manifest
@@ -96,7 +97,7 @@ async def _read(request: Request[Any, Any, Any], manifest: Manifest) -> _Sent:
         choices = ", ".join(manifest.labels)
         detail = f"there is no label {label[:MAX_TEXT]!r}; choose {choices}, or {UNKNOWN} for none of them"
         raise NotFoundException(detail)
-    return _Sent(await field.read(), known, _text(form.get("predicted")), _text(form.get("version")))
+    return _Sent(await content_of(field), known, _text(form.get("predicted")), _text(form.get("version")))
 
 
 async def _run_blocking(job: Callable[[], T]) -> T:

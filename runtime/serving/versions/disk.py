@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from runtime.errors import Refusal
 
@@ -26,3 +28,11 @@ def disk_error(error: OSError) -> DiskRefused:
     return DiskRefused(
         f"{error.filename or 'the cache'}: {error.strerror}; make room for DANDELION_CACHE, or make it writable"
     )
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be put into a folder, which need not be there yet; nothing is written."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)

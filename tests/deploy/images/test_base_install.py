@@ -76,3 +76,36 @@ def test_another_graph_is_refused_in_one_line_that_says_what_to_install(python: 
     told = run(python, "-m", "runtime", "check", bundle, folder=tmp_path)
     assert told.returncode == 1
     assert re.fullmatch(r"Error: .*v1: needs onnxruntime, .*; pip install 'onnxruntime>=[^\n]*\n", told.stderr)
+
+
+HELP = """
+import importlib, sys, click
+def say(command, *path):
+    context = click.Context(command, info_name=path[-1])
+    assert command.get_help(context)
+    print(*path)
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        say(command.get_command(context, name), *path, name)
+program = sys.argv[1]
+say(importlib.import_module(program + ".__main__").main, program)
+"""
+
+
+def test_every_command_of_every_program_says_what_it_is_for(python: Path, tmp_path: Path) -> None:
+    found: list[str] = []
+    for program in ("runtime", "ui", "training", "export", "benchmarks"):
+        told = run(python, "-c", HELP, program, folder=tmp_path)
+        assert (told.returncode, told.stderr) == (0, "")
+        found += told.stdout.splitlines()
+    assert {"runtime serve", "runtime models pin", "ui", "export build", "benchmarks robustness"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"), [(("ui",), "ui"), (("export", "build", "--checkpoint", "none.pt"), "export")]
+)
+def test_a_program_whose_packages_are_not_there_names_the_extra(
+    python: Path, tmp_path: Path, command: tuple[str, ...], extra: str
+) -> None:
+    told = run(python, "-m", *command, folder=tmp_path)
+    assert told.returncode == 1
+    assert re.fullmatch(rf"Error: the package \w+ is not installed; .*pip install '\.\[{extra}\]'\n", told.stderr)
