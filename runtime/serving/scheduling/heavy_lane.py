@@ -85,11 +85,13 @@ class HeavyLane:
         """Admit `jobs` of `cost` together; raises Overloaded if the first would wait for longer than the budget.
 
         A client that comes when it was told to is let in though the wait is longer, by PATIENCE: it was sent away once,
-        by an estimate that may have been wrong by as much.
+        by an estimate that may have been wrong by as much. One that comes earlier does not overtake what it was told to
+        bring, unless a thread is free.
         """
         with self._lock:
-            wait_s = self._wait_s(client, cost / jobs)
-            if wait_s > self._budget_s + PATIENCE * self._promises.redeem(client):
+            wait_s, told_s = self._wait_s(client, cost / jobs), self._promises.redeem(client)
+            before = self._promises.own_cost(client) if wait_s and not told_s else 0.0
+            if wait_s + self._estimate.seconds_for(before) > self._budget_s + PATIENCE * told_s:
                 raise self._refusal(client, cost, wait_s)
             booking = self._estimate.book(client, cost, jobs)
         try:

@@ -45,10 +45,14 @@ class Promises:
 
     def cost_before(self, client: str, cost: float) -> float:
         """What is to come before a new job of `cost` for `client`: its own, and of others what is fair to let pass."""
+        own = self.own_cost(client)
+        coming = (self.own_cost(other) for other in self._of if other != client)
+        return own + sum(min(others, own + cost) for others in coming)
+
+    def own_cost(self, client: str) -> float:
+        """What `client` was told to bring, and is not to bring yet."""
         now = self._clock()
-        coming = {name: sum(each.cost for each in promises if each.due > now) for name, promises in self._of.items()}
-        own = coming.pop(client, 0.0)
-        return own + sum(min(others, own + cost) for others in coming.values())
+        return sum(each.cost for each in self._of.get(client, ()) if each.due > now)
 
     def last_s(self, client: str) -> float | None:
         """How long until the last promise to `client` is due, if it has as many as it may get for what is not read."""

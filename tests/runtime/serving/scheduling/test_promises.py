@@ -112,6 +112,20 @@ def test_who_comes_when_told_is_let_in_though_the_work_ahead_takes_longer_than_e
     lane.close()
 
 
+def test_who_comes_too_early_does_not_overtake_what_was_told_to_come_but_other_clients_do():
+    lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
+    with lane.admit("a", HALF_A_SECOND):
+        for _ in range(SEVERAL):
+            lane.unread_due_s("a")
+        with pytest.raises(Overloaded), lane.admit("a", HALF_A_SECOND):
+            pass
+        with lane.admit("b", HALF_A_SECOND):
+            pass
+    with lane.admit("a", HALF_A_SECOND):  # a thread is free
+        pass
+    lane.close()
+
+
 def test_who_is_refused_unread_is_told_to_come_after_the_others_up_to_a_limit():
     lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
     with lane.admit("a", HALF_A_SECOND), lane.admit("a", HALF_A_SECOND):
