@@ -14,7 +14,7 @@ import training.learning.augment
 import training.learning.batchnorm_folding
 import training.learning.fit
 import training.learning.imbalance
-import training.learning.matmul_gradients
+import training.learning.matmul_convolutions
 import training.learning.pruning
 import training.learning.sampling
 import training.metrics.priors
@@ -135,7 +135,7 @@ def _recipe_id(dataset: Dataset, recipe: Recipe, keep_out: Collection[str]) -> s
         training.recipe,
         training.learning.fit,
         training.learning.augment,
-        training.learning.matmul_gradients,
+        training.learning.matmul_convolutions,
         training.learning.imbalance,
         training.learning.sampling,
         training.metrics.priors,

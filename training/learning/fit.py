@@ -32,7 +32,7 @@ from training.learning.batchnorm_folding import fold_norms, state_with_norms
 from training.learning.feature_cache import FeatureCache
 from training.learning.history import EpochFigures
 from training.learning.imbalance import balanced_cross_entropy, class_shares
-from training.learning.matmul_gradients import use_matmul_gradients
+from training.learning.matmul_convolutions import use_matmuls
 from training.learning.sampling import epoch_rows, epoch_size
 from training.metrics.priors import class_priors
 from training.metrics.scores import predictions_from, score
@@ -135,11 +135,12 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     frozen = probed = None
     if pretrained:
         fold_norms(network)
+    if precision == "fp32":
+        use_matmuls(network)
+    if pretrained:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
         frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
         probed = copy.deepcopy(network)
-    if precision == "fp32":
-        use_matmul_gradients(network)
     trunk = _Trunk(network, frozen)
     held_out = FeatureCache(photos.validation, frozen)
     optimiser = torch.optim.AdamW(_groups(network, pretrained=pretrained), weight_decay=WEIGHT_DECAY, fused=True)

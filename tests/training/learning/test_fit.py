@@ -24,7 +24,7 @@ from training.learning.crossvalidate import (
 )
 from training.learning.fit import fit, predict_logits, steps
 from training.learning.history import EpochFigures, HistoryError, read_history, write_history
-from training.learning.matmul_gradients import MatmulGradConv2d, use_matmul_gradients
+from training.learning.matmul_convolutions import MatmulConv2d, MatmulGradConv2d, use_matmuls
 from training.metrics.scores import score
 from training.model.checkpoint import Checkpoint, CheckpointError
 from training.model.network import PIXEL_SCALE, PIXEL_ZERO, WeightsError, build, normalise
@@ -276,26 +276,33 @@ def test_a_history_of_an_earlier_release_asks_for_another_training(tmp_path: Pat
         read_history(tmp_path / "history.json")
 
 
+@pytest.mark.parametrize(("channels", "kind"), [(256, MatmulGradConv2d), (512, MatmulConv2d)])
 @pytest.mark.parametrize(("stride", "side"), [(1, 5), (2, 6), (2, 5)])
-def test_weight_gradients_by_matrix_product_are_those_of_the_convolution(stride: int, side: int) -> None:
+def test_a_convolution_by_matrix_products_is_the_convolution(
+    channels: int, kind: type[torch.nn.Conv2d], stride: int, side: int
+) -> None:
     torch.manual_seed(0)
-    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 256, 3, stride, 1)).to(memory_format=torch.channels_last)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, channels, 3, stride, 1)).to(memory_format=torch.channels_last)
     ours = copy.deepcopy(plain)
-    use_matmul_gradients(ours)
-    assert isinstance(ours[0], MatmulGradConv2d)
+    use_matmuls(ours)
+    assert isinstance(ours[0], kind)
     photos = torch.randn(2, 3, side, side).contiguous(memory_format=torch.channels_last)
     inputs = [photos.clone().requires_grad_() for _ in range(2)]
+    outputs = []
     for network, given in zip((plain, ours), inputs, strict=True):
-        network(given).square().sum().backward()
+        outputs.append(network(given))
+        outputs[-1].square().sum().backward()
+    assert torch.allclose(*outputs, rtol=1e-4, atol=1e-5)
+    assert outputs[1].is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-3)
     for expected, found in zip(plain.parameters(), ours.parameters(), strict=True):
         assert torch.allclose(expected.grad, found.grad, rtol=1e-4, atol=1e-3)
 
 
-def test_a_network_with_gradients_by_matrix_product_keeps_its_state() -> None:
+def test_a_network_with_convolutions_by_matrix_product_keeps_its_state() -> None:
     network = build(2)
     expected = dict(network.state_dict())
-    use_matmul_gradients(network)
+    use_matmuls(network)
     assert all(
         value is expected[name] or torch.equal(value, expected[name]) for name, value in network.state_dict().items()
     )
