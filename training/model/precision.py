@@ -16,11 +16,11 @@ WORTH_IT = 1.25
 
 @cache  # all trainings of a process are alike, the folds of a cross-validation for example
 def choose_precision() -> Precision:
-    """Time one convolution forwards and backwards in both precisions; takes about 0.5 s, once in a process.
+    """Time one convolution forwards and backwards in both precisions; takes about 2 s, once in a process.
 
     The best of several turns on one thread counts, in its CPU time: a busy machine makes all but that longer.
     """
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not _multiplies_bf16():
         return "fp32"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -30,6 +30,14 @@ def choose_precision() -> Precision:
         torch.set_num_threads(threads)
     fp32, bf16 = map(min, zip(*turns, strict=True))
     return "bf16" if fp32 / bf16 > WORTH_IT else "fp32"
+
+
+def _multiplies_bf16() -> bool:
+    """Whether bfloat16 may be faster: without instructions for its products, x86 computes them in FP32."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    cpu = torch.cpu.get_capabilities()
+    return cpu["architecture"] != "x86_64" or bool(cpu["avx512_bf16"] or cpu["amx_bf16"])
 
 
 def _seconds(precision: Precision) -> float:
