@@ -14,6 +14,7 @@ from export.commands.release import release_bundle
 from export.commands.reorder import reorder
 from export.commands.sweep import sweep
 from runtime.cli.group import Commands
+from training.openmp import sleep_at_barriers
 
 
 @click.group(cls=Commands, extra="export", context_settings={"show_default": True})
@@ -29,6 +30,7 @@ def main() -> None:
     python -m export record BUNDLE              the same model, golden cases by the native kernel
     python -m export backbone                   what models that are taught on an appliance stand on
     """
+    sleep_at_barriers()
 
 
 for command in (build, sweep, compare, release_bundle, reorder, record, backbone):

@@ -14,6 +14,7 @@ from runtime.names import UNKNOWN
 from training import options
 from training.commands import INSPECTION, RAW, feedback, inspect, report_on, track
 from training.files import CHECKPOINT, HISTORY
+from training.openmp import sleep_at_barriers
 from training.recipe import AUTO, NO_OTHER, ImageSize, epochs_for
 
 OUT = Path("var/training")
@@ -33,6 +34,7 @@ def main() -> None:
     python -m training track       keep all of it in MLflow
     python -m training feedback    review what users corrected
     """
+    sleep_at_barriers()
 
 
 @main.command()
