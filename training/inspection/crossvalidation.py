@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from runtime.cli.progress import progress
 from training.data.split import assign_folds
@@ -53,7 +54,8 @@ def probabilities_of(examples: Examples) -> NDArray[np.float64]:
 def fitted(features: NDArray[np.float32], truth: NDArray[np.int64]) -> LogisticRegression:
     """A logistic regression in which every class counts for the same, however few photos it has."""
     model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=_STEPS)
-    with warnings.catch_warnings():
+    # So few numbers are quicker with one thread: more would spin while they wait for each other.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features, truth)
     return model

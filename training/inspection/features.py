@@ -17,6 +17,7 @@ from runtime.cli.progress import progress
 from runtime.host.atomic import remove_abandoned, whole_file
 from runtime.image import ImageSpec, decode
 from training.data.survey import SurveyedPhoto
+from training.learning.prediction import quick_to_predict
 from training.model.network import build, normalise
 
 # px a side; 160 px take half as long again, and of 400 photos cross-validation names no more right (0.945, not 0.950).
@@ -45,9 +46,8 @@ def frozen_features(folder: Path, photos: Sequence[SurveyedPhoto], weights: str,
 
 
 def _computed(folder: Path, photos: Sequence[SurveyedPhoto], weights: str) -> NDArray[np.float32]:
-    network = build(2, weights)
+    network = quick_to_predict(build(2, weights))
     network.fc = nn.Identity()
-    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     spec = ImageSpec(height=SIDE, width=SIDE)
     parts = [np.zeros((0, FEATURES), np.float32)]
     with ThreadPoolExecutor() as pool, progress("features", len(photos)) as advance, torch.inference_mode():

@@ -28,6 +28,7 @@ from training.data.other.kinds import kind_of
 from training.data.pixels import COPY_SEED, load_altered_pixels, load_pixels, load_validation_copies, truth
 from training.data.split import assign_photos
 from training.learning.fit import Fitted, TrainingPhotos, fit, predict_logits, steps
+from training.learning.prediction import quick_to_predict
 from training.learning.pruning import narrow
 from training.metrics.calibration import AlteredOutputs, scaled
 from training.metrics.scores import Predictions, predictions_from
@@ -165,7 +166,7 @@ def checkpoint_of(dataset: Dataset, recipe: Recipe, fitted: Fitted) -> Checkpoin
 
 def held_out_logits(checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Logits [N, C] of some of the dataset's photos, by their rows; of the unknown class, too, if there is one."""
-    return predict_logits(checkpoint.network(), load_pixels(dataset, checkpoint.image_size)[rows])
+    return predict_logits(quick_to_predict(checkpoint.network()), load_pixels(dataset, checkpoint.image_size)[rows])
 
 
 def predictions_of(
@@ -181,7 +182,7 @@ def copies_logits(
     checkpoint: Checkpoint, dataset: Dataset, rows: NDArray[np.int64], *, seed: int
 ) -> dict[str, NDArray[np.float32]]:
     """Logits [N, C] of an altered copy of each of these photos, for each kind of `altered_copies`."""
-    network, size = checkpoint.network(), checkpoint.image_size
+    network, size = quick_to_predict(checkpoint.network()), checkpoint.image_size
     return {
         kind: predict_logits(network, load_altered_pixels(dataset, size, kind, seed=seed)[rows]) for kind in ALTERATIONS
     }
@@ -190,7 +191,7 @@ def copies_logits(
 def validation_copies_logits(checkpoint: Checkpoint, dataset: Dataset) -> AlteredOutputs:
     """Logits of altered copies of the labels' validation photos."""
     copies = load_validation_copies(dataset, checkpoint.image_size, seed=COPY_SEED)
-    network = checkpoint.network()
+    network = quick_to_predict(checkpoint.network())
     return AlteredOutputs([predict_logits(network, pixels) for pixels in copies.kinds.values()], copies.truth)
 
 

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -242,7 +243,8 @@ def _probe(network: Any, photos: TrainingPhotos, size: int) -> None:
     features = predict_logits(network.eval(), _scaled(photos.train, size))  # [N, 512]
     network.fc = head
     probe = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000, class_weight=_probe_weights(photos))
-    probe.fit(features, photos.train_truth)
+    with threadpool_limits(1):  # as in `training.inspection.crossvalidation`
+        probe.fit(features, photos.train_truth)
     weight, bias = torch.from_numpy(probe.coef_).float(), torch.from_numpy(probe.intercept_).float()  # [C, 512], [C]
     if photos.classes == 2:  # scikit-learn has one row for two classes: the difference of their logits
         weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
