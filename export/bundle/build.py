@@ -28,7 +28,7 @@ from runtime.registry.bundle_writer import describe_files, staged, write_manifes
 from training.data.dataset import Dataset
 from training.data.public import is_public
 from training.learning.fit import predict_logits
-from training.metrics.calibration import Calibration, Thresholds, fit_temperature
+from training.metrics.calibration import Calibration, Thresholds, fit_temperature, scaled
 from training.metrics.priors import photo_weights
 from training.model.checkpoint import Checkpoint
 from training.product import product_name
@@ -60,7 +60,8 @@ def build(
     pass, WriteError where the disk refuses; nothing is left at `target` then.
     """
     photos = load_photos(checkpoint, dataset, calibrated=calibration is not None)
-    temperature = calibration.temperature if calibration else _temperature(checkpoint, photos)
+    logits = predict_logits(checkpoint.network(), photos.validation)  # [N, C]
+    temperature = calibration.temperature if calibration else _temperature(logits, photos, len(checkpoint.labels))
     with staged(target) as folder:
         say(f"convert at {checkpoint.image_size} px; INT8 calibrated on {len(photos.calibration)} training photos")
         say(str(convert(checkpoint, photos.calibration, temperature, folder)))
@@ -69,7 +70,7 @@ def build(
             folder,
             checkpoint,
             photos,
-            temperature,
+            scaled(logits, temperature),
             limits.for_data(public=is_public(dataset)),
             calibration.thresholds if calibration else None,
         )
@@ -97,17 +98,16 @@ def convert(checkpoint: Checkpoint, calibration: NDArray[np.uint8], temperature:
     return needed
 
 
-def _temperature(checkpoint: Checkpoint, photos: Photos) -> float:
+def _temperature(logits: NDArray[np.float32], photos: Photos, labels: int) -> float:
     truth = photos.validation_truth
-    logits = predict_logits(checkpoint.network(), photos.validation)
-    return fit_temperature(logits, truth, photo_weights(truth, len(checkpoint.labels)))
+    return fit_temperature(logits, truth, photo_weights(truth, labels))
 
 
 def _validate(
     folder: Path,
     checkpoint: Checkpoint,
     photos: Photos,
-    temperature: float,
+    expected: NDArray[np.float32],
     limits: Limits,
     thresholds: Thresholds | None,
 ) -> Evidence:
@@ -117,7 +117,7 @@ def _validate(
         OnnxruntimeSession(folder / bundle.FP32_MODEL, spec, classes, threads=threads),
         OnnxruntimeSession(folder / bundle.MODEL, spec, classes, threads=threads, exact=True),
         checkpoint,
-        temperature,
+        expected,
         photos,
         limits,
         thresholds=thresholds,

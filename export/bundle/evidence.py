@@ -45,7 +45,7 @@ def gather(
     fp32: OnnxruntimeSession,
     int8: OnnxruntimeSession,
     checkpoint: Checkpoint,
-    temperature: float,
+    expected: NDArray[np.float32],
     photos: Photos,
     limits: Limits,
     *,
@@ -53,6 +53,7 @@ def gather(
 ) -> Evidence:
     """Ask both models about the validation photos, which also set the thresholds if none are given.
 
+    `expected` [N, C] are PyTorch's probabilities of these photos.
     `int8` must be computed exactly: what a CPU without VNNI makes of it must not be recorded.
     """
     pixels, truth, labels = photos.validation, photos.validation_truth, checkpoint.labels
@@ -74,7 +75,7 @@ def gather(
         return int((said == index).sum()), len(said)
 
     gates = measure(
-        parity=parity(checkpoint, temperature, fp32, pixels),
+        parity=parity(expected, outputs_fp32, fp32, pixels),
         fp32=says_fp32,
         int8=says_int8,
         thresholds=thresholds,

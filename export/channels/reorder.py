@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from export.channels.activation_tiles import Tiling, activations, convolutions, multiply_adds, needed_share, tiles
 from export.channels.channel_groups import channel_groups, permute
@@ -73,7 +74,8 @@ def find_orders(
         stays = not features_too and any(axis.constant == WEIGHTS for axis in group.axes)
         if readers and not stays:
             looked_at = {layer.input: nonzero[layer.input][~held_out | held_out.all()] for layer in readers}
-            found = find_order({rows: _samples(readers, looked_at, rows) for rows in ROWS})
+            with threadpool_limits(1, "blas"):  # its products are small: two threads would wait by spinning
+                found = find_order({rows: _samples(readers, looked_at, rows) for rows in ROWS})
             then = _needed(readers, nonzero, found)
             order, then = (found, then) if then.mean() < now.mean() else (order, now)
         orders.append(order)

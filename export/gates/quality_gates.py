@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from export.gates.class_gates import Counts, balanced_accuracy, worst_recall
@@ -22,8 +21,6 @@ from training.metrics.calibration import Thresholds
 from training.metrics.intervals import exact_interval, paired_interval
 from training.metrics.scores import Predictions, score
 from training.metrics.unknown import answers, same_answers
-from training.model.checkpoint import Checkpoint
-from training.model.network import normalise
 
 PARITY_LIMIT = 1e-4  # probabilities of PyTorch and of the FP32 graph
 AGREEMENT_LIMIT = 0.99  # photos with the same label as INT8 and FP32
@@ -68,21 +65,18 @@ class Limits:
         return min(1 / classes, 1.0 if self.min_accuracy is None else self.min_accuracy)
 
 
-def parity(checkpoint: Checkpoint, temperature: float, fp32: OnnxruntimeSession, pixels: NDArray[np.uint8]) -> float:
-    """The largest difference of probabilities between PyTorch and the FP32 graph on `pixels` [N, H, W, 3], 0..1.
+def parity(
+    expected: NDArray[np.float32], alone: NDArray[np.float32], fp32: OnnxruntimeSession, pixels: NDArray[np.uint8]
+) -> float:
+    """The largest difference between PyTorch's probabilities `expected` and the FP32 graph's of `pixels`, 0..1.
 
-    Each photo is asked for by itself and in batches: an exporter that bakes in the batch size is caught.
+    The graph's are those of each photo `alone` and those in batches: an exporter that bakes in the batch size is
+    caught. `expected` and `alone` are [N, C], `pixels` [N, H, W, 3].
     """
-    network = checkpoint.network()
-    worst = 0.0
-    for start in range(0, len(pixels), BATCH):
-        batch = np.ascontiguousarray(pixels[start : start + BATCH])
-        with torch.inference_mode():
-            expected = torch.softmax(network(normalise(torch.from_numpy(batch))) / temperature, dim=1).numpy()
-        alone = np.concatenate([fp32.infer(batch[i : i + 1]).probabilities for i in range(len(batch))])
-        together = fp32.infer(batch).probabilities
-        worst = max(worst, float(np.abs(expected - alone).max()), float(np.abs(expected - together).max()))
-    return worst
+    starts = range(0, len(pixels), BATCH)
+    batches = [np.ascontiguousarray(pixels[start : start + BATCH]) for start in starts]
+    together = np.concatenate([fp32.infer(batch).probabilities for batch in batches])
+    return max(float(np.abs(expected - found).max()) for found in (alone, together))
 
 
 def measure(
