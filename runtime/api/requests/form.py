@@ -23,9 +23,7 @@ from multipart import (  # type: ignore[import-untyped]  # what Litestar parses 
 
 MAX_PARTS = 1000
 MAX_TEXT_BYTES = 4096  # of a field that is no file: labels and versions have a hundred letters
-NO_LIMIT = (
-    0  # of a file in memory, where `Uploads` counts the whole body: a photo is on no disk, which may be read-only
-)
+NEVER_TO_DISK = 0  # the disk may be read-only; `Uploads` counts the whole body as memory
 MAX_BOUNDARY_BYTES = 200  # RFC 2046 allows 70
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252"})
 
@@ -169,7 +167,7 @@ def _begin(segment: MultipartSegment, values: _Values) -> _Value:
         return bytearray()
     kind = segment.content_type or "text/plain"
     headers = dict(segment.headerlist)
-    file = UploadFile(content_type=kind, filename=segment.filename, headers=headers, max_spool_size=NO_LIMIT)
+    file = UploadFile(content_type=kind, filename=segment.filename, headers=headers, max_spool_size=NEVER_TO_DISK)
     values[segment.name].append(file)  # at once, so that it is closed whatever comes
     return file
 
