@@ -110,6 +110,17 @@ def test_every_path_of_the_repository_exists(document: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_the_steps_of_worked_examples_name_what_is_in_their_files() -> None:
+    """In a numbered step, what is in backticks and no path is a name in one of the files of that step."""
+    steps = re.findall(r"^\d+\. .+(?:\n   .+)*", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert steps
+    for step in steps:
+        paths = [ROOT / path for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", step)]
+        texts = [file.read_text() for path in paths for file in (path, *path.glob("*.*")) if file.is_file()]
+        for name in re.findall(r"`([A-Za-z_]\w+)`", step):
+            assert any(re.search(rf"\b{name}\b", text) for text in texts), (name, step)
+
+
 def test_every_document_that_the_code_names_exists() -> None:
     folders = [ROOT / name for name in (*PROGRAMS, "dags", "deploy")]
     for file in (file for folder in folders for file in folder.rglob("*.py")):
