@@ -1,1 +1,1 @@
-"""The order of channels: those that are zero together lie together."""
+"""Channel permutation for activation sparsity: channels that are zero together lie together."""

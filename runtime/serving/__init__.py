@@ -1,1 +1,1 @@
-"""Serving: admission control, dynamic batching, hot reload, drift, metrics."""
+"""Serving: connections, admission control, dynamic batching, hot reload, drift, metrics."""

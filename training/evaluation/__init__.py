@@ -1,1 +1,1 @@
-"""Evaluation reports with plots."""
+"""Evaluation: accuracy, calibration, open-set recognition and robustness of a model, as reports with plots."""

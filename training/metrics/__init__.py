@@ -1,1 +1,1 @@
-"""Scores and their confidence intervals."""
+"""Metrics: scores with confidence intervals, probability calibration, open-set recognition."""

@@ -1,1 +1,1 @@
-"""Trees of files between folders and stores."""
+"""Data synchronisation: trees of files between folders and stores, by their hashes."""

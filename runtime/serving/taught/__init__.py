@@ -1,1 +1,1 @@
-"""What was taught on this appliance: its bundle becomes a version that serves, its photos go to the data store."""
+"""Publication of taught models: their bundles become versions that serve, their photos go to the data store."""

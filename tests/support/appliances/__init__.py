@@ -1,0 +1,1 @@
+"""Appliances under test, started as operators start them."""

@@ -1,0 +1,1 @@
+"""Hostile stores: archives, versions and S3 servers that lie."""

@@ -1,0 +1,1 @@
+"""Crash tests: operations that are killed at random moments."""

@@ -1,0 +1,1 @@
+"""Bundles, backbones and checkpoints in miniature."""

@@ -1,0 +1,1 @@
+"""Stores under test, with a real S3 server."""

@@ -1,0 +1,1 @@
+"""The test suite itself: groups, repeats, turns, system packages."""

@@ -1,0 +1,1 @@
+"""A fork server: processes that start without importing everything again."""
