@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
@@ -207,19 +207,29 @@ class Uploads:
 
     def _has_room(self, client: str, size_bytes: int) -> bool:
         """Whether the share of `client` holds so many bytes more; a single body always has room."""
-        claimed = sum(max(each.size_bytes, each.claimed_bytes) for each in self._uploads if each.client() == client)
-        return not claimed or claimed + size_bytes <= self._share_bytes
+        return self._fits(self._claimed()[client], size_bytes)
+
+    def _claimed(self) -> Counter[str | None]:
+        """Bytes that each client holds or has claimed."""
+        claimed: Counter[str | None] = Counter()
+        for upload in self._uploads:
+            claimed[upload.client()] += max(upload.size_bytes, upload.claimed_bytes)
+        return claimed
+
+    def _fits(self, claimed_bytes: int, size_bytes: int) -> bool:
+        return not claimed_bytes or claimed_bytes + size_bytes <= self._share_bytes
 
     def _make_use_of_room(self) -> None:
         """Let in what waits and has room now, in order of each client."""
         still: deque[_Waiting] = deque()
-        blocked: set[str] = set()
+        claimed, blocked = self._claimed(), set[str]()
         for each in self._waiting:
-            if each.client in blocked or not self._has_room(each.client, each.size_bytes):
+            if each.client in blocked or not self._fits(claimed[each.client], each.size_bytes):
                 blocked.add(each.client)
                 still.append(each)
             else:
                 each.upload.claimed_bytes = each.size_bytes
+                claimed[each.client] += each.size_bytes
                 each.room.set_result(None)
         self._waiting = still
 
