@@ -92,26 +92,26 @@ class BodyLimits:
     async def _let_in(self, scope: Scope, upload: Upload) -> None:
         """Before a large body is read: wait until its client has room for it.
 
-        Raises Overloaded, late, if that takes too long, or if the client comes before its time.
+        Raises Overloaded, late, if that takes too long, or if the client comes before its time. Where so many wait
+        already, it is read, and counted as it comes: a refusal at once would cost more than a client that drips.
         """
         length = _length_of(scope)
         if self._heavy is None or (length is not None and length <= LARGE_BYTES):
             return
         client = upload.client()
-        if client is None:
+        if client is None or self._waiting >= self._most_waiting:
             return
         hasty_s, told_s = self._heavy.arrive(client)
-        may_wait = self._waiting < self._most_waiting
-        self._waiting += may_wait
+        self._waiting += 1
         try:
             if hasty_s > 0:
-                await asyncio.sleep(min(HASTY_S, hasty_s) if may_wait else 0)
+                await asyncio.sleep(min(HASTY_S, hasty_s))
                 raise Overloaded("hasty", self._heavy.unread_due_s(client))
             if length is not None:
                 patience_s = self._heavy.patience_s(client, told_s, self._uploads.waiting_of(client))
-                await upload.claim(length, min(patience_s, self._seconds) if may_wait else 0)
+                await upload.claim(length, min(patience_s, self._seconds))
         finally:
-            self._waiting -= may_wait
+            self._waiting -= 1
 
     async def _receive_in_time(self, receive: Receive, upload: Upload, seconds: float) -> HTTPReceiveMessage:
         upload.check()

@@ -109,3 +109,18 @@ def test_the_memory_of_one_client_is_no_wait_for_another(appliance: Appliance):
         assert appliance.read == 2
 
     asyncio.run(ask())
+
+
+def test_beyond_those_that_may_wait_a_body_is_read_and_counted_as_it_comes(appliance: Appliance):
+    async def ask() -> None:
+        done = asyncio.Event()
+        first = asyncio.create_task(appliance.send(done))
+        await asyncio.sleep(0)
+        appliance.bodies._most_waiting = 0
+        with pytest.raises(Overloaded) as refused:
+            await appliance.send(done)
+        assert (refused.value.reason, appliance.read) == ("client_memory", 2)
+        done.set()
+        await first
+
+    asyncio.run(ask())
