@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def test_where_nobody_set_a_limit_of_connections_the_system_does(monkeypatch: py
     assert most_waiting(None) == 10
 
 
-def test_no_more_clients_that_come_too_early_are_kept_waiting_than_others(monkeypatch: pytest.MonkeyPatch):
+def test_of_bodies_that_come_too_early_as_many_as_may_wait_are_refused_late_and_unread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(body_limits, "most_waiting", lambda _: 2)
     lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
     bodies = BodyLimits(Metrics(), Uploads(10**9, share=1.0), Settings(threads=1, workers=1), lane)
@@ -79,26 +78,33 @@ def test_no_more_clients_that_come_too_early_are_kept_waiting_than_others(monkey
         "state": {},
     }
 
-    async def come(told: list[float]) -> None:
-        with bodies.reading(scope, receive) as limited, suppress(Overloaded):
-            await limited()
-        told.append(time.monotonic())
+    async def come(refused: list[float]) -> None:
+        began = time.monotonic()
+        try:
+            with bodies.reading(scope, receive) as limited:
+                await limited()
+        except Overloaded:
+            refused.append(time.monotonic() - began)
+
+    read = []
 
     async def receive() -> Any:
-        raise AssertionError("it is refused unread")
+        read.append(b"a part")
+        return {"type": "http.request", "body": read[-1], "more_body": True}
 
     async def ask() -> list[float]:
-        began, told = time.monotonic(), list[float]()
-        await asyncio.gather(*(come(told) for _ in range(20)))
+        refused: list[float] = []
+        await asyncio.gather(*(come(refused) for _ in range(20)))
         assert bodies._waiting == 0
-        return [at - began for at in told]
+        return refused
 
     with lane.admit("192.0.2.1", 600 / FIRST_PACE_S):
         for _ in range(SEVERAL):
             assert lane.unread_due_s("192.0.2.1") >= 600
         seconds = asyncio.run(ask())
     lane.close()
-    assert sum(each >= body_limits.HASTY_S for each in seconds) == 2
+    assert [each >= body_limits.HASTY_S for each in seconds] == [True] * 2
+    assert len(read) == 18
 
 
 def test_the_memory_of_clients_is_bounded():
