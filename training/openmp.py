@@ -11,6 +11,6 @@ def sleep_at_barriers() -> None:
     """Let PyTorch's threads sleep while they wait, unless the environment says otherwise; call it before the import.
 
     A layer ends when its last thread does. On a host that does other work as well, that thread is often not running,
-    and the others would spin all the while: on two busy cores a step took 1.0 to 2.7 s of CPU in place of 0.7.
+    and the others would spin all the while (`benchmarks/NOTES.md`, "Training it").
     """
     os.environ.setdefault(WAITING, "PASSIVE")

@@ -51,7 +51,7 @@ def return_free_memory() -> None:
     """Return freed pages to the system now, if the C library is glibc: loading a model leaves many.
 
     What is still alive, modules above all, is for a long time: later passes of the garbage collector, which stop all
-    threads, leave it out (gc.freeze) and take milliseconds, not a tenth of a second.
+    threads, leave it out (gc.freeze).
     """
     gc.unfreeze()  # a replaced model may have become garbage
     gc.collect()

@@ -1,8 +1,8 @@
 """Convolutions of a training by matrix products, where oneDNN's own way is slow.
 
-oneDNN computes a convolution of many channels and few places at a third to a half of the speed of a product of two
-matrices, and a weight gradient slower still. Laid out as a matrix (im2col, Chellapilla et al. 2006), both are one
-product, and in the last stage the gradient of the input is one, too. Only the rounding differs.
+oneDNN computes a convolution of many channels and few places more slowly than a product of two matrices, and a weight
+gradient slower still (`benchmarks/NOTES.md`, "Training it"). Laid out as a matrix (im2col, Chellapilla et al. 2006),
+both are one product, and in the last stage the gradient of the input is one, too. Only the rounding differs.
 """
 
 from __future__ import annotations

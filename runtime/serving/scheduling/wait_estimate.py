@@ -51,15 +51,15 @@ class WaitEstimate:
 
     @property
     def mean_cost(self) -> float:
-        """Of the jobs that are booked, or that were when there were any."""
-        if jobs := sum(booking.jobs for booking in self._bookings):
-            self._last_mean = sum(booking.cost for booking in self._bookings) / jobs
-        return self._last_mean
+        """Of the jobs that are booked; without any, what it was after the latest booking."""
+        jobs = sum(booking.jobs for booking in self._bookings)
+        return sum(booking.cost for booking in self._bookings) / jobs if jobs else self._last_mean
 
     def book(self, client: str, cost: float, jobs: int) -> Booking:
         """Count `jobs` of `cost` together as work to do, until they have ended or `release` is called."""
         booking = Booking(client, cost, jobs)
         self._bookings.add(booking)
+        self._last_mean = self.mean_cost
         return booking
 
     def release(self, booking: Booking) -> None:

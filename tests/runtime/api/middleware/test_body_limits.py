@@ -1,20 +1,23 @@
-"""Bodies for which there is no memory: refused unread with a promise, and let in when they come at its time."""
+"""Large bodies before they are read: late refusals with a Retry-After that holds, and waits for memory."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+from runtime.api.middleware import body_limits
 from runtime.api.middleware.body_limits import LARGE_BYTES, BodyLimits
 from runtime.serving.monitoring.metrics import Metrics
 from runtime.serving.scheduling import heavy_lane
 from runtime.serving.scheduling.admission import Overloaded
 from runtime.serving.scheduling.heavy_lane import HeavyLane
-from runtime.serving.scheduling.promises import Promises
+from runtime.serving.scheduling.promises import SEVERAL, Promises
+from runtime.serving.scheduling.wait_estimate import FIRST_PACE_S
 from runtime.serving.settings import Settings
 from runtime.serving.uploads import Uploads
 from tests.support.clock import Clock
@@ -124,3 +127,43 @@ def test_beyond_those_that_may_wait_a_body_is_read_and_counted_as_it_comes(appli
         await first
 
     asyncio.run(ask())
+
+
+def test_of_bodies_that_come_too_early_as_many_as_may_wait_are_refused_late_and_unread(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(body_limits, "most_waiting", lambda _: 2)
+    lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
+    bodies = BodyLimits(Metrics(), Uploads(10**9, share=1.0), Settings(threads=1, workers=1), lane)
+    scope: Any = {
+        "type": "http",
+        "client": ("192.0.2.1", 1),
+        "headers": [(b"content-length", b"20000000")],
+        "state": {},
+    }
+
+    async def come(refused: list[float]) -> None:
+        began = time.monotonic()
+        try:
+            with bodies.reading(scope, receive) as limited:
+                await limited()
+        except Overloaded:
+            refused.append(time.monotonic() - began)
+
+    read = []
+
+    async def receive() -> Any:
+        read.append(b"a part")
+        return {"type": "http.request", "body": read[-1], "more_body": True}
+
+    async def ask() -> list[float]:
+        refused: list[float] = []
+        await asyncio.gather(*(come(refused) for _ in range(20)))
+        assert bodies._waiting == 0
+        return refused
+
+    with lane.admit("192.0.2.1", 600 / FIRST_PACE_S):
+        for _ in range(SEVERAL):
+            assert lane.unread_due_s("192.0.2.1") >= 600
+        seconds = asyncio.run(ask())
+    lane.close()
+    assert [each >= body_limits.HASTY_S for each in seconds] == [True] * 2
+    assert len(read) == 18

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from runtime.api.middleware import body_limits
-from runtime.api.middleware.body_limits import BodyLimits
 from runtime.api.security import slow_refusals
 from runtime.api.security.keys import new_key
 from runtime.api.security.slow_refusals import BURST, DELAY_S, INTERVAL_S, KEPT, MOST, SlowRefusals, most_waiting
-from runtime.serving.monitoring.metrics import Metrics
-from runtime.serving.scheduling.admission import Overloaded
-from runtime.serving.scheduling.heavy_lane import HeavyLane
-from runtime.serving.scheduling.promises import SEVERAL
-from runtime.serving.scheduling.wait_estimate import FIRST_PACE_S
-from runtime.serving.settings import Settings
-from runtime.serving.uploads import Uploads
 from tests.support.appliances.servers import Appliance, appliance
 from tests.support.clock import Clock
 from tests.support.models.bundles import write_bundle
@@ -65,46 +54,6 @@ def test_fewer_wait_where_memory_or_connections_are_few(
 def test_where_nobody_set_a_limit_of_connections_the_system_does(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(slow_refusals, "default_limit", lambda: 40)
     assert most_waiting(None) == 10
-
-
-def test_of_bodies_that_come_too_early_as_many_as_may_wait_are_refused_late_and_unread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(body_limits, "most_waiting", lambda _: 2)
-    lane = HeavyLane(1, budget_s=1.0, on_thread_start=lambda: None)
-    bodies = BodyLimits(Metrics(), Uploads(10**9, share=1.0), Settings(threads=1, workers=1), lane)
-    scope: Any = {
-        "type": "http",
-        "client": ("192.0.2.1", 1),
-        "headers": [(b"content-length", b"20000000")],
-        "state": {},
-    }
-
-    async def come(refused: list[float]) -> None:
-        began = time.monotonic()
-        try:
-            with bodies.reading(scope, receive) as limited:
-                await limited()
-        except Overloaded:
-            refused.append(time.monotonic() - began)
-
-    read = []
-
-    async def receive() -> Any:
-        read.append(b"a part")
-        return {"type": "http.request", "body": read[-1], "more_body": True}
-
-    async def ask() -> list[float]:
-        refused: list[float] = []
-        await asyncio.gather(*(come(refused) for _ in range(20)))
-        assert bodies._waiting == 0
-        return refused
-
-    with lane.admit("192.0.2.1", 600 / FIRST_PACE_S):
-        for _ in range(SEVERAL):
-            assert lane.unread_due_s("192.0.2.1") >= 600
-        seconds = asyncio.run(ask())
-    lane.close()
-    assert [each >= body_limits.HASTY_S for each in seconds] == [True] * 2
-    assert len(read) == 18
 
 
 def test_the_memory_of_clients_is_bounded():
