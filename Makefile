@@ -8,8 +8,9 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# pip's own settings for wheels on a local disk; uv wants them told.
-UV_INSTALL = $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
+# pip trusts the system's certificate authorities, a company's for example, and has settings for wheels on a local disk; uv
+# wants to be told both.
+UV_INSTALL = UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} $(UV) pip install --quiet --python $(VENV) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
 .PHONY: help run train pipeline airflow dags mlflow bench test test-all check format kernel screenshots pictures clean
 
