@@ -97,19 +97,7 @@ class Metrics:
         )
         self._stages = {stage: self.stage_seconds.labels(stage) for stage in STAGES}  # to look one up takes a while
         self._routes: dict[tuple[str, str, int], tuple[Counter, Series]] = {}
-        self.queue_depth = self._gauge("queue_depth", "Queue depth: admitted photos that wait for a worker")
-        self.rejections = self._counter(
-            "rejections",
-            "Requests rejected (load shedding, limits, time-outs, keys, origins), by reason",
-            "reason",
-            reason=REJECTIONS,
-        )
-        self.connections_refused = self._counter(
-            "connections_refused",
-            "Connections closed at a limit, by limit",
-            "limit",
-            limit=CONNECTION_LIMITS,
-        )
+        self._register_load_shedding()
         self.decoding_bytes = self._gauge(
             "decoding_bytes", "Memory that the photos being decoded may take, as their headers promise"
         )
@@ -139,6 +127,21 @@ class Metrics:
         self._register_feedback()
         self._register_teaching()
         self._register_inbox()
+
+    def _register_load_shedding(self) -> None:
+        self.queue_depth = self._gauge("queue_depth", "Queue depth: admitted photos that wait for a worker")
+        self.rejections = self._counter(
+            "rejections",
+            "Requests rejected (load shedding, limits, time-outs, keys, origins), by reason",
+            "reason",
+            reason=REJECTIONS,
+        )
+        self.connections_refused = self._counter(
+            "connections_refused",
+            "Connections closed at a limit, by limit",
+            "limit",
+            limit=CONNECTION_LIMITS,
+        )
 
     def _register_drift(self) -> None:
         self.drift = self._gauge(
