@@ -130,14 +130,9 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
     precision = recipe.precision or choose_precision()
     torch.manual_seed(recipe.seed)
     generator = Generator().manual_seed(recipe.seed)
-    network: Any = build(photos.classes, recipe.weights)
-    network.to(memory_format=torch.channels_last)
     pretrained = recipe.weights != "none"
+    network = _built(photos.classes, recipe.weights, precision)
     frozen = probed = None
-    if pretrained:
-        fold_norms(network)
-    if precision == "fp32":
-        use_matmuls(network)
     if pretrained:
         _probe(network, photos, crop_size(recipe, recipe.epochs))
         frozen = nn.Sequential(network.conv1, nn.ReLU(inplace=True), network.maxpool, network.layer1)
@@ -183,6 +178,17 @@ def fit(photos: TrainingPhotos, recipe: Recipe, advance: Advance) -> Fitted:
             )
         )
     return Fitted(_with_priors(state_with_norms(reached), photos), history, precision)
+
+
+def _built(classes: int, weights: str, precision: Precision) -> Any:
+    """The network that a training begins with, laid out as its convolutions want it."""
+    network: Any = build(classes, weights)
+    network.to(memory_format=torch.channels_last)
+    if weights != "none":
+        fold_norms(network)
+    if precision == "fp32":
+        use_matmuls(network)
+    return network
 
 
 def _with_priors(state: dict[str, Tensor], photos: TrainingPhotos) -> dict[str, Tensor]:
